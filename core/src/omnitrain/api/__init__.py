@@ -1,0 +1,113 @@
+"""Everything that authors of plugins import. Importing it loads neither torch nor pydantic.
+
+`Config`, `Use` and its kinds need pydantic and are loaded on first access.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from omnitrain.api.descriptors import Claim, Command, Component, Kind, Plugin, Published, Recipe, Variant
+from omnitrain.api.fields import Fields
+from omnitrain.api.hooks import hookimpl
+from omnitrain.api.protocols import (
+    Artifact,
+    Batch,
+    BatchPlan,
+    BatchStream,
+    CarriesState,
+    Context,
+    Data,
+    DrawsExamples,
+    Evaluator,
+    ExplainsBatches,
+    FollowsModel,
+    Gathers,
+    Generates,
+    GroupsParameters,
+    NamesSaved,
+    Objective,
+    OrdersBatches,
+    Prepares,
+    Progress,
+    Run,
+    SavesAssets,
+    SavesItself,
+    Scores,
+    SplitsBatches,
+    TellsFacts,
+    Weighs,
+    numpy_generator,
+)
+from omnitrain.api.results import Auxiliary, Evaluation, Figure, Loss, Metric, Part, Picture, Piece, Sample, Table
+from omnitrain.api.version import API_VERSION
+
+if TYPE_CHECKING:
+    from omnitrain.api.config import Config, Use, UseData, UseEvaluator, UseModel, UseObjective
+
+_NEED_PYDANTIC = ("Config", "Use", "UseData", "UseEvaluator", "UseModel", "UseObjective")
+
+__all__ = [
+    "API_VERSION",
+    "Artifact",
+    "Auxiliary",
+    "Batch",
+    "BatchPlan",
+    "BatchStream",
+    "CarriesState",
+    "Claim",
+    "Command",
+    "Component",
+    "Config",
+    "Context",
+    "Data",
+    "DrawsExamples",
+    "Evaluation",
+    "Evaluator",
+    "ExplainsBatches",
+    "Fields",
+    "Figure",
+    "FollowsModel",
+    "Gathers",
+    "Generates",
+    "GroupsParameters",
+    "Kind",
+    "Loss",
+    "Metric",
+    "NamesSaved",
+    "Objective",
+    "OrdersBatches",
+    "Part",
+    "Picture",
+    "Piece",
+    "Plugin",
+    "Prepares",
+    "Progress",
+    "Published",
+    "Recipe",
+    "Run",
+    "Sample",
+    "SavesAssets",
+    "SavesItself",
+    "Scores",
+    "SplitsBatches",
+    "Table",
+    "TellsFacts",
+    "Use",
+    "UseData",
+    "UseEvaluator",
+    "UseModel",
+    "UseObjective",
+    "Variant",
+    "Weighs",
+    "hookimpl",
+    "numpy_generator",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _NEED_PYDANTIC:
+        from omnitrain.api import config
+
+        return getattr(config, name)
+    raise AttributeError(f"module 'omnitrain.api' has no attribute {name!r}")

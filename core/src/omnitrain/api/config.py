@@ -1,0 +1,86 @@
+"""Strict typed configs of components, and the fields by which one component uses another."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+
+class Config(BaseModel):
+    """Base of every component's settings: unknown keys forbidden, no coercion, NaN and infinity refused, frozen.
+
+    The docstring under a field is its help text, its description in the JSON Schema and its line in the docs.
+    """
+
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, strict=True, allow_inf_nan=False, use_attribute_docstrings=True, protected_namespaces=()
+    )
+
+
+class Use(BaseModel):
+    """A field that holds another component: `{use: plugin/name, ...its settings}` or `{from: stage}`.
+
+    After a recipe is resolved, `config` holds the used component's validated config.
+    """
+
+    model_config = ConfigDict(extra="allow", populate_by_name=True)
+
+    kind: ClassVar[str] = ""
+    use: str | None = None
+    source: str | None = Field(default=None, alias="from")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _accept_name_alone(cls, value: Any) -> Any:
+        return {"use": value} if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _exactly_one(self) -> Use:
+        if (self.use is None) == (self.source is None):
+            raise ValueError("write either 'use: plugin/name' or 'from: stage'")
+        return self
+
+    @property
+    def raw(self) -> dict[str, Any]:
+        """The settings as written, without `use` and `from`."""
+        return dict(self.__pydantic_extra__ or {})
+
+    @property
+    def config(self) -> Config:
+        """The validated config of the used component.
+
+        Raises RuntimeError before the recipe was resolved, and for `{from: stage}`.
+        """
+        if not hasattr(self, "_config"):
+            raise RuntimeError(f"{self.use or self.source!r} was not resolved yet")
+        config: Config = self._config
+        return config
+
+    def resolved(self, config: Config) -> None:
+        """Store the validated config; called once, when the recipe is resolved."""
+        object.__setattr__(self, "_config", config)
+
+
+class UseData(Use):
+    """A field that holds a data component."""
+
+    kind: ClassVar[str] = "data"
+
+
+class UseModel(Use):
+    """A field that holds a model component."""
+
+    kind: ClassVar[str] = "model"
+
+
+class UseObjective(Use):
+    """A field that holds an objective component."""
+
+    kind: ClassVar[str] = "objective"
+
+
+class UseEvaluator(Use):
+    """A field that holds an evaluator component."""
+
+    kind: ClassVar[str] = "evaluator"

@@ -1,0 +1,299 @@
+"""The interfaces of components: one to five methods each, further abilities as small Protocols of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+
+from omnitrain.api.fields import Fields
+from omnitrain.api.results import Evaluation, Loss, Piece
+
+if TYPE_CHECKING:
+    import numpy as np
+    from torch import Tensor, nn
+
+    from omnitrain.api.config import Use
+
+Batch = dict[str, Any]
+
+
+class Progress(Protocol):
+    """Something that shows how far a slow job is."""
+
+    def advance(self, amount: float = 1, **values: float) -> None:
+        """Add finished work; `values` are numbers to show beside the bar (loss, rate)."""
+
+
+class Context(Protocol):
+    """What a component gets when it is built."""
+
+    @property
+    def workspace(self) -> Path:
+        """A folder for slow, reusable work, shared by runs and keyed by content; see `Prepares`."""
+
+    @property
+    def facts(self) -> Mapping[str, Any]:
+        """What the data tells a model: {"vocabulary_size": 4096, "pad_id": 0, ...}.
+
+        Empty where there is no data, and while an objective is built only to compare its fields with the data's.
+        """
+
+    def seed(self, name: str) -> int:
+        """Return the seed of the random stream of that name: a function of the run's seed, the stage and the name."""
+
+    def build(self, use: Use, facts: Mapping[str, Any] | None = None) -> Any:
+        """Build the component that a config field holds."""
+
+    def progress(self, label: str, total: float | None = None) -> AbstractContextManager[Progress]:
+        """Show progress while the block runs."""
+
+
+class Artifact(Protocol):
+    """A product of a stage: a folder or file inside the run directory."""
+
+    @property
+    def path(self) -> Path: ...
+
+    @property
+    def kind(self) -> str: ...
+
+    @property
+    def details(self) -> Mapping[str, Any]: ...
+
+
+class Run(Context, Protocol):
+    """The only thing that a stage gets from core besides its config."""
+
+    @property
+    def name(self) -> str:
+        """The stage's name in the recipe."""
+
+    @property
+    def directory(self) -> Path:
+        """The stage's own folder. A stage writes nowhere else."""
+
+    def log(self, step: int, values: Mapping[str, float], split: str = "train") -> None:
+        """Append one line to metrics.jsonl. Values must not depend on the clock; see `timing` for those that do."""
+
+    def timing(self, step: int, values: Mapping[str, float]) -> None:
+        """Append one line to timing.jsonl: rates and seconds."""
+
+    def event(self, name: str, **details: Any) -> None:
+        """Append one line to events.jsonl (a skipped update, a resumed run) and show it."""
+
+    def artifact(self, name: str, kind: str, **details: Any) -> AbstractContextManager[Path]:
+        """Yield a temporary path next to the target; it is renamed and recorded when the block succeeds."""
+
+    def input(self, stage: str) -> Artifact:
+        """Return the artifact of an earlier stage."""
+
+    def report(self, name: str, evaluation: Evaluation, step: int | None = None) -> None:
+        """Store an evaluation in the run: metrics as lines, the rest for the report page."""
+
+    def should_stop(self) -> bool:
+        """True after SIGTERM, Ctrl-C or the time limit: save a checkpoint and raise Stopped."""
+
+
+@runtime_checkable
+class Data(Protocol):
+    """Where examples come from and how they become batches. Can be read twice with the same result.
+
+    batch: the fields of a batch. fingerprint: of content and settings, 16 or more hexadecimal digits.
+    """
+
+    batch: Fields
+    fingerprint: str
+
+    def splits(self) -> Sequence[str]:
+        """Name the splits, "train" first where there is one."""
+
+    def examples(self, split: str) -> Any:
+        """Return a sequence (`__len__`, `__getitem__`) or an iterable of examples."""
+
+    def collate(self, examples: Sequence[Any]) -> Batch:
+        """Make a batch of examples."""
+
+
+@runtime_checkable
+class Prepares(Protocol):
+    """Data with slow work that is done once and cached on disk (tokenising, featurising)."""
+
+    def prepare(self, workspace: Path, context: Context) -> None:
+        """Do the work or find it done. Another process may do the same at the same time."""
+
+
+@runtime_checkable
+class TellsFacts(Protocol):
+    """Data that knows what a model must know."""
+
+    def facts(self) -> Mapping[str, Any]:
+        """Return sizes and ids by name."""
+
+
+@runtime_checkable
+class SavesAssets(Protocol):
+    """Data with files that belong to every model trained on it (tokenizer, label names)."""
+
+    def save_assets(self, directory: Path) -> None:
+        """Write the files into the model's folder."""
+
+
+@dataclass(frozen=True)
+class BatchPlan:
+    """What a data's own batch order has to respect.
+
+    batch_size: rows of one update on this process. seed: of the order and of every draw. rank, world: this process.
+    train: shuffled and endless if true; in order, once, if false.
+    """
+
+    batch_size: int
+    seed: int
+    rank: int = 0
+    world: int = 1
+    train: bool = True
+
+
+class BatchStream(Protocol):
+    """An endless or finite iterator of batches that can be saved and continued exactly."""
+
+    def __iter__(self) -> Iterator[Batch]: ...
+
+    def state_dict(self) -> dict[str, Any]:
+        """Where the stream stands: plain data, numpy arrays or tensors."""
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Continue where that state stood; the time this takes does not depend on the position."""
+
+
+@runtime_checkable
+class OrdersBatches(Protocol):
+    """Data with an own batch order: vectorised gathers, task-balanced, packed, streams that continue row by row."""
+
+    def batches(self, split: str, plan: BatchPlan) -> BatchStream:
+        """Return the batches of a split. A batch holds `plan.batch_size` rows and may carry `example_ids`."""
+
+
+@runtime_checkable
+class Gathers(Protocol):
+    """Data that makes a batch of any rows in one vectorised step, without randomness."""
+
+    def gather(self, split: str, rows: np.ndarray) -> Batch:
+        """Return the batch of the rows int64[batch]."""
+
+
+@runtime_checkable
+class DrawsExamples(Protocol):
+    """Data whose examples are random: the draw is a function of the index and of an explicit seed."""
+
+    def example(self, split: str, index: int, seed: int) -> Any:
+        """Return example `index` drawn with `seed`."""
+
+
+@runtime_checkable
+class FollowsModel(Protocol):
+    """Data regenerated in training: it is handed the live model."""
+
+    def follow(self, model: nn.Module) -> None:
+        """Keep the model; called once before the first batch."""
+
+
+@runtime_checkable
+class ExplainsBatches(Protocol):
+    """Data that can show what the model will see."""
+
+    def explain(self, batch: Batch, row: int) -> Mapping[str, Sequence[Piece]]:
+        """Return one row as named sequences of text pieces: {"inputs": [...], "targets": [...]}."""
+
+
+@runtime_checkable
+class SplitsBatches(Protocol):
+    """Data whose batches can't be cut along the dimension named "batch" of every field."""
+
+    def split_batch(self, batch: Batch, parts: int) -> Sequence[Batch]:
+        """Cut one batch into micro-batches."""
+
+
+class Objective(Protocol):
+    """What turns a model and a batch into a loss. needs: the fields that it reads."""
+
+    needs: Fields
+
+    def __call__(self, model: nn.Module, batch: Batch, /) -> Loss: ...
+
+
+@runtime_checkable
+class Weighs(Protocol):
+    """An objective that tells its weights before the forward pass, by part name; "" is the main loss.
+
+    Needed for auxiliary losses with weights of their own under accumulation or several processes.
+    """
+
+    def weights(self, batch: Batch) -> Mapping[str, float]: ...
+
+
+@runtime_checkable
+class CarriesState(Protocol):
+    """An objective for streams that continue: the state of one batch goes into the next."""
+
+    def initial_state(self, model: nn.Module, batch: Batch) -> Any:
+        """Return the state before the first batch: a tree of tensors."""
+
+    def step(self, model: nn.Module, batch: Batch, state: Any) -> tuple[Loss, Any]:
+        """Return the loss and the next state; the engine detaches and saves it."""
+
+
+class Evaluator(Protocol):
+    """What measures something that can predict. It asks for an ability, not for a class."""
+
+    def __call__(self, predictor: Any, data: Any, run: Run, /) -> Evaluation: ...
+
+
+@runtime_checkable
+class Generates(Protocol):
+    """A predictor that continues prompts given as text."""
+
+    def generate_text(self, prompts: Sequence[str], **settings: Any) -> list[str]: ...
+
+
+@runtime_checkable
+class Scores(Protocol):
+    """A predictor that gives log-probabilities of target tokens under a batch."""
+
+    def score(self, batch: Batch) -> Tensor:
+        """Return log-probabilities float32[batch, length], zero where the batch has no loss."""
+
+
+@runtime_checkable
+class GroupsParameters(Protocol):
+    """A model that names its own optimiser groups."""
+
+    def parameter_groups(self) -> Sequence[Mapping[str, Any]]:
+        """Return dictionaries with "params" and any of "lr_scale", "weight_decay"."""
+
+
+@runtime_checkable
+class SavesItself(Protocol):
+    """A model with a saved form of its own; others are saved by `save_pretrained` or as safetensors."""
+
+    def save(self, directory: Path) -> None: ...
+
+    def restore(self, directory: Path) -> None: ...
+
+
+@runtime_checkable
+class NamesSaved(Protocol):
+    """A model that says which state entries a checkpoint keeps (adapters and heads, not a frozen backbone)."""
+
+    def saved_state(self) -> Mapping[str, Tensor]: ...
+
+    def load_saved_state(self, state: Mapping[str, Tensor]) -> None: ...
+
+
+def numpy_generator(seed: int) -> np.random.Generator:
+    """Return the generator that omnitrain uses everywhere (PCG64) for a seed from `Context.seed`."""
+    import numpy
+
+    return numpy.random.Generator(numpy.random.PCG64(seed))

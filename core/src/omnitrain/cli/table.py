@@ -1,0 +1,21 @@
+"""The built-in commands: name, one-line summary for help, and where the command is."""
+
+from __future__ import annotations
+
+_HOME = "omnitrain.cli.commands"
+
+COMMANDS: dict[str, tuple[str, str]] = {
+    "plugins": ("List the installed plugins, healthy or why not.", f"{_HOME}.plugins:plugins"),
+    "info": ("Describe a plugin, a component with its settings, or a recipe.", f"{_HOME}.info:info"),
+    "recipes": ("List recipes.", f"{_HOME}.recipes:recipes"),
+    "schema": ("Print the JSON Schema of a recipe or a component.", f"{_HOME}.schema:schema"),
+    "run": ("Run a recipe, or go on with a run.", f"{_HOME}.run:run"),
+    "runs": ("List run directories.", f"{_HOME}.runs:runs"),
+    "report": ("Write a run's report page.", f"{_HOME}.report:report"),
+    "evaluate": ("Measure a saved model with an evaluator.", f"{_HOME}.evaluate:evaluate"),
+    "generate": ("Let a saved model continue prompts.", f"{_HOME}.generate:generate"),
+    "parity": ("Compare a plugin with the official code's golden vectors.", f"{_HOME}.parity:parity"),
+    "bench": ("Time a plugin beside its peers.", "omnitrain.cli.commands.bench:bench"),
+    "doctor": ("Check this environment.", f"{_HOME}.doctor:doctor"),
+    "completion": ("Print the shell's completion script.", f"{_HOME}.completion:completion"),
+}

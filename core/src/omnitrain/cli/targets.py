@@ -1,0 +1,54 @@
+"""What `omnitrain run` is asked to run, and where."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from omnitrain.errors import UsageError
+
+if TYPE_CHECKING:
+    from omnitrain.recipes import ResolvedRecipe
+
+
+def is_run(target: str) -> bool:
+    """Whether a target of `omnitrain run` is a run directory."""
+    return (Path(target) / "recipe.lock.yaml").is_file()
+
+
+def target_recipe(target: str, overrides: list[str], resumes: bool, force: bool) -> ResolvedRecipe:
+    """Return the recipe of an address, a YAML file or a run directory. resumes: the run goes on in its own directory.
+
+    Raises UsageError for a folder that is not a run, and for overrides of a run that goes on, unless forced.
+    """
+    from omnitrain.recipes import load_recipe
+    from omnitrain.runs import RunDirectory
+
+    path = Path(target)
+    if not is_run(target):
+        if path.is_dir() and (target.startswith((".", "/")) or target.count("/") != 1):
+            raise UsageError(f"{path} is a folder without recipe.lock.yaml; expected a recipe, a YAML file or a run directory.")
+        return load_recipe(target, overrides)
+    if overrides and resumes and not force:
+        raise UsageError(
+            f"{path} goes on with the settings of its recipe.lock.yaml; leave the overrides out, "
+            "add --force to change the run, or --out for a new one."
+        )
+    recipe = load_recipe(str(path / "recipe.lock.yaml"), overrides)
+    return dataclasses.replace(recipe, address=RunDirectory(path).record["address"])
+
+
+def default_out(address: str) -> Path:
+    """Return a new folder below ./runs named after the recipe and the time.
+
+    Raises UsageError under several processes, since each would choose its own.
+    """
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise UsageError("Several processes need one run directory: add --out.")
+    name = Path(address).stem if address.endswith((".yaml", ".yml")) else address.replace("/", "-")
+    stamp = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
+    candidates = [Path("runs") / f"{name}-{stamp}", *(Path("runs") / f"{name}-{stamp}-{i}" for i in range(2, 100))]
+    return next(c for c in candidates if not c.exists())

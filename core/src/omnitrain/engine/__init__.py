@@ -1,0 +1,63 @@
+"""The engine: training, checkpoints, execution. Its names are loaded on first access, since most of them need torch."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from omnitrain.engine.batches import make_feed, to_device
+    from omnitrain.engine.checkpoints import Checkpoints
+    from omnitrain.engine.engine import Engine, Update, choose_device, evaluating, unwrap
+    from omnitrain.engine.execution import Options, run_recipe
+    from omnitrain.engine.models import count_parameters, save_model, weights_digest
+    from omnitrain.engine.optimisers import MovingAverage, make_optimiser, make_schedule, set_learning_rate
+    from omnitrain.engine.rng import Streams, isolated, rng_state, seed_everything, set_rng_state
+    from omnitrain.engine.settings import FitSettings, OptimiserConfig, ScheduleConfig
+
+_MODULES = {
+    "batches": ("make_feed", "to_device"),
+    "checkpoints": ("Checkpoints",),
+    "engine": ("Engine", "Update", "choose_device", "evaluating", "unwrap"),
+    "execution": ("Options", "run_recipe"),
+    "models": ("count_parameters", "save_model", "weights_digest"),
+    "optimisers": ("MovingAverage", "make_optimiser", "make_schedule", "set_learning_rate"),
+    "rng": ("Streams", "isolated", "rng_state", "seed_everything", "set_rng_state"),
+    "settings": ("FitSettings", "OptimiserConfig", "ScheduleConfig"),
+}
+_HOME = {name: module for module, names in _MODULES.items() for name in names}
+
+__all__ = [
+    "Checkpoints",
+    "Engine",
+    "FitSettings",
+    "MovingAverage",
+    "OptimiserConfig",
+    "Options",
+    "ScheduleConfig",
+    "Streams",
+    "Update",
+    "choose_device",
+    "count_parameters",
+    "evaluating",
+    "isolated",
+    "make_feed",
+    "make_optimiser",
+    "make_schedule",
+    "rng_state",
+    "run_recipe",
+    "save_model",
+    "seed_everything",
+    "set_learning_rate",
+    "set_rng_state",
+    "to_device",
+    "unwrap",
+    "weights_digest",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'omnitrain.engine' has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(f"omnitrain.engine.{_HOME[name]}"), name)

@@ -1,0 +1,168 @@
+"""Use a saved model outside a recipe: measure it, let it generate."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from omnitrain.api.protocols import Data, Generates, Prepares, TellsFacts
+from omnitrain.api.results import Evaluation
+from omnitrain.engine.building import ComponentBuilder, load_saved_model, make_predictor
+from omnitrain.engine.execution import cache_folder
+from omnitrain.errors import EnvironmentFault, UsageError
+from omnitrain.plugins import Registry
+from omnitrain.recipes import ResolvedRecipe, resolve_component
+from omnitrain.recipes.reading import read_value
+from omnitrain.runs import Display, RunDirectory, StageRun, StopRequest
+
+COMPONENT_FILE = "component.json"  # engine.models says the same, but loads torch
+STAGE = "adhoc"
+
+
+def parse_settings(texts: Sequence[str]) -> dict[str, Any]:
+    """Read "key=value" and "outer.inner=value" into a nested dictionary.
+
+    Raises UsageError for a text without "=" and for a key inside a plain value.
+    """
+    values: dict[str, Any] = {}
+    for text in texts:
+        key, separator, raw = text.partition("=")
+        parts = key.split(".")
+        if not separator or "" in parts:
+            raise UsageError(f"{text!r} is not a setting; write 'key=value'.")
+        here = values
+        for part in parts[:-1]:
+            here = here.setdefault(part, {})
+            if not isinstance(here, dict):
+                raise UsageError(f"{text!r}: {part!r} was given a plain value before.")
+        here[parts[-1]] = read_value(raw, f"command line: {text}")
+    return values
+
+
+def find_model(path: Path) -> Path:
+    """Return the model folder that a path means: itself, that of a stage, or the last one that a run made.
+
+    Raises EnvironmentFault when there is none.
+    """
+    for candidate in (path, path / "model"):
+        if (candidate / COMPONENT_FILE).is_file():
+            return candidate
+    if (path / "run.json").is_file():
+        folder = RunDirectory(path)
+        for stage in reversed(folder.record["recipe"]["stages"]):
+            record = folder.stage_record(stage["name"])
+            if record is not None and "model" in record.artifacts:
+                return folder.artifact(stage["name"], "model").path
+        raise EnvironmentFault(f"{path} is a run without a model so far; give a run with a finished training stage.")
+    reason = f"holds no {COMPONENT_FILE}" if path.exists() else "is not there"
+    raise EnvironmentFault(f"{path} {reason}; give a model folder such as RUN_DIR/STAGE/model, or a run directory.")
+
+
+@contextmanager
+def adhoc_run(registry: Registry, seed: int = 0) -> Iterator[StageRun]:
+    """Yield what components get to see of a run, in a temporary folder that is removed afterwards."""
+    with TemporaryDirectory(prefix="omnitrain-") as temporary:
+        folder = RunDirectory(Path(temporary))
+        recipe = ResolvedRecipe(STAGE, "", seed, (), {}, {})
+        builder = ComponentBuilder(registry, folder, recipe)
+        stop = StopRequest()
+        run = StageRun(STAGE, folder, seed, cache_folder(), builder, stop, Display(stop.raise_if_asked))
+        run.directory.mkdir()
+        try:
+            yield run
+        finally:
+            run.close()
+            folder.close()
+
+
+def evaluate_saved(
+    directory: Path,
+    registry: Registry,
+    evaluator: str,
+    settings: Mapping[str, Any],
+    data: str | None = None,
+    data_settings: Mapping[str, Any] | None = None,
+    seed: int = 0,
+) -> Evaluation:
+    """Measure the model in a folder. data: by default what it was trained on, with `data_settings` replaced.
+
+    Raises UsageError for unknown components and settings, EnvironmentFault for a damaged model folder.
+    """
+    from omnitrain.engine.models import read_component
+    from omnitrain.engine.rng import seed_everything
+
+    config = resolve_component(evaluator, "evaluator", settings, registry, "command line")
+    stored = read_component(directory)
+    with adhoc_run(registry, seed) as run:
+        source, facts = _data(stored.get("data"), data, data_settings or {}, registry, run)
+        with _loaded(directory, registry, run) as predictor:
+            measure = registry.builder(registry.component(evaluator, "evaluator"))(config, run.with_facts(facts))
+            seed_everything(run.seed("evaluation"))
+            found: Evaluation = measure(predictor, source, run)
+    return found
+
+
+def _data(
+    stored: Mapping[str, Any] | None, address: str | None, settings: Mapping[str, Any], registry: Registry, run: StageRun
+) -> tuple[Data | None, dict[str, Any]]:
+    if address is None and stored is None:
+        if settings:
+            raise UsageError("The model does not say what it was trained on; name the data with --data.")
+        return None, {}
+    same = stored is not None and address in (None, stored["use"])
+    name = stored["use"] if stored is not None and same else str(address)
+    values = {**(stored["config"] if stored is not None and same else {}), **settings}
+    config = resolve_component(name, "data", values, registry, "command line" if settings else str(name))
+    data: Data = registry.builder(registry.component(name, "data"))(config, run)
+    if isinstance(data, Prepares):
+        data.prepare(run.workspace, run)
+    return data, dict(data.facts()) if isinstance(data, TellsFacts) else {}
+
+
+@contextmanager
+def _loaded(directory: Path, registry: Registry, run: StageRun) -> Iterator[Any]:
+    """Load a model on the best device, without dropout and gradients, and yield its predictor."""
+    from torch import nn
+
+    from omnitrain.engine.engine import choose_device, evaluating
+    from omnitrain.engine.models import read_component
+    from omnitrain.engine.rng import isolated
+
+    with ExitStack() as stack:
+        stack.enter_context(isolated(run.seed("model")))
+        model = load_saved_model(directory, run, registry)
+        if isinstance(model, nn.Module):
+            model.to(choose_device("auto"))
+            stack.enter_context(evaluating(model))
+        predictor = make_predictor(model, read_component(directory)["use"], directory, run, registry)
+        yield predictor
+
+
+@contextmanager
+def text_generator(
+    directory: Path, registry: Registry, settings: Mapping[str, Any]
+) -> Iterator[Callable[[list[str]], list[str]]]:
+    """Load the model in a folder once and yield a function from prompts to texts.
+
+    Raises UsageError when the model lacks the ability `generate_text` or does not know a setting.
+    """
+    from omnitrain.engine.models import read_component
+
+    address = read_component(directory)["use"]
+    with adhoc_run(registry) as run, _loaded(directory, registry, run) as predictor:
+        if not isinstance(predictor, Generates):
+            raise UsageError(
+                f"The model {address} in {directory} has no ability 'generate_text' (omnitrain.api.Generates); "
+                "measure it with 'omnitrain evaluate' instead."
+            )
+        parameters = inspect.signature(predictor.generate_text)
+        try:
+            parameters.bind([], **settings)
+        except TypeError as error:
+            known = ", ".join(list(parameters.parameters)[1:])
+            raise UsageError(f"The model {address} can't generate like that: {error}. It knows: {known}.") from error
+        yield lambda prompts: predictor.generate_text(prompts, **settings)

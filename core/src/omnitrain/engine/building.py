@@ -1,0 +1,120 @@
+"""Build what a config field holds: a component, or a product of an earlier stage."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from omnitrain.api.config import Config, Use
+from omnitrain.errors import EnvironmentFault, UsageError
+from omnitrain.plugins import Registry
+from omnitrain.recipes import ResolvedRecipe, Stage, plain, resolve_component
+from omnitrain.runs import RunDirectory, StageRun, StoredArtifact
+
+
+class ComponentBuilder:
+    """Builds components for the stages of one run."""
+
+    def __init__(self, registry: Registry, folder: RunDirectory, recipe: ResolvedRecipe) -> None:
+        self._registry, self._folder, self._recipe = registry, folder, recipe
+
+    def __call__(self, run: StageRun, use: Use, facts: Mapping[str, Any]) -> Any:
+        """Build what `use` holds, in the context of a stage."""
+        if use.source is None:
+            assert use.use is not None
+            return self._build(use.use, use.kind, use.config, run.with_facts(facts))
+        if use.kind == "model":
+            return self._model(run, use)
+        if use.kind == "data":
+            return self._data(run, use)
+        raise UsageError(f"'from: {use.source}' stands for a model or data, not for {use.kind}; write 'use: plugin/name'.")
+
+    def _build(self, address: str, kind: str, config: Config, run: StageRun) -> Any:
+        return self._registry.builder(self._registry.component(address, kind))(config, run)
+
+    def _artifact(self, source: str, default: str) -> StoredArtifact:
+        stage, _, name = source.partition("/")
+        return self._folder.artifact(stage, name or default)
+
+    def describe_model(self, use: Use) -> dict[str, Any]:
+        """Return {"use", "config"} of a model field, through `from` to the component that made the model."""
+        if use.source is None:
+            return {"use": use.use, "config": plain(use.config)}
+        from omnitrain.engine.models import read_component
+
+        stored = read_component(self._artifact(use.source, "model").path)
+        return {"use": stored["use"], "config": {**stored["config"], **use.raw}}
+
+    def describe_data(self, use: Use) -> dict[str, Any] | None:
+        """Return {"use", "config"} of a data field, through `from` to the field of the stage that it names."""
+        if use.source is None:
+            return {"use": use.use, "config": plain(use.config)}
+        original = self._stage_data(use.source.partition("/")[0])
+        described = None if original is None else self.describe_data(original)
+        return None if described is None else {"use": described["use"], "config": {**described["config"], **use.raw}}
+
+    def predictor(self, run: StageRun, model: Any, address: str, directory: Path) -> Any:
+        """Wrap a model for evaluators; see `make_predictor`."""
+        return make_predictor(model, address, directory, run, self._registry)
+
+    def _model(self, run: StageRun, use: Use) -> Any:
+        artifact = self._artifact(use.source or "", "model")
+        return load_saved_model(artifact.path, run, self._registry, use.raw)
+
+    def model_data(self, use: Use) -> Use | None:
+        """Return the data field of the stage that a model is from, or None."""
+        if use.source is None:
+            return None
+        return self._stage_data(use.source.partition("/")[0])
+
+    def _stage_data(self, name: str) -> Use | None:
+        stage: Stage = self._recipe.stage(name)
+        found = getattr(stage.config, "data", None)
+        if isinstance(found, Use):
+            return found
+        model = getattr(stage.config, "model", None)
+        return self.model_data(model) if isinstance(model, Use) else None
+
+    def _data(self, run: StageRun, use: Use) -> Any:
+        stage, _, name = (use.source or "").partition("/")
+        record = self._folder.stage_record(stage)
+        wanted = name or "data"
+        if record is not None and wanted in record.artifacts:
+            artifact = self._folder.artifact(stage, wanted)
+            details = artifact.details
+            if "use" not in details:
+                raise EnvironmentFault(
+                    f"The artifact {wanted!r} of stage {stage!r} does not say which data component reads it."
+                )
+            settings = {**details.get("config", {}), "path": str(artifact.path), **use.raw}
+            config = resolve_component(details["use"], "data", settings, self._registry, f"artifact {wanted} of stage {stage}")
+            return self._build(details["use"], "data", config, run)
+        described = self.describe_data(use)
+        if described is None:
+            raise UsageError(f"Stage {stage!r} has no data to take with 'from: {stage}'.")
+        config = resolve_component(described["use"], "data", described["config"], self._registry, f"data of stage {stage}")
+        return self._build(described["use"], "data", config, run)
+
+
+def load_saved_model(directory: Path, run: Any, registry: Registry, overrides: Mapping[str, Any] | None = None) -> Any:
+    """Build the model that a folder holds and load its weights.
+
+    run: its context. overrides: settings that replace the stored ones (dropout, prefix attention).
+    Raises EnvironmentFault when the folder holds no model or its weights do not fit.
+    """
+    from omnitrain.engine.models import read_component, restore_weights
+
+    stored = read_component(directory)
+    settings = {**stored["config"], **(overrides or {})}
+    config = resolve_component(stored["use"], "model", settings, registry, str(directory))
+    component = registry.component(stored["use"], "model")
+    model = registry.builder(component)(config, run.with_facts(stored.get("facts", {})))
+    restore_weights(model, directory)
+    return model
+
+
+def make_predictor(model: Any, address: str, directory: Path, run: Any, registry: Registry) -> Any:
+    """Wrap a model for evaluators as its component asks; without a wrapper the model itself is the predictor."""
+    wrap = registry.predictor(registry.component(address, "model"))
+    return model if wrap is None else wrap(model, directory, run)

@@ -1,0 +1,223 @@
+"""Check everything of a recipe that can be checked without training, and show what the model will see."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from omnitrain.api.results import Piece
+from omnitrain.engine.building import ComponentBuilder
+from omnitrain.engine.execution import cache_folder
+from omnitrain.engine.settings import FitConfig
+from omnitrain.errors import OmnitrainError, Stopped, Unreachable
+from omnitrain.plugins import Registry
+from omnitrain.recipes import ResolvedRecipe, Stage, uses
+from omnitrain.runs import Display, RunDirectory, StageRun, StopRequest
+from omnitrain.runs.progress import duration
+
+EXAMPLES = 3
+
+
+@dataclass
+class StageCheck:
+    """What was found out about one stage. problems end the dry run with an error, notes do not.
+
+    examples: rendered rows, each {part: [pieces]}. parameters: (all, trainable).
+    """
+
+    name: str
+    use: str
+    notes: list[str] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+    parameters: tuple[int, int] | None = None
+    memory_bytes: int | None = None
+    checkpoint_bytes: int | None = None
+    step_seconds: float | None = None
+    fields: Mapping[str, str] = field(default_factory=dict)
+    examples: list[Mapping[str, Sequence[Piece]]] = field(default_factory=list)
+
+
+@dataclass
+class DryRun:
+    """The result of checking a recipe."""
+
+    recipe: ResolvedRecipe
+    stages: list[StageCheck]
+    error: OmnitrainError | None = None
+
+    @property
+    def lines(self) -> list[str]:
+        """What was found as lines of text, without the examples."""
+        return [line for check in self.stages for line in _stage_lines(check, self.recipe)]
+
+    @property
+    def exit_code(self) -> int:
+        """0, or the exit code of the first problem."""
+        return 0 if self.error is None else self.error.exit_code
+
+    def json(self) -> dict[str, Any]:
+        """Return plain values for scripts."""
+        return {"recipe": self.recipe.address, "ok": self.error is None, "stages": [asdict(stage) for stage in self.stages]}
+
+
+def dry_run(recipe: ResolvedRecipe, registry: Registry, out: Path | None = None, quiet: bool = False) -> DryRun:
+    """Check every stage: data, batch fields against the objective, files, model on the meta device, space and time.
+
+    The slow work of data (tokenising) is done, since it is cached for the run; nothing is trained. out: where the run
+    would be written; its disk must have room for the checkpoints.
+    """
+    result = DryRun(recipe, [])
+    with tempfile.TemporaryDirectory(prefix="omnitrain-") as scratch, StopRequest() as stop:
+        folder = RunDirectory(Path(scratch))
+        display = Display(stop.raise_if_asked, quiet)
+        builder = ComponentBuilder(registry, folder, recipe)
+        for stage in recipe.stages:
+            check = StageCheck(stage.name, stage.use)
+            result.stages.append(check)
+            run = StageRun(stage.name, folder, recipe.seed, cache_folder(), builder, stop, display)
+            try:
+                _check_stage(stage, run, registry, check)
+                _check_space(stage, out or Path.cwd(), check)
+            except Stopped:
+                raise
+            except OmnitrainError as error:
+                check.problems.append(str(error))
+                result.error = result.error or error
+    return result
+
+
+def _check_stage(stage: Stage, run: StageRun, registry: Registry, check: StageCheck) -> None:
+    for path, use in uses(stage.config):
+        if use.source is not None:
+            check.notes.append(f"{'.'.join(map(str, path))}: taken from stage {use.source} when that has run")
+        elif use.use is not None:
+            registry.builder(registry.component(use.use, use.kind))
+    registry.builder(stage.component)
+    if isinstance(stage.config, FitConfig):
+        _check_fit(stage.config, run, check)
+
+
+def _check_fit(config: FitConfig, run: StageRun, check: StageCheck) -> None:
+    facts: dict[str, Any] = {}
+    objective = run.build(config.objective)
+    data = None
+    if config.data.source is None or run.describe_data(config.data) is not None:
+        from omnitrain.engine.fit import check_fields, prepare_data
+
+        data = run.build(config.data)
+        check.fields = dict(data.batch)
+        check_fields(data, objective, config.data.use or f"stage {config.data.source}", config.objective.use or "?")
+        try:
+            data, objective, facts = prepare_data(config, run)
+            _show_examples(config, run, data, check)
+        except Unreachable as error:
+            check.notes.append(f"not checked here: {error}")
+            data = None
+    if config.model.source is None:
+        _check_model(config, run, facts, check)
+        if data is not None and check.parameters is not None and check.parameters[0] < 20_000_000:
+            _time_step(config, run, data, objective, facts, check)
+
+
+def _check_model(config: FitConfig, run: StageRun, facts: Mapping[str, Any], check: StageCheck) -> None:
+    """Build the real model on the meta device, which takes neither memory nor time, and count it."""
+    import torch
+
+    from omnitrain.engine.models import count_parameters
+
+    with torch.device("meta"):
+        model = run.build(config.model, facts)
+    every, trainable = count_parameters(model)
+    check.parameters = (every, trainable)
+    moments = {"adamw": 2, "adam": 2, "sgd": 1 if config.fit.optimiser.momentum else 0, "adafactor": 0}
+    average = 1 if config.fit.ema_decay is not None else 0
+    check.memory_bytes = 4 * (every + trainable * (1 + moments[config.fit.optimiser.name] + average))
+    check.checkpoint_bytes = 4 * (every + trainable * (moments[config.fit.optimiser.name] + average))
+
+
+def _check_space(stage: Stage, out: Path, check: StageCheck) -> None:
+    if check.checkpoint_bytes is None or not isinstance(stage.config, FitConfig):
+        return
+    free = _free_space(next(p for p in [out.absolute(), *out.absolute().parents] if p.exists()))
+    wanted = check.checkpoint_bytes * (stage.config.fit.keep_checkpoints + 1)
+    if wanted > free:
+        check.notes.append(f"checkpoints need {_size(wanted)}, that disk has {_size(free)} left: give --out another one")
+
+
+def _free_space(folder: Path) -> int:
+    space = os.statvfs(folder)
+    return space.f_bavail * space.f_frsize
+
+
+def _show_examples(config: FitConfig, run: StageRun, data: Any, check: StageCheck) -> None:
+    from omnitrain.api.protocols import BatchPlan, ExplainsBatches
+    from omnitrain.engine.batches import make_feed
+
+    rows = min(EXAMPLES, config.fit.batch_size)
+    feed = make_feed(data, config.train_split, BatchPlan(rows, run.seed("data")))
+    batch = feed.next()[0]
+    absent = [name for name in data.batch if name not in batch]
+    if absent:
+        check.problems.append(f"{config.data.use}: a batch lacks the declared fields {', '.join(absent)}")
+    if isinstance(data, ExplainsBatches):
+        check.examples = [data.explain(batch, row) for row in range(rows)]
+    else:
+        check.notes.append("this data can't show its examples as text")
+
+
+def _time_step(
+    config: FitConfig, run: StageRun, data: Any, objective: Any, facts: Mapping[str, Any], check: StageCheck
+) -> None:
+    """Time one forward and backward pass of a small model; the first, slower one is not counted."""
+    from omnitrain.api.protocols import BatchPlan, CarriesState
+    from omnitrain.engine.batches import make_feed, to_device
+    from omnitrain.engine.engine import Engine
+    from omnitrain.engine.rng import isolated
+
+    if isinstance(objective, CarriesState):
+        return
+    with isolated(run.seed("model")):
+        engine = Engine(config.fit.precision, config.fit.device)
+        model = engine.prepare(run.build(config.model, facts))
+        feed = make_feed(data, config.train_split, BatchPlan(config.fit.batch_size, run.seed("data")), config.fit.accumulate)
+        for _ in range(2):
+            batches = feed.next()
+            started = time.perf_counter()
+            for batch in batches:
+                with engine.autocast():
+                    loss = objective(model, to_device(batch, engine.device))
+                engine.backward(loss.total)
+            check.step_seconds = time.perf_counter() - started
+
+
+def _size(amount: float) -> str:
+    for unit in ("B", "KiB", "MiB", "GiB", "TiB"):
+        if amount < 1024 or unit == "TiB":
+            return f"{amount:.0f} {unit}" if unit == "B" else f"{amount:.1f} {unit}"
+        amount /= 1024
+    raise AssertionError
+
+
+def _stage_lines(check: StageCheck, recipe: ResolvedRecipe) -> list[str]:
+    lines = [f"{check.name} ({check.use})"]
+    if check.parameters is not None:
+        every, trainable = check.parameters
+        lines.append(f"  parameters: {every:,}, trainable {trainable:,}")
+    if check.memory_bytes is not None:
+        lines.append(f"  memory for weights, gradients and optimiser: {_size(check.memory_bytes)}; activations come on top")
+    if check.checkpoint_bytes is not None:
+        lines.append(f"  one checkpoint: {_size(check.checkpoint_bytes)}")
+    config = recipe.stage(check.name).config
+    if check.step_seconds is not None and isinstance(config, FitConfig):
+        total = duration(check.step_seconds * config.fit.steps)
+        lines.append(f"  about {check.step_seconds * 1e3:.0f} ms a step here, {total} for {config.fit.steps} steps")
+    if check.fields:
+        lines.append("  batch: " + ", ".join(f"{k} {v}" for k, v in check.fields.items()))
+    lines += [f"  {note}" for note in check.notes]
+    lines += [f"  PROBLEM: {problem}" for problem in check.problems]
+    return lines

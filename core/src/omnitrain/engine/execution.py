@@ -1,0 +1,149 @@
+"""Run a recipe: stage after stage, skipping what is finished, resuming what is not."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from omnitrain.engine.building import ComponentBuilder
+from omnitrain.errors import EnvironmentFault, OmnitrainError, UsageError
+from omnitrain.plugins import Registry, installed
+from omnitrain.recipes import ResolvedRecipe, Stage, fingerprint, locked_stage, uses
+from omnitrain.runs import Display, RunDirectory, RunLock, StageRecord, StageRun, StopRequest, differences
+from omnitrain.runs.environment import code_versions
+from omnitrain.runs.files import explained_disk_faults
+
+
+@dataclass(frozen=True)
+class Options:
+    """How a recipe is run. time_limit_s: stop with a checkpoint after that time. force: see RunDirectory.claim."""
+
+    force: bool = False
+    quiet: bool = False
+    time_limit_s: float | None = None
+
+
+def cache_folder() -> Path:
+    """Return where slow, reusable work is kept: OMNITRAIN_CACHE, else omnitrain in the user's cache folder."""
+    named = os.environ.get("OMNITRAIN_CACHE")
+    base = Path(named) if named else Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "omnitrain"
+    try:
+        base.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise EnvironmentFault(f"The cache folder {base} can't be made: {error.strerror}; set OMNITRAIN_CACHE.") from error
+    return base
+
+
+def stage_code(stage: Stage, registry: Registry) -> dict[str, str]:
+    """Return the versions of the distributions that a stage's components come from."""
+    addresses = [stage.use, *(use.use for _, use in uses(stage.config) if use.use)]
+    plugins = {"core", *(address.partition("/")[0] for address in addresses)}
+    return code_versions(state.distribution for state in registry.states if state.name in plugins and state.status == "ok")
+
+
+def stage_fingerprint(recipe: ResolvedRecipe, stage: Stage, upstream: dict[str, str], code: dict[str, str]) -> str:
+    """Return digits of all that decides a stage's result: settings, seed, versions of the code, inputs."""
+    sources = {use.source.partition("/")[0] for _, use in uses(stage.config) if use.source}
+    sources |= set(getattr(stage.config, "after", ()) or ())
+    inputs = {s: upstream[s] for s in sorted(sources) if s in upstream}
+    settings = locked_stage(stage)
+    return fingerprint({"stage": settings, "seed": recipe.seed, "code": code, "inputs": inputs})
+
+
+def run_recipe(
+    recipe: ResolvedRecipe,
+    out: Path,
+    options: Options | None = None,
+    registry: Registry | None = None,
+    finished: Callable[[RunDirectory], None] | None = None,
+) -> RunDirectory:
+    """Run all stages of a recipe in a folder; run again on the same folder, it goes on where it stopped.
+
+    finished: called with the folder at the end and at a stop, to write the report.
+    Raises whatever a stage raises; Stopped when asked to stop.
+    """
+    options = options or Options()
+    registry = registry or installed()
+    folder = RunDirectory(out)
+    folder.create()
+    with RunLock(out), StopRequest(options.time_limit_s) as stop, explained_disk_faults(out):
+        folder.claim(recipe, options.force)
+        folder.sweep()
+        display = Display(stop.raise_if_asked, options.quiet)
+        builder = ComponentBuilder(registry, folder, recipe)
+        upstream: dict[str, str] = {}
+        try:
+            for stage in recipe.stages:
+                code = stage_code(stage, registry)
+                upstream[stage.name] = stage_fingerprint(recipe, stage, upstream, code)
+                run = StageRun(stage.name, folder, recipe.seed, cache_folder(), builder, stop, display, upstream[stage.name])
+                _run_stage(stage, run, code, registry, options.force)
+        except BaseException:
+            _write_log(folder, traceback.format_exc())
+            _tell(finished, folder, quietly=True)
+            raise
+        else:
+            _tell(finished, folder)
+        finally:
+            folder.close()
+    return folder
+
+
+def _tell(finished: Callable[[RunDirectory], None] | None, folder: RunDirectory, quietly: bool = False) -> None:
+    """Write the report on the main process. quietly: a fault of it only goes to run.log, since another one is under way."""
+    if finished is None or int(os.environ.get("RANK", "0")) != 0:
+        return
+    try:
+        finished(folder)
+    except Exception:
+        if not quietly:
+            raise
+        _write_log(folder, traceback.format_exc())
+
+
+def _run_stage(stage: Stage, run: StageRun, code: dict[str, str], registry: Registry, force: bool) -> None:
+    folder, digits = run.folder, run.identity
+    record = folder.stage_record(stage.name)
+    if record is not None and record.fingerprint == digits and record.status == "finished":
+        run.say("finished before, not run again")
+        return
+    if record is not None and record.fingerprint != digits:
+        if not force:
+            changes = differences(record.code, code) or ["what it is made from"]
+            raise UsageError(
+                f"Stage {stage.name!r} of {folder.root} was begun with other code: {'; '.join(changes)}. Add --force to run "
+                "it again from its beginning, choose another --out, or install the earlier versions."
+            )
+        run.say("its inputs changed, it is run from its beginning")
+        folder.reset_stage(stage.name)
+        record = None
+    spent = record.seconds if record is not None else 0.0
+    folder.write_stage(stage.name, StageRecord("running", digits, seconds=spent, code=code))
+    started = time.monotonic()
+    entry: Callable[[Any, StageRun], Any] = registry.builder(stage.component)
+    try:
+        run.stop_if_asked()
+        entry(stage.config, run)
+    except OmnitrainError:
+        seconds = spent + time.monotonic() - started
+        folder.write_stage(stage.name, StageRecord("running", digits, seconds=seconds, code=code))
+        raise
+    finally:
+        run.close()
+    seconds = spent + time.monotonic() - started
+    folder.write_stage(stage.name, StageRecord("finished", digits, run.artifacts, seconds, code))
+
+
+def _write_log(folder: RunDirectory, text: str) -> None:
+    """Append a traceback to run.log, so that a user's terminal stays free of it."""
+    try:
+        with open(folder.root / "run.log", "a", encoding="utf-8") as file:
+            file.write(text + "\n")
+    except OSError as error:
+        print(f"run.log can't be written: {error.strerror}", file=sys.stderr)

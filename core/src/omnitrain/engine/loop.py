@@ -1,0 +1,347 @@
+"""The ordinary training loop: micro-batches, updates, logs, evaluations, checkpoints, stops."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from omnitrain.api.protocols import Batch, CarriesState, Objective, Weighs
+from omnitrain.api.results import Loss
+from omnitrain.engine.batches import Feed, example_ids, to_device
+from omnitrain.engine.checkpoints import Checkpoints
+from omnitrain.engine.engine import Engine
+from omnitrain.engine.models import load_model_state, model_state
+from omnitrain.engine.optimisers import MovingAverage, make_optimiser, make_schedule, set_learning_rate
+from omnitrain.engine.rng import rng_state, set_rng_state
+from omnitrain.engine.settings import FitSettings
+from omnitrain.engine.tally import Tally
+from omnitrain.engine.validation import Validation
+from omnitrain.errors import NumericalError, Stopped, UsageError
+
+SHOW_INTERVAL_S = 0.5
+
+
+class Loop:
+    """One run of training. Everything that a resumed run needs is in `state` and comes back by `restore`."""
+
+    def __init__(
+        self,
+        settings: FitSettings,
+        run: Any,
+        engine: Engine,
+        model: nn.Module,
+        objective: Objective,
+        feed: Feed,
+        validation: Validation,
+    ) -> None:
+        self.settings, self.run_, self.engine = settings, run, engine
+        self.model, self.objective, self.feed, self.validation = model, objective, feed, validation
+        self.prepared = engine.prepare(model)
+        self.optimiser = engine.prepare_optimiser(make_optimiser(settings.optimiser, model, settings.learning_rate))
+        self.parameters = [p for group in self.optimiser.param_groups for p in group["params"]]
+        self.rate = make_schedule(settings.schedule, settings.learning_rate, settings.steps)
+        decay = settings.ema_decay
+        self.average = MovingAverage(model.named_parameters(), decay) if decay is not None else None
+        self.tally = Tally(engine)
+        self.carried: Any = None
+        self._carrying = objective if isinstance(objective, CarriesState) else None
+        self._carried_before: Any = None
+        self.step = 0
+        self.skipped_in_a_row = 0
+        self.best: float | None = None
+        self.without_improvement = 0
+        self.evaluation_due = False
+        self.finished_early = False
+        self.checkpoints = Checkpoints(
+            run.directory / "checkpoints",
+            run.identity,
+            settings.keep_checkpoints,
+            warn=lambda text: run.event("checkpoint", note=text),
+        )
+
+    def run(self) -> None:
+        """Train from the last checkpoint, or from the start, to the end.
+
+        Raises Stopped after saving a checkpoint when asked to stop, NumericalError after too many bad updates.
+        """
+        self._resume()
+        self.prepared.train()
+        with self.run_.progress("training", self.settings.steps) as bar:
+            try:
+                self._finish_due_evaluation()
+                self._train(bar)
+            except Stopped:
+                self.save()
+                self.checkpoints.wait()
+                raise
+            except BaseException:
+                self.checkpoints.settle()
+                raise
+            finally:
+                self.tally.flush(self._log)
+        self.checkpoints.wait()
+
+    def _train(self, bar: Any) -> None:
+        settings, shown = self.settings, 0.0
+        started, first = time.perf_counter(), self.step
+        while self.step < settings.steps and not self.finished_early:
+            self.one_update()
+            self.step += 1
+            step = self.step
+            if step % settings.log_every == 0 or step == settings.steps:
+                self.tally.close_interval(step, self.rate(step), self._log)
+            if self.validation.active and (
+                step == settings.steps or (settings.evaluate_every and step % settings.evaluate_every == 0)
+            ):
+                self.evaluation_due = True
+                self._finish_due_evaluation()
+            if settings.checkpoint_every and step % settings.checkpoint_every == 0 and step < settings.steps:
+                self.save()
+            now = time.perf_counter()
+            if now - shown > SHOW_INTERVAL_S:
+                bar.show(step, **self.tally.latest, rate=(step - first) / (now - started))
+                shown = now
+            if self._asked_to_stop(step):
+                self.run_.stop_if_asked()
+                raise Stopped("Stopped on request of another process; run the same command again to go on.")
+        seconds = time.perf_counter() - started
+        if self.step > first:
+            self.run_.timing(self.step, {"seconds": seconds, "updates_per_second": (self.step - first) / seconds})
+
+    def _asked_to_stop(self, step: int) -> bool:
+        asked = self.run_.should_stop() and step < self.settings.steps
+        return asked if self.engine.world == 1 else self.engine.any(asked)
+
+    def one_update(self) -> None:
+        """Run the micro-batches of one update and apply it."""
+        batches = self.feed.next()
+        self._carried_before = self.carried
+        set_learning_rate(self.optimiser, self.rate(self.step + 1))
+        if len(batches) == 1 and self.engine.world == 1:
+            loss = self._forward(to_device(batches[0], self.engine.device))
+            weight = self.tally.add(loss)
+            objective = loss.total if not loss.auxiliary else loss.total + self._auxiliary(loss, weight, None)
+            self.engine.backward(objective)
+            checked, scale = loss.total, _inverse(weight)
+        else:
+            checked, scale = self._accumulate(batches)
+        update = self.engine.update(self.optimiser, scale, self.settings.clip_norm, checked, self.parameters)
+        self._account(update.applied, update.norm, batches)
+
+    def _forward(self, batch: Batch) -> Loss:
+        with self.engine.autocast():
+            if self._carrying is not None:
+                if self.carried is None:
+                    self.carried = self._carried_before = self._carrying.initial_state(self.prepared, batch)
+                loss, state = self._carrying.step(self.prepared, batch, self.carried)
+                self.carried = _detached(state)
+                return loss
+            return self.objective(self.prepared, batch)
+
+    def _accumulate(self, batches: list[Batch]) -> tuple[Tensor, Tensor]:
+        """Add the gradients of sums; return the sum of the loss and 1 / (sum of the weights)."""
+        device = self.engine.device
+        known = self._known_weights(batches)
+        total, weights = torch.zeros((), device=device), torch.zeros((), device=device)
+        for i, batch in enumerate(batches):
+            with self.engine.accumulating(self.prepared, i == len(batches) - 1):
+                loss = self._forward(to_device(batch, device))
+                weight = self.tally.add(loss)
+                objective = loss.total if not loss.auxiliary else loss.total + self._auxiliary(loss, weight, known)
+                self.engine.backward(objective)
+            total, weights = total + loss.total.detach(), weights + weight
+        sums = self.engine.sum(torch.stack([total, weights]))
+        # Several processes average their gradients, hence the factor.
+        return sums[0], self.engine.world * _inverse(sums[1])
+
+    def _known_weights(self, batches: list[Batch]) -> dict[str, float] | None:
+        if not isinstance(self.objective, Weighs):
+            return None
+        known: dict[str, float] = {}
+        for batch in batches:
+            for name, value in self.objective.weights(batch).items():
+                known[name] = known.get(name, 0.0) + float(value)
+        if self.engine.world > 1:
+            names = sorted(known)
+            sums = self.engine.sum(torch.tensor([known[n] for n in names], device=self.engine.device, dtype=torch.float64))
+            known = dict(zip(names, sums.tolist(), strict=True))
+        return known
+
+    def _auxiliary(self, loss: Loss, weight: Tensor, known: Mapping[str, float] | None) -> Tensor:
+        """Return the auxiliary terms scaled so that the division by the main weight gives each its own mean."""
+        terms = []
+        for name, part in loss.auxiliary.items():
+            if part.weight is None:
+                terms.append(part.coefficient * part.total)
+            elif known is not None:
+                terms.append(part.coefficient * part.total * (known[""] / max(known[name], 1e-20)))
+            elif self.settings.accumulate == 1 and self.engine.world == 1:
+                own = torch.as_tensor(part.weight, dtype=torch.float32, device=weight.device)
+                terms.append(part.coefficient * part.total * (weight / torch.clamp(own, min=1e-20)))
+            else:
+                raise UsageError(
+                    f"The auxiliary loss {name!r} has a weight of its own; with fit.accumulate > 1 or several processes its "
+                    "objective must tell the weights beforehand (method `weights`). Set fit.accumulate=1."
+                )
+        return torch.stack(terms).sum()
+
+    def _account(self, applied: Tensor | bool, norm: Tensor | float, batches: list[Batch]) -> None:
+        self.tally.norm(norm)
+        if applied is not True and self.carried is not None:
+            self.carried = _chosen(applied, self.carried, self._carried_before)
+        if isinstance(applied, Tensor):
+            self.tally.applied(self.step + 1, applied)
+        elif not applied:
+            self.skipped_in_a_row += 1
+            self.tally.skip_last()
+            ids = example_ids(batches)
+            self.run_.event("skipped update", step=self.step + 1, reason="loss or gradient is not finite", examples=ids[:64])
+            if self.skipped_in_a_row > self.settings.skip_nonfinite:
+                self._give_up()
+            return
+        else:
+            self.skipped_in_a_row = 0
+            self.tally.keep_last()
+        if self.average is not None:
+            self.average.update()
+
+    def _give_up(self) -> None:
+        self.checkpoints.wait()
+        if not self.checkpoints.steps():
+            self.step += 1
+            self.save()
+            self.checkpoints.wait()
+        last = self.checkpoints.steps()[-1]
+        raise NumericalError(
+            f"{self.skipped_in_a_row} updates in a row, up to step {self.step + 1}, had a NaN or infinite loss or gradient "
+            f"and were not applied; the weights are good. The last checkpoint is of step {last}. events.jsonl names the "
+            "examples; look at them or lower fit.learning_rate."
+        )
+
+    def _finish_due_evaluation(self) -> None:
+        if not self.evaluation_due:
+            return
+        values = self._evaluate() if self.engine.is_main else {}
+        self.engine.wait()
+        self.evaluation_due = False
+        score = values.get(self._watched())
+        if score is None or score != score:
+            return
+        if self.best is None or score < self.best:
+            self.best, self.without_improvement = score, 0
+        else:
+            self.without_improvement += 1
+        stop = self.settings.early_stop
+        if stop is not None and self.without_improvement >= stop.patience:
+            self.finished_early = True
+            self.run_.event("early stop", step=self.step, metric=stop.metric, best=self.best)
+
+    def _evaluate(self) -> dict[str, float]:
+        lines = self.run_.line_counts()
+        try:
+            return self.validation.run(self.step)
+        except Stopped:
+            self.run_.rewind(*lines)  # the evaluation is repeated after resuming
+            raise
+
+    def _watched(self) -> str:
+        return self.settings.early_stop.metric if self.settings.early_stop is not None else "valid/loss"
+
+    def _log(self, step: int, values: Mapping[str, float]) -> None:
+        if self.engine.is_main:
+            self.run_.log(step, values)
+
+    def save(self) -> None:
+        """Take a checkpoint of the present step."""
+        self.tally.flush(self._log)
+        if self.engine.is_main:
+            self.run_.sync_records()
+            self.checkpoints.save(self.step, self.state(), self.best if self.without_improvement == 0 else None)
+        self.engine.wait()
+
+    def state(self) -> dict[str, Any]:
+        """Return everything that decides how training goes on."""
+        return {
+            "model": dict(model_state(self.model)),
+            "optimiser": self.optimiser.state_dict(),
+            "average": self.average.state_dict() if self.average is not None else {},
+            "loop": {
+                "step": self.step,
+                "planned_steps": self.settings.steps,
+                "skipped_in_a_row": self.skipped_in_a_row,
+                "best": self.best,
+                "without_improvement": self.without_improvement,
+                "evaluation_due": self.evaluation_due,
+                "finished_early": self.finished_early,
+                "tally": self.tally.state_dict(),
+                "lines": self.run_.line_counts(),
+            },
+            "data": self.feed.state_dict(),
+            "carried": self.carried,
+            "random": rng_state(),
+        }
+
+    def _resume(self) -> None:
+        restored = self.checkpoints.load()
+        if restored is None:
+            self.run_.rewind(0, 0)
+            return
+        parts = restored.parts
+        loop = parts["loop"]
+        load_model_state(self.model, parts["model"])
+        self.optimiser.load_state_dict(parts["optimiser"])
+        if self.average is not None:
+            self.average.load_state_dict(parts["average"])
+        self.step = loop["step"]
+        self.skipped_in_a_row, self.best = loop["skipped_in_a_row"], loop["best"]
+        self.without_improvement = loop["without_improvement"]
+        self.evaluation_due, self.finished_early = loop["evaluation_due"], loop["finished_early"]
+        self.tally.load_state_dict(loop["tally"])
+        self.feed.load_state_dict(parts["data"])
+        self.carried = _on_device(parts["carried"], self.engine.device)
+        set_rng_state(parts["random"])
+        if self.engine.is_main:
+            self.run_.rewind(*loop["lines"])
+            self.run_.event("resumed", step=self.step)
+
+
+def _inverse(weight: Tensor) -> Tensor:
+    """Return 1 / weight; the gradient of a loss without weight is zero, whatever it is multiplied by."""
+    return 1.0 / torch.clamp(weight, min=1e-20)
+
+
+def _detached(state: Any) -> Any:
+    if isinstance(state, Tensor):
+        return state.detach()
+    if isinstance(state, dict):
+        return {k: _detached(v) for k, v in state.items()}
+    if isinstance(state, (list, tuple)):
+        return type(state)(_detached(v) for v in state)
+    return state
+
+
+def _chosen(applied: Tensor | bool, new: Any, old: Any) -> Any:
+    """Return the new state where the update was applied, else the one before it (a bad batch leaves NaN in the new)."""
+    if not isinstance(applied, Tensor):
+        return new if applied else old
+    if isinstance(new, Tensor):
+        return torch.where(applied, new, old)
+    if isinstance(new, dict):
+        return {k: _chosen(applied, v, old[k]) for k, v in new.items()}
+    if isinstance(new, (list, tuple)):
+        return type(new)(_chosen(applied, v, o) for v, o in zip(new, old, strict=True))
+    return new
+
+
+def _on_device(state: Any, device: torch.device) -> Any:
+    if isinstance(state, Tensor):
+        return state.to(device)
+    if isinstance(state, dict):
+        return {k: _on_device(v, device) for k, v in state.items()}
+    if isinstance(state, (list, tuple)):
+        return type(state)(_on_device(v, device) for v in state)
+    return state

@@ -1,0 +1,95 @@
+"""Evaluation inside training: the loss on the validation split and the recipe's evaluators."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from omnitrain.api.protocols import Batch, BatchPlan
+from omnitrain.api.results import Evaluation, Loss, Metric
+from omnitrain.engine.batches import Feed, make_feed, to_device
+from omnitrain.engine.engine import Engine, evaluating
+from omnitrain.engine.rng import isolated
+from omnitrain.engine.settings import FitConfig
+from omnitrain.errors import DataError
+
+if TYPE_CHECKING:
+    from omnitrain.engine.fit import Parts
+
+SPLIT = "valid"
+
+
+def evaluation_batches(data: Any, split: str, batch_size: int, seed: int, most: int) -> list[list[Batch]]:
+    """Return at most `most` batches of a split in their fixed order."""
+    feed: Feed = make_feed(data, split, BatchPlan(batch_size, seed, train=False))
+    examples = None if hasattr(feed, "_stream") and not hasattr(feed, "updates_per_epoch") else feed
+    limit = min(most, examples.updates_per_epoch) if examples is not None else most  # type: ignore[attr-defined]
+    batches = []
+    for _ in range(limit):
+        try:
+            batches.append(feed.next())
+        except DataError:
+            break
+    return batches
+
+
+class Validation:
+    """Measures the model during training without changing it or its randomness."""
+
+    def __init__(self, config: FitConfig, run: Any, parts: Parts, engine: Engine, assets: Path) -> None:
+        self._config, self._run, self._parts, self._engine, self._assets = config, run, parts, engine, assets
+        self._has_split = SPLIT in parts.data.splits() and config.fit.evaluate_batches > 0
+
+    @property
+    def active(self) -> bool:
+        """Whether there is anything to measure."""
+        return self._has_split or bool(self._config.evaluators)
+
+    def run(self, step: int) -> dict[str, float]:
+        """Measure everything; return the numbers by "split/name".
+
+        Raises Stopped when the run was asked to stop; the measurement is then repeated after resuming.
+        """
+        with isolated(self._run.seed("evaluation")), evaluating(self._parts.model):
+            values = self._loss(step) if self._has_split else {}
+            for use in self._config.evaluators:
+                values.update(self._evaluate(use, step))
+        return values
+
+    def _loss(self, step: int) -> dict[str, float]:
+        settings = self._config.fit
+        size = max(settings.batch_size // settings.accumulate, 1)
+        batches = evaluation_batches(self._parts.data, SPLIT, size, self._run.seed("evaluation"), settings.evaluate_batches)
+        total, weight = 0.0, 0.0
+        sums: dict[str, list[float]] = {}
+        with self._run.progress("validation", len(batches)) as bar:
+            for group in batches:
+                for batch in group:
+                    loss = self._forward(batch)
+                    total, weight = total + float(loss.total), weight + float(loss.weight)
+                    for name, part in loss.parts.items():
+                        entry = sums.setdefault(name, [0.0, 0.0])
+                        entry[0] += float(part.total)
+                        entry[1] += float(part.weight)
+                bar.advance()
+        metrics = {"loss": Metric(total / weight if weight else math.nan, round(weight), "lower")}
+        for name, (part_total, part_weight) in sorted(sums.items()):
+            if part_weight:
+                metrics[name] = Metric(part_total / part_weight, round(part_weight), "lower")
+        self._run.report(SPLIT, Evaluation(metrics=metrics), step)
+        return {f"{SPLIT}/{name}": metric.value for name, metric in metrics.items()}
+
+    def _forward(self, batch: Batch) -> Loss:
+        with torch.no_grad(), self._engine.autocast():
+            return self._parts.objective(self._parts.model, to_device(batch, self._engine.device))
+
+    def _evaluate(self, use: Any, step: int) -> dict[str, float]:
+        evaluator = self._run.build(use, self._parts.facts)
+        address = self._run.describe_model(self._config.model)["use"]
+        predictor = self._run.predictor(self._parts.model, address, self._assets)
+        evaluation: Evaluation = evaluator(predictor, self._parts.data, self._run)
+        self._run.report(use.use, evaluation, step)
+        return {f"{use.use}/{name}": metric.value for name, metric in evaluation.metrics.items()}

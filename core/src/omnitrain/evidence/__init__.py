@@ -1,0 +1,1 @@
+"""Evidence: golden vectors of the official code, claims measured again, benchmarks."""

@@ -1,0 +1,21 @@
+"""Recipes: read, overridden, checked, locked."""
+
+from omnitrain.recipes.loading import load_recipe, read_recipe
+from omnitrain.recipes.lock import fingerprint, lock_text, locked_stage, locked_values
+from omnitrain.recipes.model import ResolvedRecipe, Stage, plain, uses
+from omnitrain.recipes.resolving import resolve, resolve_component
+
+__all__ = [
+    "ResolvedRecipe",
+    "Stage",
+    "fingerprint",
+    "load_recipe",
+    "lock_text",
+    "locked_stage",
+    "locked_values",
+    "plain",
+    "read_recipe",
+    "resolve",
+    "resolve_component",
+    "uses",
+]

@@ -1,0 +1,216 @@
+"""Check a recipe against the strict configs of its components, collecting every error before giving up."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from omnitrain.api.config import Config, Use
+from omnitrain.errors import OmnitrainError, UsageError, nearest
+from omnitrain.plugins import Registry
+from omnitrain.recipes.model import ResolvedRecipe, Stage, uses
+from omnitrain.recipes.reading import Document, Origin, Path_
+
+_STAGE_NAME = re.compile(r"[a-z][a-z0-9_-]{0,63}")
+_TOP_LEVEL = ("summary", "seed", "stages")
+
+
+class _Problems:
+    """Collects messages, each with the place of the value it is about."""
+
+    def __init__(self, origins: Mapping[Path_, Origin]) -> None:
+        self.origins = origins
+        self.messages: list[str] = []
+        self.error: OmnitrainError | None = None
+
+    def place(self, path: Path_) -> str:
+        for end in range(len(path), -1, -1):
+            if path[:end] in self.origins:
+                return str(self.origins[path[:end]])
+        return "recipe"
+
+    def add(self, path: Path_, message: str) -> None:
+        key = ".".join(map(str, path)) or "recipe"
+        self.messages.append(f"{self.place(path)}: {key}: {message}")
+
+    def check(self) -> None:
+        if self.messages:
+            kind = type(self.error) if self.error is not None else UsageError
+            count = len(self.messages)
+            head = "" if count == 1 else f"{count} problems:\n"
+            raise kind(head + "\n".join(self.messages))
+
+
+def resolve(document: Document, address: str, registry: Registry) -> ResolvedRecipe:
+    """Check a recipe and return it with validated configs. Imports only the light config modules of its components.
+
+    Raises UsageError that lists every problem with file, line, key, what is allowed and the nearest name.
+    """
+    problems = _Problems(document.origins)
+    value = document.value
+    if not isinstance(value, dict):
+        problems.add((), f"expected a mapping with {', '.join(_TOP_LEVEL)}; found {_describe(value)}.")
+        problems.check()
+    for key in value:
+        if key not in _TOP_LEVEL:
+            problems.add((key,), f"unknown key. {nearest(key, _TOP_LEVEL)}")
+    seed = value.get("seed", 0)
+    if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**63:
+        problems.add(("seed",), f"expected a whole number from 0 to 2^63 - 1; found {_describe(seed)}.")
+    if not isinstance(value.get("summary", ""), str):
+        problems.add(("summary",), f"expected text; found {_describe(value['summary'])}.")
+    stages = value.get("stages")
+    if not isinstance(stages, list) or not stages:
+        problems.add(("stages",), f"expected a list of at least one stage; found {_describe(stages)}.")
+        problems.check()
+    resolved: list[Stage] = []
+    names: list[str] = []
+    for i, raw in enumerate(stages):
+        stage = _stage(raw, ("stages", i), names, registry, problems)
+        names.append(str(raw.get("name", "")) if isinstance(raw, dict) else "")
+        if stage is not None:
+            resolved.append(stage)
+    problems.check()
+    return ResolvedRecipe(address, value.get("summary", ""), seed, tuple(resolved), value, document.origins)
+
+
+def _stage(raw: Any, path: Path_, earlier: list[str], registry: Registry, problems: _Problems) -> Stage | None:
+    if not isinstance(raw, dict):
+        problems.add(path, f"expected a mapping with name, use and settings; found {_describe(raw)}.")
+        return None
+    name = raw.get("name")
+    if not isinstance(name, str) or not _STAGE_NAME.fullmatch(name):
+        problems.add((*path, "name"), f"expected a short name of lower-case letters, digits, - and _; found {_describe(name)}.")
+        name = "?"
+    elif name in earlier:
+        problems.add((*path, "name"), f"two stages are named {name!r}.")
+    use = raw.get("use")
+    if not isinstance(use, str):
+        problems.add((*path, "use"), f"expected the stage to run, such as core/fit; found {_describe(use)}.")
+        return None
+    settings = {k: v for k, v in raw.items() if k not in ("name", "use")}
+    try:
+        component = registry.component(use, "stage")
+        cls = registry.config_class(component)
+    except OmnitrainError as error:
+        problems.add((*path, "use"), str(error))
+        problems.error = problems.error or error
+        return None
+    config = _config(cls, settings, path, problems)
+    if config is None:
+        return None
+    _resolve_uses(config, path, earlier, registry, problems)
+    return Stage(name, use, component, config)
+
+
+def _config(cls: type[Config], settings: Any, path: Path_, problems: _Problems) -> Config | None:
+    """Validate plain settings; JSON mode keeps strictness while lists may stand for tuples and text for paths."""
+    try:
+        return cls.model_validate_json(json.dumps(settings), strict=True)
+    except ValidationError as error:
+        for item in error.errors(include_url=False):
+            problems.add((*path, *_clean(item["loc"], settings)), _message(item, cls))
+        return None
+
+
+def _clean(loc: tuple[int | str, ...], settings: Any) -> Path_:
+    """Drop the tags that pydantic puts into locations of unions, which are no keys of the settings."""
+    out: list[str | int] = []
+    here = settings
+    for i, part in enumerate(loc):
+        last = i == len(loc) - 1
+        if isinstance(here, dict) and (part in here or last):
+            out.append(part)
+            here = here.get(part)
+        elif isinstance(here, list) and isinstance(part, int) and part < len(here):
+            out.append(part)
+            here = here[part]
+    return tuple(out)
+
+
+def _message(item: Any, cls: type[BaseModel]) -> str:
+    if item["type"] == "extra_forbidden":
+        owner = _owner(cls, item["loc"][:-1])
+        known = [f.alias or n for n, f in owner.model_fields.items()] if owner else []
+        return f"unknown key. {nearest(str(item['loc'][-1]), known)}"
+    if item["type"] == "missing":
+        return "is required and not given."
+    text = str(item["msg"]).removeprefix("Value error, ").rstrip(".")
+    text = text.replace("Input should be", "expected")
+    return f"{text}; found {_describe(item['input'])}."
+
+
+def _owner(cls: type[BaseModel], loc: Iterable[int | str]) -> type[BaseModel] | None:
+    here: type[BaseModel] | None = cls
+    for part in loc:
+        if isinstance(part, int) or here is None:
+            continue
+        found = here.model_fields.get(part)
+        if found is None:
+            continue
+        here = next(_models(found.annotation), None)
+    return here
+
+
+def _models(annotation: Any) -> Iterator[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for argument in getattr(annotation, "__args__", ()):
+        yield from _models(argument)
+
+
+def _describe(value: Any) -> str:
+    if value is None:
+        return "nothing"
+    if isinstance(value, dict):
+        return "a mapping"
+    if isinstance(value, list):
+        return "a list"
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def _resolve_uses(config: Config, path: Path_, earlier: list[str], registry: Registry, problems: _Problems) -> None:
+    """Validate what each unresolved use holds, then what these use in turn."""
+    for inner, use in list(uses(config)):
+        if hasattr(use, "_config"):
+            continue
+        _resolve_one(use, (*path, *inner), earlier, registry, problems)
+
+
+def _resolve_one(use: Use, path: Path_, earlier: list[str], registry: Registry, problems: _Problems) -> None:
+    if use.source is not None:
+        stage = use.source.partition("/")[0]
+        if stage not in earlier:
+            problems.add((*path, "from"), f"no earlier stage is named {stage!r}. {nearest(stage, earlier)}")
+        return
+    assert use.use is not None
+    try:
+        component = registry.component(use.use, use.kind)
+        cls = registry.config_class(component)
+    except OmnitrainError as error:
+        problems.add((*path, "use"), str(error))
+        problems.error = problems.error or error
+        return
+    config = _config(cls, use.raw, path, problems)
+    if config is not None:
+        use.resolved(config)
+        _resolve_uses(config, path, earlier, registry, problems)
+
+
+def resolve_component(address: str, kind: str, settings: Mapping[str, Any], registry: Registry, where: str) -> Config:
+    """Validate settings of one component outside a recipe (a saved model's, an override of a command).
+
+    Raises UsageError that lists every problem.
+    """
+    problems = _Problems({(): Origin(where)})
+    config = _config(registry.config_class(registry.component(address, kind)), dict(settings), (), problems)
+    if config is not None:
+        _resolve_uses(config, (), [], registry, problems)
+    problems.check()
+    assert config is not None
+    return config

@@ -1,0 +1,155 @@
+"""Collect from a run directory what its page shows."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import yaml
+from markupsafe import Markup
+
+from omnitrain.errors import OmnitrainError
+from omnitrain.report.curves import chart, legend
+from omnitrain.runs import RunDirectory, read_records
+from omnitrain.runs.directory import LOCK_FILE
+from omnitrain.runs.files import read_json
+
+TRAIN = "train"
+_FIRST = ("loss",)
+WATCHED = ("gradient_norm", "learning_rate", "skipped_updates")
+_NO_METRIC = ("stage", "step", "split")
+_SHOWN_MEDIA = ("image/svg+xml", "image/png", "image/jpeg", "image/gif", "image/webp", "video/mp4", "video/webm")
+
+
+@dataclass(frozen=True)
+class Chart:
+    """A drawing with its heading and legend."""
+
+    title: str
+    svg: Markup
+    legend: Markup
+    caption: str = ""
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One value of the locked recipe and where it was written."""
+
+    key: str
+    value: str
+    origin: str
+
+
+def _finite(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def stage_charts(rows: list[dict[str, Any]], stage: str) -> list[Chart]:
+    """Draw each metric of a stage that was measured at two steps or more; splits share the drawing of a metric."""
+    found: dict[str, dict[str, list[tuple[float, float]]]] = {}
+    for row in rows:
+        if row.get("stage") != stage:
+            continue
+        for key, value in row.items():
+            if key not in _NO_METRIC and _finite(value):
+                found.setdefault(key, {}).setdefault(row.get("split", ""), []).append((float(row["step"]), float(value)))
+    drawn = {k: s for k, s in found.items() if len({x for points in s.values() for x, _ in points}) > 1}
+    order = sorted(drawn, key=lambda k: (k not in _FIRST, k in WATCHED, list(found).index(k)))
+    return [_metric_chart(key, drawn[key]) for key in order]
+
+
+def _metric_chart(key: str, splits: dict[str, list[tuple[float, float]]]) -> Chart:
+    title = key.replace("_", " ")
+    named = {split: sorted(points) if _ordered(points) else points for split, points in splits.items()}
+    only = next(iter(named))
+    shown = named if len(named) > 1 or only != TRAIN else {title: named[only]}
+    return Chart(title, chart(shown, "step", ""), legend(list(named) if len(named) > 1 or only != TRAIN else []))
+
+
+def _ordered(points: list[tuple[float, float]]) -> bool:
+    return all(math.isfinite(x) and not math.isnan(y) for x, y in points)
+
+
+def evaluations(folder: RunDirectory, stage: str) -> list[dict[str, Any]]:
+    """Return the last evaluation of each name of a stage, as stored; a damaged file is left out."""
+    latest: dict[str, dict[str, Any]] = {}
+    for path in sorted((folder.stage_folder(stage) / "evaluations").glob("*.json")):
+        try:
+            content = read_json(path)
+        except OmnitrainError:
+            continue
+        known = latest.get(content["name"])
+        if known is None or (content["step"] or 0) >= (known["step"] or 0):
+            latest[content["name"]] = content
+    return list(latest.values())
+
+
+def figure_charts(evaluation: dict[str, Any]) -> Iterator[Chart]:
+    """Draw the figures of an evaluation."""
+    for name, figure in evaluation["figures"].items():
+        series = {key: [(float(x), float(y)) for x, y in points] for key, points in figure["series"].items()}
+        svg = chart(series, figure["x_label"], figure["y_label"])
+        yield Chart(name, svg, legend(list(series)) if len(series) > 1 else Markup(""), figure["caption"])
+
+
+def pictures(evaluation: dict[str, Any]) -> Iterator[dict[str, str]]:
+    """Yield {name, caption, media_type, source}; source is a data address, in which neither scripts nor links work."""
+    import base64
+
+    for name, picture in evaluation["pictures"].items():
+        media = picture["media_type"]
+        if media not in _SHOWN_MEDIA:
+            continue
+        content = picture.get("base64") or base64.b64encode(picture["text"].encode()).decode("ascii")
+        yield {"name": name, "caption": picture["caption"], "media_type": media, "source": f"data:{media};base64,{content}"}
+
+
+def settings(folder: RunDirectory) -> list[Setting]:
+    """Return every value of the lock file with its origin, stages by name."""
+    path = folder.root / LOCK_FILE
+    text = path.read_text(encoding="utf-8") if path.exists() else ""
+    head, _, tail = text.partition("# lock:\n")
+    values = yaml.safe_load(head) or {}
+    comment = "lock:\n" + "\n".join(line.removeprefix("# ") for line in tail.splitlines())
+    origins = (yaml.safe_load(comment) or {}).get("lock") or {}
+    names = [stage["name"] for stage in values.get("stages", [])]
+    found = []
+    for key, value in _leaves(values):
+        parts = key.split(".")
+        shown = ".".join([names[int(parts[1])], *parts[2:]]) if parts[0] == "stages" and len(parts) > 1 else key
+        origin = str(origins.get("origins", {}).get(key, ""))
+        found.append(Setting(shown, _written(value), origin))
+    return found
+
+
+def _leaves(value: Any, key: str = "") -> Iterator[tuple[str, Any]]:
+    items: Any = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else None
+    if items is None or not value:
+        yield key, value
+        return
+    for name, item in items:
+        yield from _leaves(item, f"{key}.{name}" if key else str(name))
+
+
+def _written(value: Any) -> str:
+    text: str = yaml.safe_dump(value, default_flow_style=True, allow_unicode=True, width=10_000)
+    return text.removesuffix("\n...\n").strip()
+
+
+def timings(folder: RunDirectory) -> dict[str, dict[str, Any]]:
+    """Return the last line of timing.jsonl of each stage."""
+    found: dict[str, dict[str, Any]] = {}
+    for row in read_records(folder.timing.path):
+        found[row["stage"]] = {k: v for k, v in row.items() if k not in ("stage", "step")}
+    return found
+
+
+def events(folder: RunDirectory) -> list[dict[str, Any]]:
+    """Return the run's events as {stage, event, details}."""
+    skipped = ("stage", "event")
+    return [
+        {"stage": row["stage"], "event": row.get("event", ""), "details": {k: v for k, v in row.items() if k not in skipped}}
+        for row in read_records(folder.events.path)
+    ]

@@ -1,0 +1,126 @@
+"""The page of a run: one HTML file that needs nothing else, no script and no network."""
+
+from __future__ import annotations
+
+import datetime
+from pathlib import Path
+from typing import Any
+
+from omnitrain import __version__
+from omnitrain.report import content
+from omnitrain.report.numbers import number, seconds
+from omnitrain.report.summary import REPORT_FILE, summarise
+from omnitrain.runs import RunDirectory, read_records
+from omnitrain.runs.files import write_text
+
+MOST_SAMPLES = 12
+MOST_EVENTS = 200
+MOST_ROWS = 500
+MOST_CHARTS = 6
+ARROWS = {"higher": "\u2191 higher is better", "lower": "\u2193 lower is better", "none": ""}
+
+
+def write_report(folder: RunDirectory) -> Path:
+    """Write report.html into a run directory, whole or not at all, and return its path. The run may be unfinished.
+
+    Raises EnvironmentFault when the folder is not a run or can't be written.
+    """
+    path = folder.root / REPORT_FILE
+    write_text(path, render(folder))
+    return path
+
+
+def render(folder: RunDirectory) -> str:
+    """Return the page's HTML."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    environment = Environment(
+        loader=PackageLoader("omnitrain.report", "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(number=number, seconds=seconds, numeric=_numeric)
+    return environment.get_template("report.html.jinja").render(page=_page(folder))
+
+
+def _page(folder: RunDirectory) -> dict[str, Any]:
+    record = folder.record
+    summary = summarise(folder)
+    rows = read_records(folder.metrics.path)
+    timing = content.timings(folder)
+    stages = [_stage(folder, stage, rows, timing.get(stage["name"], {})) for stage in summary["stages"]]
+    found = content.events(folder)
+    return {
+        **summary,
+        "name": folder.root.resolve().name,
+        "created": datetime.datetime.fromisoformat(summary["created"]).strftime("%-d %b %Y %H:%M"),
+        "seed": record["recipe"].get("seed", 0),
+        "seconds": sum(stage["seconds"] for stage in stages),
+        "stages": stages,
+        "results": [metric for stage in stages for metric in stage["results"]],
+        "settings": content.settings(folder),
+        "environment": record["environment"],
+        "events": found[-MOST_EVENTS:],
+        "events_left_out": max(len(found) - MOST_EVENTS, 0),
+        "most_samples": MOST_SAMPLES,
+        "most_rows": MOST_ROWS,
+        "most_charts": MOST_CHARTS,
+        "version": __version__,
+    }
+
+
+def _stage(folder: RunDirectory, stage: dict[str, Any], rows: list[dict[str, Any]], timing: dict[str, Any]) -> dict[str, Any]:
+    name = stage["name"]
+    measured = content.evaluations(folder, name)
+    known = folder.stage_record(name)
+    return {
+        **stage,
+        "results": [*_evaluated(name, measured), *_logged(name, stage["metrics"], measured)],
+        "charts": content.stage_charts(rows, name),
+        "evaluations": [_shown(evaluation) for evaluation in measured],
+        "artifacts": known.artifacts if known is not None else {},
+        "timing": timing,
+    }
+
+
+def _evaluated(stage: str, measured: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the metrics of a stage's last evaluations with all that is known of them."""
+    return [
+        {
+            "stage": stage,
+            "name": f"{evaluation['name']}/{name}",
+            **metric,
+            "arrow": ARROWS.get(metric["direction"], ""),
+        }
+        for evaluation in measured
+        for name, metric in evaluation["metrics"].items()
+    ]
+
+
+def _logged(stage: str, metrics: dict[str, float], measured: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the last logged metrics that are results: not what an evaluation says better, nor what training is watched by."""
+    known = {name for evaluation in measured for name in evaluation["metrics"]} - {"loss"}
+    known |= {f"{evaluation['name']}/{name}" for evaluation in measured for name in evaluation["metrics"]}
+    empty = {"n": None, "interval": None, "unit": "", "arrow": ""}
+    return [
+        {"stage": stage, "name": name, "value": value, **empty}
+        for name, value in metrics.items()
+        if name not in known and name.partition("/")[2] not in (*known, *content.WATCHED)
+    ]
+
+
+def _shown(evaluation: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "name": evaluation["name"],
+        "step": evaluation["step"],
+        "tables": evaluation["tables"],
+        "samples": evaluation["samples"],
+        "charts": list(content.figure_charts(evaluation)),
+        "pictures": list(content.pictures(evaluation)),
+    }
+
+
+def _numeric(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)

@@ -1,0 +1,23 @@
+"""Run directories and what stages see of them."""
+
+from omnitrain.runs.directory import RunDirectory, StageRecord, StoredArtifact, differences
+from omnitrain.runs.locking import RunLock
+from omnitrain.runs.progress import Display
+from omnitrain.runs.records import Records, read_records
+from omnitrain.runs.seeds import derive
+from omnitrain.runs.stage import StageRun
+from omnitrain.runs.stopping import StopRequest
+
+__all__ = [
+    "Display",
+    "Records",
+    "RunDirectory",
+    "RunLock",
+    "StageRecord",
+    "StageRun",
+    "StopRequest",
+    "StoredArtifact",
+    "derive",
+    "differences",
+    "read_records",
+]

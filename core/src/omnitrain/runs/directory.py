@@ -1,0 +1,208 @@
+"""Run directories: one folder that holds everything a run knows."""
+
+from __future__ import annotations
+
+import datetime
+import errno
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from omnitrain.errors import EnvironmentFault, UsageError
+from omnitrain.recipes import ResolvedRecipe, fingerprint, lock_text, locked_values
+from omnitrain.runs.environment import describe_environment
+from omnitrain.runs.files import TEMPORARY, inside, read_json, remove, sweep, write_json, write_text
+from omnitrain.runs.records import Records
+
+SCHEMA = 1
+LOCK_FILE = "recipe.lock.yaml"
+RUN_FILE = "run.json"
+STAGE_FILE = "stage.json"
+SPACE_NEEDED = 64 * 2**20
+
+
+@dataclass(frozen=True)
+class StoredArtifact:
+    """A product of a finished stage. path: absolute, inside the run directory."""
+
+    name: str
+    kind: str
+    path: Path
+    details: Mapping[str, Any]
+
+
+@dataclass
+class StageRecord:
+    """What stage.json holds.
+
+    status: "running" or "finished". artifacts: name to {path, kind, details}. code: version of each distribution that
+    the stage's components come from.
+    """
+
+    status: str
+    fingerprint: str
+    artifacts: dict[str, dict[str, Any]] = field(default_factory=dict)
+    seconds: float = 0.0
+    code: dict[str, str] = field(default_factory=dict)
+
+
+class RunDirectory:
+    """A run's folder: lock file, run.json, metrics, one folder a stage, report."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.metrics = Records(root / "metrics.jsonl")
+        self.timing = Records(root / "timing.jsonl")
+        self.events = Records(root / "events.jsonl")
+
+    def create(self) -> None:
+        """Make the folder and check that it can be written.
+
+        Raises EnvironmentFault for an impossible or read-only path and for a disk that is nearly full.
+        """
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+            probe = self.root / f".tmp-probe-{os.getpid()}"
+            probe.write_bytes(b"x" * 4096)
+            probe.unlink()
+            space = os.statvfs(self.root)
+        except OSError as error:
+            reason = "the disk is full" if error.errno == errno.ENOSPC else error.strerror
+            raise EnvironmentFault(
+                f"The run directory {self.root} can't be written: {reason}; choose another --out."
+            ) from error
+        free = space.f_bavail * space.f_frsize
+        if free < SPACE_NEEDED:
+            raise EnvironmentFault(
+                f"The run directory {self.root} has {free // 2**20} MiB left; at least {SPACE_NEEDED // 2**20} MiB are needed."
+            )
+
+    def claim(self, recipe: ResolvedRecipe, force: bool = False) -> bool:
+        """Take the folder for a recipe; return True when an earlier run of the same recipe is continued.
+
+        force: go on although settings differ; stages whose inputs changed run again.
+        Raises UsageError with the differences when the folder belongs to another recipe, or holds other files.
+        """
+        values = locked_values(recipe)
+        digits = fingerprint(values)
+        resumed = (self.root / RUN_FILE).exists()
+        if resumed:
+            stored = self.record
+            if stored["fingerprint"] == digits:
+                if not (self.root / LOCK_FILE).exists():  # the first run was killed between the two files
+                    write_text(self.root / LOCK_FILE, lock_text(recipe))
+                return True
+            changes = differences(stored["recipe"], values)
+            if not force:
+                shown = "\n".join(f"  {c}" for c in changes[:12])
+                raise UsageError(
+                    f"{self.root} belongs to another recipe ({stored['address']}); it differs in:\n{shown}\n"
+                    "Choose another --out, or add --force to keep the stages that are not affected."
+                )
+        elif any(not p.name.startswith((".lock", TEMPORARY)) for p in self.root.iterdir()):
+            raise UsageError(f"{self.root} is not empty and not a run; choose an empty folder for --out.")
+        record = {
+            "schema": SCHEMA,
+            "address": recipe.address,
+            "summary": recipe.summary,
+            "fingerprint": digits,
+            "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+            "environment": describe_environment(),
+            "recipe": values,
+        }
+        write_json(self.root / RUN_FILE, record)
+        write_text(self.root / LOCK_FILE, lock_text(recipe))
+        return resumed
+
+    def sweep(self) -> None:
+        """Remove temporary files that a killed process left; only for the process that holds the lock."""
+        sweep(self.root)
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """What run.json holds.
+
+        Raises EnvironmentFault when this folder is not a run, or one of another schema version, or damaged.
+        """
+        path = self.root / RUN_FILE
+        if not path.exists():
+            raise EnvironmentFault(f"{self.root} is not a run directory (it holds no {RUN_FILE}).")
+        record: dict[str, Any] = read_json(path)
+        if not isinstance(record, dict) or record.get("schema") != SCHEMA:
+            found = record.get("schema") if isinstance(record, dict) else None
+            raise EnvironmentFault(f"{path} has schema version {found!r}; this version of omnitrain reads {SCHEMA}.")
+        if not isinstance(record.get("fingerprint"), str) or not isinstance(record.get("recipe"), dict):
+            raise EnvironmentFault(f"{path} is damaged; restore it or choose another --out.")
+        return record
+
+    def stage_folder(self, stage: str) -> Path:
+        """Return the folder of a stage."""
+        return self.root / stage
+
+    def stage_record(self, stage: str) -> StageRecord | None:
+        """Return what is known of a stage, or None before it ran."""
+        path = self.root / stage / STAGE_FILE
+        if not path.exists():
+            return None
+        try:
+            return StageRecord(**read_json(path))
+        except TypeError as error:
+            raise EnvironmentFault(f"{path} is damaged; remove {path.parent} to run this stage anew.") from error
+
+    def write_stage(self, stage: str, record: StageRecord) -> None:
+        """Store what is known of a stage."""
+        (self.root / stage).mkdir(exist_ok=True)
+        write_json(self.root / stage / STAGE_FILE, asdict(record))
+
+    def reset_stage(self, stage: str) -> None:
+        """Remove a stage's folder and its lines, to run it from its beginning."""
+        remove(self.root / stage)
+        for records in (self.metrics, self.timing):
+            records.cut(stage, 0)
+
+    def artifact(self, stage: str, name: str) -> StoredArtifact:
+        """Return an artifact of a finished stage.
+
+        Raises EnvironmentFault when the stage has none of that name or its files are gone.
+        """
+        record = self.stage_record(stage)
+        found = record.artifacts.get(name) if record else None
+        if found is None:
+            known = ", ".join(record.artifacts) if record and record.artifacts else "nothing"
+            raise EnvironmentFault(f"Stage {stage!r} of {self.root} has no artifact {name!r}; it made {known}.")
+        path = inside(self.root, found["path"])
+        if not path.exists():
+            raise EnvironmentFault(
+                f"{path} is missing although stage {stage!r} made it; remove {self.root / stage} and run again."
+            )
+        return StoredArtifact(name, found["kind"], path, found["details"])
+
+    def close(self) -> None:
+        """Close the open record files."""
+        for records in (self.metrics, self.timing, self.events):
+            records.close()
+
+
+def differences(old: Any, new: Any, path: str = "") -> list[str]:
+    """List the keys in which two plain trees differ, as "key: old -> new"."""
+    if isinstance(old, dict) and isinstance(new, dict):
+        keys = [*old, *(k for k in new if k not in old)]
+        return [d for k in keys for d in differences(old.get(k), new.get(k), f"{path}.{k}" if path else str(k))]
+    if isinstance(old, list) and isinstance(new, list) and len(old) == len(new):
+        return [
+            d
+            for i, (a, b) in enumerate(zip(old, new, strict=True))
+            for d in differences(a, b, f"{path}.{_label(i, a)}" if path != "stages" else _label(i, a))
+        ]
+    return [] if old == new else [f"{path}: {_short(old)} -> {_short(new)}"]
+
+
+def _label(index: int, item: Any) -> str:
+    return str(item["name"]) if isinstance(item, dict) and isinstance(item.get("name"), str) else str(index)
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."

@@ -1,0 +1,66 @@
+"""What a run writes down about where it ran."""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+import sys
+from collections.abc import Iterable
+from importlib.metadata import PackageNotFoundError, distributions, requires, version
+from typing import Any
+
+RELEVANT = ("torch", "numpy", "transformers", "accelerate", "peft", "tokenizers", "safetensors", "pydantic", "pluggy")
+
+
+def describe_environment() -> dict[str, Any]:
+    """Return versions, machine and processors: no user name, no environment variable, no path of the machine."""
+    return {
+        "python": platform.python_version(),
+        "platform": f"{platform.system()} {platform.machine()}",
+        "processors": os.cpu_count(),
+        "packages": {**versions(RELEVANT), **own_versions()},
+        "byte_order": sys.byteorder,
+    }
+
+
+def versions(names: tuple[str, ...]) -> dict[str, str]:
+    """Return the versions of those of the named distributions that are installed."""
+    found = {}
+    for name in names:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def own_versions() -> dict[str, str]:
+    """Return the versions of all installed distributions of this project and of its plugins."""
+    found = {}
+    for distribution in distributions():
+        if "omnitrain.plugins" in (distribution.read_text("entry_points.txt") or ""):
+            metadata = distribution.metadata
+            found.setdefault(str(metadata["Name"]), str(metadata["Version"]))
+    return dict(sorted(found.items()))
+
+
+def code_versions(names: Iterable[str]) -> dict[str, str]:
+    """Return the versions of these distributions and of those of this project that they require, directly or not.
+
+    Installing something unrelated does not change the answer.
+    """
+    own = {_normal(name): (name, found) for name, found in own_versions().items()}
+    pending, chosen = [_normal(name) for name in names], {}
+    while pending:
+        key = pending.pop()
+        if key not in own or own[key][0] in chosen:
+            continue
+        name, found = own[key]
+        chosen[name] = found
+        pending += [_normal(re.split(r"[^A-Za-z0-9._-]", text, maxsplit=1)[0]) for text in requires(name) or ()]
+    return dict(sorted(chosen.items()))
+
+
+def _normal(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()

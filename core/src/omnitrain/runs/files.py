@@ -1,0 +1,144 @@
+"""Writing files so that they are whole or absent."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from omnitrain.errors import EnvironmentFault
+
+TEMPORARY = ".tmp-"
+DISK_FAULTS = frozenset(
+    {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO, errno.ESTALE, errno.EMFILE, errno.ENFILE}
+)
+
+
+@contextmanager
+def explained_disk_faults(folder: Path) -> Iterator[None]:
+    """Turn what a full or failing disk raises anywhere in a block into one error.
+
+    Raises EnvironmentFault that names the file where it is known, else the folder.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in DISK_FAULTS:
+            raise
+        place = error.filename if isinstance(error.filename, str) else folder
+        raise EnvironmentFault(
+            f"{place} can't be written: {error.strerror}. What was finished is whole; when that is mended run the same "
+            "command again."
+        ) from error
+
+
+def sync_folder(folder: Path) -> None:
+    """Force a folder's entries to disk, where the file system knows how."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        with suppress(OSError):  # some network file systems refuse fsync on folders; the rename is still atomic
+            os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def sync_tree(path: Path) -> None:
+    """Force a file, or a folder with all that is in it, to disk."""
+    files = [p for p in path.rglob("*") if not p.is_symlink()] if path.is_dir() else [path]
+    for file in files:
+        if file.is_dir():
+            sync_folder(file)
+            continue
+        with open(file, "rb") as opened:
+            os.fsync(opened.fileno())
+    if path.is_dir():
+        sync_folder(path)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file under a temporary name in the same folder, force it to disk and rename it.
+
+    Raises EnvironmentFault when the disk is full or the folder can't be written; nothing half-written is left.
+    """
+    temporary = path.with_name(f"{TEMPORARY}{path.name}-{os.getpid()}")
+    try:
+        with open(temporary, "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+        sync_folder(path.parent)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise EnvironmentFault(f"{path} can't be written: {error.strerror}.") from error
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write plain values as JSON, whole or not at all; see `write_text`."""
+    write_text(path, json.dumps(value, indent=1, ensure_ascii=False) + "\n")
+
+
+def read_json(path: Path) -> Any:
+    """Read JSON.
+
+    Raises EnvironmentFault when the file is missing or damaged.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise EnvironmentFault(f"{path} is missing.") from error
+    except (OSError, ValueError) as error:
+        raise EnvironmentFault(f"{path} can't be read: {error}.") from error
+
+
+@contextmanager
+def whole(target: Path) -> Iterator[Path]:
+    """Yield a temporary path beside `target`; when the block succeeds it replaces the target (file or folder)."""
+    temporary = target.with_name(f"{TEMPORARY}{target.name}-{os.getpid()}")
+    remove(temporary)
+    try:
+        yield temporary
+        if not temporary.exists():
+            raise FileNotFoundError(f"nothing was written to the path given for {target.name!r}")
+        sync_tree(temporary)
+        if target.is_dir() and not target.is_symlink():
+            old = target.with_name(f"{TEMPORARY}old-{target.name}-{os.getpid()}")
+            os.replace(target, old)
+            os.replace(temporary, target)
+            remove(old)
+        else:
+            os.replace(temporary, target)
+        sync_folder(target.parent)
+    except BaseException:
+        remove(temporary)
+        raise
+
+
+def remove(path: Path) -> None:
+    """Delete a file or folder if it is there."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def sweep(root: Path) -> None:
+    """Remove every temporary file and folder below `root`."""
+    for path in list(root.rglob(f"{TEMPORARY}*")):
+        remove(path)
+
+
+def inside(root: Path, relative: str) -> Path:
+    """Return root/relative.
+
+    Raises EnvironmentFault when that leads out of the root (.., absolute, links).
+    """
+    target = (root / relative).resolve()
+    if not target.is_relative_to(root.resolve()):
+        raise EnvironmentFault(f"{relative!r} leads out of {root}; the run directory was changed by something else.")
+    return target

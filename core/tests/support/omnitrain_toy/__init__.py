@@ -1,0 +1,1 @@
+"""A small plugin that the core's own tests train with."""

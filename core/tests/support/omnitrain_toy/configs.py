@@ -1,0 +1,57 @@
+"""Configs of the toy plugin."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from omnitrain.api import Config
+
+
+class Rows(Config):
+    """Rows of numbers."""
+
+    rows: int = Field(default=50, ge=0)
+    """How many."""
+    noise: Literal["none", "global", "drawn"] = "none"
+    """Where each draw of an example's noise comes from."""
+    form: Literal["map", "iterable", "stream", "gather"] = "map"
+    """How the examples are offered."""
+    nan_at: list[int] = Field(default_factory=list)
+    """Rows whose target is not a number."""
+    big_at: list[int] = Field(default_factory=list)
+    """Rows whose target is `big`."""
+    big: float = 1e38
+    """The target of the rows in `big_at`."""
+    validation: int = Field(default=8, ge=0)
+    """Rows of the split "valid"."""
+    extra_field: bool = True
+    """Whether batches carry the field "weight"."""
+    slow_s: float = Field(default=0.0, ge=0)
+    """Seconds that each batch takes."""
+
+
+class Net(Config):
+    """A small net."""
+
+    width: int = Field(default=8, ge=1)
+    """Hidden units."""
+    dropout: float = Field(default=0.1, ge=0, lt=1)
+    """Share of hidden units that are dropped."""
+
+
+class Square(Config):
+    """Squared error."""
+
+    decay: float = Field(default=0.0, ge=0)
+    """Coefficient of an auxiliary loss with its own weight."""
+    tells_weights: bool = True
+    """Whether the weights are told before the forward pass."""
+    carried: bool = False
+    """Whether the objective carries a running sum from batch to batch."""
+
+
+class Error(Config):
+    """Mean error."""
+
+    slow_s: float = Field(default=0.0, ge=0)
+    """Seconds that one measurement takes."""

@@ -1,0 +1,115 @@
+"""Every error ends as one message and a documented exit code."""
+
+import errno
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+
+import click
+import pytest
+
+from omnitrain import errors
+from omnitrain.cli import group, run
+
+
+@pytest.fixture
+def failing(monkeypatch: pytest.MonkeyPatch) -> Callable[[BaseException], None]:
+    """Make the command `plugins` raise."""
+
+    def fail_with(error: BaseException) -> None:
+        @click.command("plugins")
+        def command() -> None:
+            raise error
+
+        monkeypatch.setattr(group, "load_reference", lambda reference: command)
+
+    return fail_with
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (errors.UsageError("wrong key"), 2),
+        (errors.PluginError("not there"), 3),
+        (errors.DataError("empty"), 4),
+        (errors.EnvironmentFault("full"), 5),
+        (errors.EvidenceError("differs"), 6),
+        (errors.NumericalError("nan"), 7),
+    ],
+)
+def test_fault_is_a_message_without_traceback(
+    error: errors.OmnitrainError, code: int, failing: Callable[[BaseException], None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    failing(error)
+    assert run(["plugins"]) == code
+    assert capsys.readouterr().err == f"error: {error}\n"
+
+
+def test_stop_is_no_error_but_has_its_exit_code(
+    failing: Callable[[BaseException], None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    failing(errors.Stopped("Stopped on request (SIGTERM)."))
+    assert run(["plugins"]) == 75
+    assert capsys.readouterr().err == "Stopped on request (SIGTERM).\n"
+
+
+@pytest.mark.parametrize("arguments", [["--traceback", "plugins"], ["plugins", "--traceback"]])
+def test_traceback_is_shown_where_it_is_asked_for(
+    arguments: list[str], failing: Callable[[BaseException], None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    failing(errors.UsageError("wrong key"))
+    assert run(arguments) == 2
+    err = capsys.readouterr().err
+    assert "Traceback" in err
+    assert err.endswith("error: wrong key\n")
+
+
+def test_bug_says_that_it_is_one(failing: Callable[[BaseException], None], capsys: pytest.CaptureFixture[str]) -> None:
+    failing(ZeroDivisionError("division\nby zero"))
+    assert run(["plugins"]) == 1
+    err = capsys.readouterr().err
+    assert "this is a bug" in err
+    assert "ZeroDivisionError: division by zero" in err
+    assert "--traceback" in err
+    assert "Traceback" not in err
+
+
+@pytest.mark.parametrize("error", [MemoryError(), OSError(errno.ENOSPC, "No space left on device", "/x/y")])
+def test_used_up_machine_is_an_environment_fault(error: Exception, failing: Callable[[BaseException], None]) -> None:
+    failing(error)
+    assert run(["plugins"]) == 5
+
+
+def test_interrupt_has_the_shells_exit_code(failing: Callable[[BaseException], None]) -> None:
+    failing(KeyboardInterrupt())
+    assert run(["plugins"]) == 130
+
+
+def test_misspelt_command_is_answered_with_the_nearest(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["plugin"]) == 2
+    assert "Did you mean 'plugins'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "arguments", [["plugins", "--jsn"], ["run"], ["run", "toy/tiny", "--time-limit", "0"], ["completion", "tcsh"]]
+)
+def test_wrong_usage_points_to_the_help(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(arguments) == 2
+    err = capsys.readouterr().err
+    assert err.startswith("error: ")
+    assert f"See 'omnitrain {arguments[0]} --help'." in err
+
+
+def test_no_command_prints_the_help_and_fails(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run([]) == 2
+    assert "Commands:" in capsys.readouterr().err
+
+
+def test_closed_pipe_is_quiet() -> None:
+    read, write = os.pipe()
+    os.close(read)
+    command = [sys.executable, "-m", "omnitrain", "info", "core/fit"]
+    done = subprocess.run(command, stdout=write, stderr=subprocess.PIPE, text=True, check=False)
+    os.close(write)
+    assert (done.returncode, done.stderr) == (141, "")

@@ -1,0 +1,92 @@
+"""Asked to stop, a run saves where it stands, leaves with 75 and goes on from there."""
+
+import os
+import signal
+
+import pytest
+from children import Fault, digests
+
+from omnitrain.errors import Stopped
+from omnitrain.runs.stopping import StopRequest
+
+POINTS = {
+    "first step": ("forward", 1),
+    "inside an interval": ("forward", 10),
+    "inside the validation loss": ("validation", 1),
+    "inside an evaluator": ("evaluator", 2),
+    "in the last evaluation": ("evaluator", 4),
+    "while files are written": ("file", 30),
+}
+
+
+@pytest.mark.parametrize("action", ["term", "interrupt"])
+@pytest.mark.parametrize("name", POINTS)
+def test_stopped_run_is_resumed_exactly(name, action, train):
+    point, at = POINTS[name]
+    settings = {"rows": {"noise": "global"}, "square": {"carried": True}, "fit": {"checkpoint_every": 0}, "measure": True}
+    whole = train("whole", **settings)
+    stopped = train("run", Fault(action, point, at), **settings)
+    assert stopped.code == 75, stopped.error
+    assert stopped.error["kind"] == "Stopped"
+    assert "Traceback" not in stopped.said
+    resumed = train("run", **settings)
+    assert resumed.code == 0, resumed.error
+    assert resumed.resumed_at() == len(stopped.seen)
+    assert stopped.seen + resumed.seen == whole.seen
+    assert digests(resumed.out, checkpoints=False) == digests(whole.out, checkpoints=False)
+
+
+def test_stop_with_workers_is_resumed_exactly(train):
+    settings = {"rows": {"noise": "global"}, "fit": {"workers": 2}}
+    whole = train("whole", **settings)
+    stopped = train("run", Fault("term", "forward", 6), **settings)
+    assert stopped.code == 75, stopped.error
+    resumed = train("run", **settings)
+    assert stopped.seen + resumed.seen == whole.seen
+    assert digests(resumed.out, checkpoints=False) == digests(whole.out, checkpoints=False)
+
+
+def test_second_interrupt_leaves_at_once(train):
+    assert train("run", Fault("interrupt twice", "forward", 6)).code == 130
+
+
+def test_handlers_come_back(train):
+    for faults in ((), (Fault("term", "forward", 6),)):
+        outcome = train(f"run-{len(faults)}", *faults)
+        assert "default_int_handler" in outcome.error["handlers"]
+        assert "SIG_DFL" in outcome.error["handlers"]
+
+
+def test_stop_between_stages_does_not_repeat_the_finished_one(train):
+    outcome = train("run", Fault("term", "evaluator", 5), measure=True)
+    assert outcome.code == 75
+    resumed = train("run", measure=True)
+    assert resumed.code == 0
+    assert resumed.seen == []
+    assert resumed.counts["evaluator"] == 1
+
+
+def test_stopping_again_and_again_still_ends_with_the_same_bits(train):
+    settings = {"rows": {"noise": "global"}, "fit": {"checkpoint_every": 0, "accumulate": 2}}
+    whole = train("whole", **settings)
+    for at in (1, 1, 6, 3):
+        assert train("run", Fault("term", "forward", at), **settings).code == 75
+    assert train("run", **settings).code == 0
+    assert digests(whole.out, checkpoints=False) == digests(whole.out.parent / "run", checkpoints=False)
+
+
+def test_time_limit_is_a_request_to_stop():
+    with StopRequest(time_limit_s=0.0) as stop:
+        assert stop.reason == "time limit"
+        with pytest.raises(Stopped, match="time limit"):
+            stop.raise_if_asked()
+
+
+def test_request_names_the_signal_and_keeps_the_first_reason():
+    with StopRequest() as stop:
+        assert stop.reason is None
+        stop.raise_if_asked()
+        os.kill(os.getpid(), signal.SIGTERM)
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert stop.reason == "SIGTERM"
+    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL

@@ -1,0 +1,264 @@
+"""Checks of this repository, each in an environment of its own: `nox -l` lists them, `nox -s ul2` runs one.
+
+Packages are found by globbing; a new folder under packages/ or plugins/ gets its sessions without a line here.
+"""
+
+from __future__ import annotations
+
+import configparser
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import nox
+
+ROOT = Path(__file__).resolve().parent
+sys.path.insert(0, str(ROOT))
+
+from workspace import CONSTRAINTS, Package, find_packages, with_requirements  # noqa: E402
+
+nox.needs_version = ">=2024.4.15"
+nox.options.default_venv_backend = "uv|virtualenv"
+nox.options.error_on_external_run = True
+
+PACKAGES = find_packages()
+REPORTS = ROOT / ".nox" / "reports"
+TOOLS = ("deptry", "hatchling", "import-linter", "mypy", "nox[uv]", "pytest", "ruff", "types-PyYAML")
+PUBLIC_CORE = {"api", "engine", "errors"}
+
+# Bytecode is compiled at the first import and then reused; without it imports take 2.6 times as long.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+# The models of the tests are too small for more threads, and with one a sum keeps its order.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+# A test that asks a hub fails at once instead of waiting for it.
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+if "PIP_FIND_LINKS" in os.environ:
+    # uv doesn't read pip's variables; pip separates by spaces, uv by commas.
+    os.environ.setdefault("UV_FIND_LINKS", ",".join(os.environ["PIP_FIND_LINKS"].split()))
+
+
+def install_packages(
+    session: nox.Session, *packages: Package, options: tuple[str, ...] = ("--constraint", str(CONSTRAINTS))
+) -> None:
+    """Install packages and those of the repository that they need, editable; the named ones with their test extra."""
+    wanted = {package.distribution for package in packages}
+    editable: list[str] = []
+    for package in with_requirements(packages):
+        extras = ("torch", "test") if package.distribution in wanted else ()
+        editable += ["--editable", package.requirement(*extras)]
+    session.install(*options, *editable)
+
+
+def python_json(session: nox.Session, *arguments: str) -> list:
+    """Run a command of the session's environment and parse what it prints."""
+    return json.loads(session.run(*arguments, silent=True, stderr=subprocess.DEVNULL))
+
+
+def installed(session: nox.Session) -> dict[str, str]:
+    """Versions of all installed distributions by their names in lower case with hyphens."""
+    code = "import importlib.metadata as m, json; print(json.dumps([(d.name, d.version) for d in m.distributions()]))"
+    return {re.sub(r"[-_.]+", "-", name).lower(): version for name, version in python_json(session, "python", "-c", code)}
+
+
+def assert_isolated(session: nox.Session, package: Package) -> None:
+    """Fail unless of this repository exactly the package and what it declares are installed, each plugin healthy."""
+    expected = with_requirements([package])
+    declared = sorted(other.distribution for other in expected)
+    found = sorted(name for name in installed(session) if name.startswith("omnitrain-"))
+    if found != declared:
+        session.error(f"installed are {found}, but {package.distribution} declares {declared}")
+    states = {plugin["name"]: plugin["status"] for plugin in python_json(session, "omnitrain", "plugins", "--json")}
+    if states != {name: "ok" for other in expected for name in other.plugins}:
+        session.error(f"not every plugin of {declared} is healthy and alone: {states}")
+
+
+def run_tests(session: nox.Session, folder: Path, *arguments: str) -> None:
+    """Run the tests below `folder`, whose pyproject.toml or pytest.ini configures them; .ci/run sums up the reports."""
+    report = REPORTS / f"{re.sub(r'[^a-z0-9]+', '-', session.name).strip('-')}.xml"
+    with session.chdir(folder):
+        session.run("pytest", f"--junitxml={report}", *arguments, *session.posargs)
+
+
+def outside_tree(session: nox.Session, package: Package) -> Path:
+    """Copy a package's tests and their configuration to a folder from which its sources can't be found."""
+    folder = Path(session.create_tmp()).resolve() / package.slug
+    shutil.rmtree(folder, ignore_errors=True)
+    shutil.copytree(package.path / "tests", folder / "tests", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(package.path / "pyproject.toml", folder)
+    return folder
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Check style, format, the import rules and that each package declares what it imports."""
+    install_packages(session, *PACKAGES.values())
+    session.install("--constraint", str(CONSTRAINTS), *TOOLS)
+    session.run("ruff", "check", ".")
+    session.run("ruff", "format", "--check", ".")
+    rules = Path(session.create_tmp()).resolve() / "importlinter.ini"
+    write_import_rules(rules)
+    session.run("lint-imports", "--config", str(rules), "--no-cache")
+    modules = ",".join(f"{package.distribution}={package.module}" for package in PACKAGES.values())
+    for package in PACKAGES.values():
+        with session.chdir(package.path):
+            session.run("deptry", "src", "--optional-dependencies-dev-groups", "test", "--package-module-name-map", modules)
+
+
+def write_import_rules(target: Path) -> None:
+    """Write .importlinter with the rules between the packages that were found."""
+    rules = configparser.ConfigParser()
+    rules.read(ROOT / ".importlinter")
+    modules = {kind: [p.module for p in PACKAGES.values() if p.kind == kind] for kind in ("packages", "plugins")}
+    others = modules["packages"] + modules["plugins"]
+    rules["importlinter"]["root_packages"] = "\n".join(["omnitrain", *others])
+
+    def forbid(key: str, name: str, sources: list[str], forbidden: list[str], **options: str) -> None:
+        if sources and forbidden:
+            lists = {"source_modules": "\n".join(sources), "forbidden_modules": "\n".join(forbidden)}
+            rules[f"importlinter:contract:{key}"] = {"name": name, "type": "forbidden", **lists, **options}
+
+    forbid("core", "The core imports no package and no plugin", ["omnitrain"], others)
+    forbid("packages", "Shared packages import no plugin", modules["packages"], modules["plugins"])
+    for kind, members in modules.items():
+        contract = {"name": f"Nothing in {kind}/ imports its neighbour", "type": "independence", "modules": "\n".join(members)}
+        if len(members) > 1:
+            rules[f"importlinter:contract:{kind}-apart"] = contract
+    core = PACKAGES["core"]
+    top = {
+        path.stem for path in (core.path / "src/omnitrain").iterdir() if path.suffix == ".py" or (path / "__init__.py").exists()
+    }
+    closed = [f"omnitrain.{name}" for name in sorted(top - PUBLIC_CORE - {"__init__"})]
+    forbid("public", "Of the core only its public modules are imported", others, closed, allow_indirect_imports="True")
+    for package in PACKAGES.values():
+        users = [other for other in others if other != package.module]
+        forbid(
+            f"private-{package.slug}",
+            f"Private modules of {package.slug} stay its own",
+            users,
+            private_modules(package),
+            allow_indirect_imports="True",
+        )
+    with target.open("w", encoding="utf-8") as file:
+        rules.write(file)
+
+
+def private_modules(package: Package) -> list[str]:
+    """Names of the package's modules that begin with one underscore."""
+    source = package.path / "src"
+    files = [path.relative_to(source).with_suffix("") for path in source.rglob("*.py")]
+    return sorted(".".join(file.parts) for file in files if file.name.startswith("_") and not file.name.startswith("__"))
+
+
+@nox.session
+def types(session: nox.Session) -> None:
+    """Check the types of all packages."""
+    install_packages(session, *PACKAGES.values())
+    session.install("--constraint", str(CONSTRAINTS), *TOOLS)
+    session.run("mypy", *(part for package in PACKAGES.values() for part in ("--package", package.module)))
+
+
+def add_package_session(package: Package) -> None:
+    """Give a package the session of its name."""
+
+    def alone(session: nox.Session) -> None:
+        install_packages(session, package)
+        assert_isolated(session, package)
+        run_tests(session, package.path)
+
+    alone.__doc__ = f"Test {package.distribution} with nothing installed but what it declares."
+    nox.session(alone, name=package.slug, tags=["packages"])
+
+
+for _package in PACKAGES.values():
+    add_package_session(_package)
+
+each_package = nox.parametrize("package", [nox.param(package, id=slug) for slug, package in PACKAGES.items()])
+
+
+@nox.session
+@each_package
+def wheel(session: nox.Session, package: Package) -> None:
+    """Test each package's wheel outside the tree, as users get it."""
+    wheels = Path(session.create_tmp()).resolve() / "wheels"
+    shutil.rmtree(wheels, ignore_errors=True)
+    constraint = ("--constraint", str(CONSTRAINTS))
+    session.install(*constraint, "hatchling")
+    requirements = []
+    for needed in with_requirements([package]):
+        target = wheels / needed.slug
+        with session.chdir(needed.path):
+            session.run("hatchling", "build", "--target", "wheel", "--directory", str(target), silent=True)
+        extras = needed.requirement("torch", "test").removeprefix(str(needed.path)) if needed == package else ""
+        requirements.append(f"{needed.distribution}{extras} @ {next(target.glob('*.whl')).as_uri()}")
+    session.install(*constraint, *requirements)
+    assert_isolated(session, package)
+    run_tests(session, outside_tree(session, package))
+
+
+@nox.session
+@each_package
+def lowest(session: nox.Session, package: Package) -> None:
+    """Test each package with the lowest versions of its direct dependencies, torch excepted."""
+    if session.venv_backend != "uv":
+        session.error("only uv resolves to lowest versions; install it with `pip install uv`")
+    # torch stays at the constraint's version, installed first: among equal versions the lowest resolution would
+    # leave a local build ("2.13.0+cpu") for the index's several times larger one.
+    torch = next(line.split()[0] for line in CONSTRAINTS.read_text().splitlines() if line.startswith("torch=="))
+    session.install("--no-deps", torch)
+    install_packages(session, package, options=("--resolution", "lowest-direct"))
+    run_tests(session, package.path)
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    """Test what needs several packages, with all of them installed."""
+    install_packages(session, *PACKAGES.values())
+    run_tests(session, ROOT / "tests")
+
+
+@nox.session(default=False)
+def docs(session: nox.Session) -> None:
+    """Check the documents alone: links and commands. Part of `tests`."""
+    session.install("--constraint", str(CONSTRAINTS), "pytest")
+    run_tests(session, ROOT / "tests", "test_documents.py")
+
+
+@nox.session(venv_backend="none")
+def demo(session: nox.Session) -> None:
+    """Run the README's first command in a copy of the tree that has nothing installed."""
+    listed = subprocess.run(
+        ["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT, check=True, capture_output=True, text=True
+    )
+    copy = Path(session.create_tmp()).resolve() / "clone"
+    shutil.rmtree(copy, ignore_errors=True)
+    for name in listed.stdout.splitlines():
+        if (ROOT / name).is_file():
+            (copy / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, copy / name)
+    first_command = re.search(r"^```sh\n(.+?)(?:\s+#.*)?$", (ROOT / "README.md").read_text(encoding="utf-8"), re.MULTILINE)
+    if first_command is None:
+        session.error("README.md has no first command")
+    with session.chdir(copy):
+        session.run(*first_command[1].split(), external=True)
+    if not list(copy.glob("runs/**/report.html")):
+        session.error("the README's first command left no report")
+    shutil.rmtree(copy)
+
+
+@nox.session(default=False)
+def constraints(session: nox.Session) -> None:
+    """Write constraints.txt anew from a fresh resolution; lines marked `held` stay as they are."""
+    held = [line for line in CONSTRAINTS.read_text().splitlines() if line.endswith("# held")]
+    kept = Path(session.create_tmp()).resolve() / "held.txt"
+    kept.write_text("\n".join(held))
+    install_packages(session, *PACKAGES.values(), options=("--upgrade", "--constraint", str(kept)))
+    session.install("--constraint", str(kept), *TOOLS)
+    ours = {package.distribution for package in PACKAGES.values()}
+    pins = {name: f"{name}=={version}" for name, version in installed(session).items() if name not in ours}
+    pins |= {line.split("==")[0]: line for line in held}
+    header = "# Exact versions of what nox and CI install; written by `nox -s constraints`. Packages declare ranges.\n"
+    CONSTRAINTS.write_text(header + "".join(f"{pins[name]}\n" for name in sorted(pins)))

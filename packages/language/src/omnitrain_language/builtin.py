@@ -1,0 +1,93 @@
+"""Real English and Python that lies on every machine: the standard library's documentation and source text."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import sysconfig
+import warnings
+from collections.abc import Iterator
+from functools import lru_cache
+from pathlib import Path
+
+from omnitrain.errors import DataError
+
+# Tests, generated tables and vendored or platform-dependent parts differ between patch versions and distributions.
+_LEFT_OUT = frozenset(
+    {"test", "tests", "idlelib", "lib2to3", "encodings", "ensurepip", "site-packages", "dist-packages", "pydoc_data"}
+    | {"turtledemo", "__pycache__", "config", "lib-dynload", "__phello__"}
+)
+_SHORTEST = 40
+
+
+def _modules(root: Path) -> Iterator[tuple[str, Path]]:
+    """Yield (dotted name, file) of the standard library's modules, in the order of their names."""
+    found = []
+    for path in root.rglob("*.py"):
+        parts = path.relative_to(root).with_suffix("").parts
+        if not any(p in _LEFT_OUT or p.startswith(("_sysconfigdata", "config-")) for p in parts):
+            found.append((".".join(parts), path))
+    yield from sorted(found)
+
+
+def _parse(source: str) -> ast.Module | None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            return ast.parse(source)
+        except (SyntaxError, ValueError):
+            return None
+
+
+def docstrings(source: str) -> list[str]:
+    """Return the cleaned docstrings of a module's source, in their order, without running it."""
+    tree = _parse(source)
+    if tree is None:
+        return []
+    found = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            text = ast.get_docstring(node)
+            if text and len(text) >= _SHORTEST:
+                found.append((node.body[0].lineno, text))
+    return [text for _, text in sorted(found)]
+
+
+def _topics(root: Path) -> Iterator[tuple[str, str]]:
+    path = root / "pydoc_data" / "topics.py"
+    tree = _parse(path.read_text("utf-8")) if path.is_file() else None
+    for node in tree.body if tree else ():
+        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Dict):
+            for key, text in sorted(ast.literal_eval(node.value).items()):
+                yield f"topic:{key}", inspect.cleandoc(text)
+
+
+@lru_cache(maxsize=2)
+def builtin_documents(content: str) -> tuple[tuple[str, str, str], ...]:
+    """Return (id, text, module) of all built-in documents of "prose", "code" or "both".
+
+    A module's prose and code share the third entry, by which splits are cut, so that neither leaks into another split.
+    The documents stay in memory (at most 15 MB), since parsing the library takes seconds.
+    Raises DataError where the standard library has no source text.
+    """
+    root = Path(sysconfig.get_paths()["stdlib"])
+    documents = []
+    for name, path in _modules(root):
+        try:
+            source = path.read_text("utf-8")
+        except (OSError, UnicodeDecodeError):
+            continue
+        if content in ("prose", "both"):
+            text = "\n\n".join(docstrings(source))
+            if text:
+                documents.append((f"prose:{name}", text, name))
+        if content in ("code", "both") and source.strip():
+            documents.append((f"code:{name}", source, name))
+    if content in ("prose", "both"):
+        documents.extend((key, text, key) for key, text in _topics(root))
+    documents = [d for d in documents if "\0" not in d[1]]
+    if not documents:
+        raise DataError(
+            f"the standard library at {root} has no source text, so path 'builtin' is empty: set path to files of yours"
+        )
+    return tuple(documents)

@@ -1,0 +1,215 @@
+"""Evaluators `language/nll` and `language/samples`."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from omnitrain.api import (
+    Batch,
+    BatchPlan,
+    Context,
+    Data,
+    Evaluation,
+    Generates,
+    Metric,
+    OrdersBatches,
+    Run,
+    Sample,
+    Scores,
+    Table,
+    TellsFacts,
+)
+from omnitrain.errors import UsageError
+from omnitrain_language.configs import NllEvaluatorConfig, SamplesConfig
+from omnitrain_language.objectives import group_names
+
+
+@runtime_checkable
+class CountsTokens(Protocol):
+    """Data that knows how often each id occurs in a split."""
+
+    def token_counts(self, split: str) -> NDArray[np.int64]:
+        """Return int64[vocabulary_size]."""
+
+
+def evaluation_batches(data: Data, split: str, batch_size: int, seed: int) -> Iterator[Batch]:
+    """Yield all batches of a split once, in order."""
+    if isinstance(data, OrdersBatches):
+        yield from data.batches(split, BatchPlan(batch_size=batch_size, seed=seed, train=False))
+        return
+    examples = iter(data.examples(split))
+    while chunk := list(islice(examples, batch_size)):
+        yield data.collate(chunk)
+
+
+class RatioMean:
+    """Sum of losses over sum of weights, with an interval from the spread over rows (the ratio estimator)."""
+
+    def __init__(self) -> None:
+        self._losses: list[float] = []
+        self._weights: list[float] = []
+        self.tokens = 0
+
+    def add(self, losses: torch.Tensor, weights: torch.Tensor) -> None:
+        """Add rows. losses (already weighted), weights: float[batch, length]."""
+        self._losses += losses.double().sum(dim=-1).tolist()
+        self._weights += weights.double().sum(dim=-1).tolist()
+        self.tokens += int((weights != 0).sum())
+
+    def metric(self) -> Metric | None:
+        """Return the mean with its 95 % interval, or None without any weight."""
+        losses, weights = np.asarray(self._losses), np.asarray(self._weights)
+        total = weights.sum()
+        if total == 0:
+            return None
+        mean = losses.sum() / total
+        rows = int((weights > 0).sum())
+        interval = None
+        if rows > 1:
+            error = math.sqrt(rows / (rows - 1) * float(((losses - mean * weights) ** 2).sum())) / total
+            interval = (float(mean - 1.96 * error), float(mean + 1.96 * error))
+        return Metric(float(mean), self.tokens, "lower", interval, "nats/token")
+
+
+def perplexity(nll: Metric) -> Metric:
+    """Return exp of a mean NLL, with its interval."""
+    interval = None if nll.interval is None else (_exp(nll.interval[0]), _exp(nll.interval[1]))
+    return Metric(_exp(nll.value), nll.n, "lower", interval)
+
+
+def _exp(value: float) -> float:
+    return math.exp(min(value, 700.0))
+
+
+def unigram_entropy(counts: NDArray[np.int64]) -> float:
+    """Return the entropy in nats of a token drawn from these counts."""
+    shares = counts[counts > 0] / counts.sum()
+    return float(-(shares * np.log(shares)).sum())
+
+
+class NllEvaluator:
+    """Mean NLL per token and perplexity of each split, and of each group where one is asked for."""
+
+    def __init__(self, config: NllEvaluatorConfig) -> None:
+        self.config = config
+
+    def __call__(self, predictor: Any, data: Any, run: Run, /) -> Evaluation:
+        """Score the splits.
+
+        Raises UsageError when the predictor can't score, or the data names no such groups.
+        """
+        if not isinstance(predictor, Scores):
+            raise UsageError("language/nll needs a predictor that can score batches (ability `score`)")
+        config = self.config
+        facts = data.facts() if isinstance(data, TellsFacts) else {}
+        names = group_names(config.group, facts)
+        metrics: dict[str, Metric] = {}
+        splits = config.splits or [s for s in data.splits() if s != "train"]
+        for split in splits:
+            total, groups = self._score(predictor, data, split, names, run)
+            found = {f"{split}/nll": total, **{f"{split}/{name}/nll": mean for name, mean in groups.items()}}
+            for name, mean in found.items():
+                metric = mean.metric()
+                if metric is not None:
+                    metrics[name] = metric
+                    metrics[name.removesuffix("nll") + "perplexity"] = perplexity(metric)
+        if config.unigram:
+            if not isinstance(data, CountsTokens):
+                raise UsageError("unigram: this data does not count its tokens; set it to false")
+            counts = data.token_counts("train")
+            metrics["unigram/nll"] = Metric(unigram_entropy(counts), int(counts.sum()), "none", None, "nats/token")
+        rows = [
+            [name.removesuffix("/nll"), metric.value, _exp(metric.value), metric.n]
+            for name, metric in metrics.items()
+            if name.endswith("/nll")
+        ]
+        return Evaluation(metrics, {"nll": Table(("what", "nll", "perplexity", "tokens"), rows)})
+
+    def _score(
+        self, predictor: Scores, data: Any, split: str, names: Sequence[str], run: Run
+    ) -> tuple[RatioMean, dict[str, RatioMean]]:
+        total, groups = RatioMean(), {name: RatioMean() for name in names}
+        batches = evaluation_batches(data, split, self.config.batch_size, run.seed("evaluation order"))
+        with run.progress(f"score {split}") as progress:
+            for batch in islice(batches, self.config.max_batches):
+                scores = predictor.score(batch).cpu()
+                weights = batch["loss_weights"].cpu()
+                total.add(-scores * weights, weights)
+                for number, name in enumerate(names):
+                    ids = batch[str(self.config.group)].cpu()
+                    chosen = weights * ((ids if ids.ndim == 2 else ids[:, None]) == number)
+                    groups[name].add(-scores * chosen, chosen)
+                progress.advance()
+        return total, groups
+
+
+class SamplesEvaluator:
+    """Continuations of given prompts, or of prompts cut from rows of a split."""
+
+    def __init__(self, config: SamplesConfig) -> None:
+        self.config = config
+
+    def _prompts(self, predictor: Any, data: Any, run: Run) -> list[tuple[str, str]]:
+        """Return (prompt, what the row goes on with)."""
+        config = self.config
+        if config.prompts is not None:
+            return [(prompt, "") for prompt in config.prompts]
+        tokenizer = getattr(predictor, "tokenizer", None)
+        if tokenizer is None:
+            raise UsageError("language/samples: prompts can be cut from data only with a tokenizer; set prompts")
+        batch = next(evaluation_batches(data, config.split, config.count, run.seed("evaluation order")))
+        special = {tokenizer.pad_token_id, tokenizer.eos_token_id}
+
+        def text(ids: list[int]) -> str:
+            return str(tokenizer.decode([i for i in ids if i not in special]))
+
+        found = []
+        for row in range(len(batch["input_ids"])):
+            inputs = batch["input_ids"][row].tolist()
+            if "decoder_input_ids" in batch:
+                found.append((text(inputs), text(batch["labels"][row].tolist())))
+                continue
+            prefix = int(batch["prefix_mask"][row].sum()) if "prefix_mask" in batch else config.prompt_tokens
+            found.append((text(inputs[:prefix]), text(inputs[prefix : prefix + config.max_new_tokens])))
+        return found
+
+    def __call__(self, predictor: Any, data: Any, run: Run, /) -> Evaluation:
+        """Write the samples.
+
+        Raises UsageError when the predictor can't generate.
+        """
+        if not isinstance(predictor, Generates):
+            raise UsageError("language/samples needs a predictor that can write text (ability `generate_text`)")
+        config = self.config
+        prompts = self._prompts(predictor, data, run)
+        outputs = predictor.generate_text(
+            [prompt for prompt, _ in prompts],
+            max_new_tokens=config.max_new_tokens,
+            temperature=config.temperature,
+            top_k=config.top_k,
+            top_p=config.top_p,
+            seed=run.seed("samples"),
+            prefix=config.prefix,
+        )
+        samples = []
+        for (prompt, reference), output in zip(prompts, outputs, strict=True):
+            fields = {"prompt": config.prefix + prompt, "output": output}
+            samples.append(Sample(fields | ({"reference": reference} if reference else {})))
+        return Evaluation(samples={"samples": samples})
+
+
+def build_nll(config: NllEvaluatorConfig, context: Context) -> NllEvaluator:
+    """Make the evaluator `language/nll`."""
+    return NllEvaluator(config)
+
+
+def build_samples(config: SamplesConfig, context: Context) -> SamplesEvaluator:
+    """Make the evaluator `language/samples`."""
+    return SamplesEvaluator(config)

@@ -1,0 +1,71 @@
+"""Rows of batches as pieces of text for the dry run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Literal
+
+from omnitrain.api import Batch, Piece
+
+if TYPE_CHECKING:
+    from torch import Tensor
+    from transformers import PreTrainedTokenizerFast
+
+Role = Literal["plain", "mask", "loss", "special", "padding"]
+
+
+def pieces(tokenizer: PreTrainedTokenizerFast, ids: Tensor, roles: Sequence[Role]) -> list[Piece]:
+    """Return the text of ids, int64[length], neighbours of one role joined into one piece."""
+    special = set(tokenizer.all_special_ids)
+    found: list[Piece] = []
+    run: list[int] = []
+    run_role: Role = "plain"
+
+    def finish() -> None:
+        if run:
+            text = tokenizer.decode(run, skip_special_tokens=False, clean_up_tokenization_spaces=False)
+            found.append(Piece(text, run_role))
+
+    for token, role in zip(ids.tolist(), roles, strict=True):
+        actual: Role = "special" if token in special and role == "plain" else role
+        if actual != run_role:
+            finish()
+            run, run_role = [], actual
+        run.append(token)
+    finish()
+    return found
+
+
+def explain_decoder_only(tokenizer: PreTrainedTokenizerFast, batch: Batch, row: int) -> Mapping[str, Sequence[Piece]]:
+    """Show the inputs (positions that see both ways as "mask") and the labels (those in the loss as "loss")."""
+    prefix = batch["prefix_mask"][row].tolist() if "prefix_mask" in batch else [False] * batch["input_ids"].shape[1]
+    real = _real(batch, row, "attention_mask", "segment_ids")
+    inputs: list[Role] = ["padding" if not r else "mask" if p else "plain" for p, r in zip(prefix, real, strict=True)]
+    return {
+        "inputs": pieces(tokenizer, batch["input_ids"][row], inputs),
+        "labels": _labels(tokenizer, batch, row, real),
+    }
+
+
+def explain_encoder_decoder(tokenizer: PreTrainedTokenizerFast, batch: Batch, row: int) -> Mapping[str, Sequence[Piece]]:
+    """Show the encoder's inputs and the decoder's targets."""
+    real = _real(batch, row, "attention_mask", "input_segment_ids")
+    inputs: list[Role] = ["plain" if r else "padding" for r in real]
+    weights = batch["loss_weights"][row]
+    return {
+        "inputs": pieces(tokenizer, batch["input_ids"][row], inputs),
+        "targets": _labels(tokenizer, batch, row, [bool(w) for w in weights.tolist()]),
+    }
+
+
+def _real(batch: Batch, row: int, *masks: str) -> list[bool]:
+    for name in masks:
+        if name in batch:
+            return [bool(value) for value in batch[name][row].tolist()]
+    return [True] * batch["input_ids"].shape[1]
+
+
+def _labels(tokenizer: PreTrainedTokenizerFast, batch: Batch, row: int, real: Sequence[bool]) -> list[Piece]:
+    weights = batch["loss_weights"][row].tolist()
+    roles: list[Role] = ["loss" if w > 0 else "plain" if r else "padding" for w, r in zip(weights, real, strict=True)]
+    return pieces(tokenizer, batch["labels"][row].clamp(min=0), roles)

@@ -1,0 +1,122 @@
+"""Attention masks for packed rows and prefixes, and a hook by which Hugging Face models accept them as batch fields.
+
+Models built by this package take `segment_ids` and `prefix_mask` (decoder-only), or `input_segment_ids` and
+`target_segment_ids` (encoder-decoder), beside their own arguments. A position never sees another segment, and no
+row of a mask is empty: padding sees padding, so that softmax stays finite.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from omnitrain.errors import UsageError
+
+DECODER_FIELDS = ("segment_ids", "prefix_mask")
+SEQ2SEQ_FIELDS = ("input_segment_ids", "target_segment_ids")
+
+
+def same_segment(queries: Tensor, keys: Tensor) -> Tensor:
+    """Return bool[batch, 1, query, key]: true where both belong to one segment. Both int64[batch, length]."""
+    return (queries[:, :, None] == keys[:, None, :])[:, None]
+
+
+def causal_mask(
+    length: int,
+    segment_ids: Tensor | None = None,
+    prefix_mask: Tensor | None = None,
+    attention_mask: Tensor | None = None,
+    device: torch.device | None = None,
+) -> Tensor:
+    """Return bool[batch, 1, length, length]: which keys (last) a query may see (UL2 section 3.2).
+
+    Query i sees key j iff they share a segment and (j <= i or both are in the prefix) and j is no padding.
+    segment_ids: int64[batch, length], 0 for padding. prefix_mask, attention_mask: bool[batch, length].
+    """
+    position = torch.arange(length, device=device)
+    allowed = (position[None, :] <= position[:, None])[None, None]
+    if prefix_mask is not None:
+        prefix = prefix_mask.bool()
+        allowed = allowed | (prefix[:, None, :, None] & prefix[:, None, None, :])
+    if segment_ids is not None:
+        allowed = allowed & same_segment(segment_ids, segment_ids)
+    if attention_mask is not None:
+        # A padding position sees itself: a query without any key would give NaN.
+        itself = position[None, :] == position[:, None]
+        allowed = (allowed & attention_mask.bool()[:, None, None, :]) | itself
+    return allowed
+
+
+def cross_mask(target_segment_ids: Tensor, input_segment_ids: Tensor) -> Tensor:
+    """Return bool[batch, 1, target, input]: a target sees the inputs of its own segment; padding sees everything."""
+    return same_segment(target_segment_ids, input_segment_ids) | (target_segment_ids == 0)[:, None, :, None]
+
+
+def for_attention(model: nn.Module, allowed: Tensor, dtype: torch.dtype) -> Tensor:
+    """Return the form of a mask that the model's attention takes: bool for sdpa, additive for eager.
+
+    Raises UsageError for other implementations, which would ignore such a mask.
+    """
+    config: Any = model.config
+    implementation = config._attn_implementation
+    if implementation == "sdpa":
+        return allowed
+    if implementation == "eager":
+        zero = torch.zeros((), dtype=dtype, device=allowed.device)
+        return torch.where(allowed, zero, torch.finfo(dtype).min)
+    raise UsageError(f"attention {implementation!r} takes no mask per pair of positions: set attention to sdpa or eager")
+
+
+def _weight_dtype(model: nn.Module) -> torch.dtype:
+    return next(model.parameters()).dtype
+
+
+def _decoder_hook(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+    kwargs = dict(kwargs)
+    segment_ids, prefix_mask = (kwargs.pop(name, None) for name in DECODER_FIELDS)
+    config: Any = module.config
+    if not getattr(config, "prefix_attention", False):
+        prefix_mask = None
+    if segment_ids is not None or prefix_mask is not None:
+        input_ids = kwargs["input_ids"]
+        allowed = causal_mask(input_ids.shape[1], segment_ids, prefix_mask, kwargs.get("attention_mask"), input_ids.device)
+        allowed = allowed.expand(input_ids.shape[0], -1, -1, -1)
+        kwargs["attention_mask"] = for_attention(module, allowed, _weight_dtype(module))
+    return args, kwargs
+
+
+def _seq2seq_hook(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+    kwargs = dict(kwargs)
+    inputs, targets = (kwargs.pop(name, None) for name in SEQ2SEQ_FIELDS)
+    if (inputs is None) != (targets is None):
+        raise ValueError("input_segment_ids and target_segment_ids belong together")
+    if inputs is not None:
+        dtype = _weight_dtype(module)
+        adapted: Any = module
+        base = adapted.get_base_model() if hasattr(adapted, "get_base_model") else adapted
+        own = for_attention(module, same_segment(inputs, inputs), dtype)
+        # Encoder and cross attention need different masks, but the model takes one for both: run the encoder here.
+        kwargs["encoder_outputs"] = base.get_encoder()(input_ids=kwargs.pop("input_ids"), attention_mask=own)
+        kwargs["attention_mask"] = for_attention(module, cross_mask(targets, inputs), dtype)
+        causal = causal_mask(targets.shape[1], targets, device=targets.device)
+        kwargs["decoder_attention_mask"] = for_attention(module, causal, dtype)
+    return args, kwargs
+
+
+def accept_masks(model: nn.Module) -> nn.Module:
+    """Let a Hugging Face model, adapters included, take segment ids and prefix masks as keyword arguments.
+
+    A forward hook does it, so that wrappers (DDP, FSDP, compile) and checkpoints of the model are untouched.
+    """
+    config: Any = model.config
+    hook = _seq2seq_hook if config.is_encoder_decoder else _decoder_hook
+    model.register_forward_pre_hook(hook, with_kwargs=True)
+    return model
+
+
+def accepts_masks(model: nn.Module) -> bool:
+    """True when the model, or what a wrapper holds, was given to `accept_masks`."""
+    hooks = (_seq2seq_hook, _decoder_hook)
+    return any(hook in hooks for module in model.modules() for hook in module._forward_pre_hooks.values())

@@ -1,0 +1,182 @@
+"""Models `language/t5` and `language/causal`: Hugging Face models, with random weights or from a folder or the hub."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import torch
+import transformers
+from torch import nn
+
+from omnitrain.api import Context
+from omnitrain.errors import DataError, UsageError
+from omnitrain_language.adapters import add_adapters
+from omnitrain_language.configs import CausalConfig, PretrainedConfig, T5Config
+from omnitrain_language.masks import accept_masks
+from omnitrain_language.presets import CAUSAL_SIZES, T5_SIZES
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+# Bars of transformers would break the run's own progress lines.
+transformers.utils.logging.disable_progress_bar()
+
+_DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+
+
+@contextmanager
+def _seeded(context: Context) -> Iterator[None]:
+    """Draw initial weights from the context's seed and leave the global generator as it was."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(context.seed("weights"))
+        yield
+
+
+def _vocabulary_rows(config: PretrainedConfig, context: Context, otherwise: int) -> int:
+    size = config.vocabulary_size or int(context.facts.get("vocabulary_size", otherwise))
+    return size + -size % config.pad_vocabulary_to
+
+
+def _ids(context: Context) -> dict[str, int]:
+    return {"pad_token_id": int(context.facts.get("pad_id", 0)), "eos_token_id": int(context.facts.get("eos_id", 1))}
+
+
+def _cast(model: nn.Module, config: PretrainedConfig) -> Any:
+    return model.to(_DTYPES[config.dtype])
+
+
+def random_t5(config: T5Config, context: Context) -> PreTrainedModel:
+    """Make a T5 1.1 with random weights; call it inside a seeded block."""
+    from transformers import T5Config as Architecture
+    from transformers import T5ForConditionalGeneration
+
+    size = T5_SIZES[config.size]
+    ids = _ids(context)
+    architecture = Architecture(
+        vocab_size=_vocabulary_rows(config, context, 32128),
+        d_model=size.width,
+        d_kv=size.head,
+        d_ff=size.feed_forward,
+        num_layers=size.layers,
+        num_heads=size.heads,
+        dropout_rate=config.dropout,
+        feed_forward_proj="gated-silu",
+        layer_norm_epsilon=1e-6,
+        tie_word_embeddings=False,
+        decoder_start_token_id=ids["pad_token_id"],
+        attn_implementation=config.attention,
+        **ids,
+    )
+    model = T5ForConditionalGeneration(architecture)
+    # transformers 5 ties the head of every new T5 and reads "untied" off the checkpoint's weights. T5X draws an untied
+    # head with variance 1/width (fan in); transformers' own variance 1 would start with logits of size sqrt(width).
+    head = torch.empty_like(model.lm_head.weight).normal_(std=size.width**-0.5)
+    model.lm_head.weight = nn.Parameter(head)
+    model.all_tied_weights_keys.pop("lm_head.weight", None)
+    model.config.tie_word_embeddings = False
+    return _cast(model, config)
+
+
+def random_causal(config: CausalConfig, context: Context) -> PreTrainedModel:
+    """Make a decoder-only model with random weights; call it inside a seeded block."""
+    from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM
+
+    size = CAUSAL_SIZES[config.size]
+    ids = _ids(context)
+    ids["bos_token_id"] = ids["eos_token_id"]
+    vocabulary = _vocabulary_rows(config, context, 50257 if config.style == "gpt2" else 32000)
+    if config.style == "gpt2":
+        gpt2 = GPT2Config(
+            vocab_size=vocabulary,
+            n_positions=config.max_length,
+            n_embd=size.width,
+            n_layer=size.layers,
+            n_head=size.heads,
+            # The same function as GPT-2's own gelu_new, in one kernel.
+            activation_function="gelu_pytorch_tanh",
+            resid_pdrop=config.dropout,
+            embd_pdrop=config.dropout,
+            attn_pdrop=config.dropout,
+            attn_implementation=config.attention,
+            **ids,
+        )
+        return _cast(GPT2LMHeadModel(gpt2), config)
+    if config.dropout:
+        raise UsageError("dropout: Llama-style models have none; set it to 0 or choose style: gpt2")
+    feed_forward = 8 * size.width // 3
+    llama = LlamaConfig(
+        vocab_size=vocabulary,
+        max_position_embeddings=config.max_length,
+        hidden_size=size.width,
+        intermediate_size=feed_forward + -feed_forward % 64,
+        num_hidden_layers=size.layers,
+        num_attention_heads=size.heads,
+        tie_word_embeddings=True,
+        attn_implementation=config.attention,
+        # A padding id would freeze that row of the embedding; where it equals eos, eos would never be learned.
+        **{**ids, "pad_token_id": None},
+    )
+    return _cast(LlamaForCausalLM(llama), config)
+
+
+def _dropout_settings(architecture: Any, rate: float) -> dict[str, float]:
+    names = ("dropout_rate", "resid_pdrop", "embd_pdrop", "attn_pdrop", "attention_dropout", "dropout")
+    return {name: rate for name in names if hasattr(architecture, name)}
+
+
+def load_pretrained(config: PretrainedConfig, context: Context, auto: Any) -> PreTrainedModel:
+    """Load a model from `config.path` by one of transformers' auto classes; on the meta device only its shape.
+
+    The embedding grows where the tokenizer has more ids than the model has rows, and never shrinks.
+    Raises DataError when there is no such model.
+    """
+    from transformers import AutoConfig
+
+    assert config.path is not None
+    settings: dict[str, Any] = {"revision": config.revision, "trust_remote_code": False}
+    try:
+        architecture = AutoConfig.from_pretrained(config.path, **settings)
+        for name, rate in _dropout_settings(architecture, config.dropout).items():
+            setattr(architecture, name, rate)
+        shape = {"config": architecture, "attn_implementation": config.attention, "dtype": _DTYPES[config.dtype]}
+        if torch.get_default_device().type == "meta":
+            model = auto.from_config(**shape)
+        else:
+            model = auto.from_pretrained(config.path, **settings, **shape, use_safetensors=True)
+    except (OSError, ValueError) as error:
+        raise DataError(f"model {config.path}: could not be loaded ({error})") from error
+    rows = _vocabulary_rows(config, context, 0)
+    if rows > model.get_input_embeddings().weight.shape[0]:
+        model.resize_token_embeddings(rows, mean_resizing=False)
+    return model
+
+
+def _finish(model: PreTrainedModel, config: PretrainedConfig) -> Any:
+    if config.gradient_checkpointing:
+        model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+    return accept_masks(add_adapters(model, config))
+
+
+def build_t5(config: T5Config, context: Context) -> Any:
+    """Make the model `language/t5`: T5, or any encoder-decoder by path. Works on the meta device."""
+    from transformers import AutoModelForSeq2SeqLM
+
+    with _seeded(context):
+        if config.path is None:
+            return _finish(random_t5(config, context), config)
+        return _finish(load_pretrained(config, context, AutoModelForSeq2SeqLM), config)
+
+
+def build_causal(config: CausalConfig, context: Context) -> Any:
+    """Make the model `language/causal`: GPT-2, Llama, or any decoder-only model by path. Works on the meta device."""
+    from transformers import AutoModelForCausalLM
+
+    with _seeded(context):
+        if config.path is None:
+            model = random_causal(config, context)
+        else:
+            model = load_pretrained(config, context, AutoModelForCausalLM)
+        model.config.prefix_attention = config.prefix_attention
+        return _finish(model, config)

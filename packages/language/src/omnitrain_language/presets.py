@@ -1,0 +1,47 @@
+"""Sizes of models with random weights."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class T5Size:
+    """layers: of encoder and of decoder each. head: width of one attention head."""
+
+    width: int
+    feed_forward: int
+    layers: int
+    heads: int
+    head: int
+
+
+# small to xl are T5 1.1; ul2-20b is the 20 B model of UL2 (32 + 32 layers, width 4096).
+T5_SIZES: Mapping[str, T5Size] = {
+    "tiny": T5Size(64, 128, 2, 4, 16),
+    "mini": T5Size(96, 256, 2, 4, 24),
+    "small": T5Size(512, 1024, 8, 6, 64),
+    "base": T5Size(768, 2048, 12, 12, 64),
+    "large": T5Size(1024, 2816, 24, 16, 64),
+    "xl": T5Size(2048, 5120, 24, 32, 64),
+    "ul2-20b": T5Size(4096, 16384, 32, 16, 256),
+}
+
+
+@dataclass(frozen=True)
+class CausalSize:
+    """GPT-2's feed-forward is 4 x width, Llama's 8/3 x width rounded up to 64."""
+
+    width: int
+    layers: int
+    heads: int
+
+
+CAUSAL_SIZES: Mapping[str, CausalSize] = {
+    "tiny": CausalSize(64, 2, 4),
+    "mini": CausalSize(128, 4, 4),
+    "small": CausalSize(768, 12, 12),
+    "medium": CausalSize(1024, 24, 16),
+    "large": CausalSize(1280, 36, 20),
+}

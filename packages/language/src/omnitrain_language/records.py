@@ -1,0 +1,158 @@
+"""Read records from files one by one, and name the malformed ones with their file and line."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from omnitrain.errors import DataError, EnvironmentFault
+
+_log = logging.getLogger("omnitrain.language")
+PLAIN = (".txt", ".md", ".rst", ".py")
+RECORDS = (".jsonl", ".ndjson", ".parquet")
+LONGEST_LINE = 64 * 2**20
+_SHOWN = 5
+
+
+@dataclass
+class Problems:
+    """Malformed records of one pass: how many for which reason, and the first few with their places.
+
+    refuse: raise DataError at the end of the first file that has any.
+    """
+
+    refuse: bool
+    counts: Counter[str] = field(default_factory=Counter)
+    shown: list[str] = field(default_factory=list)
+
+    def add(self, path: Path | str, line: int, reason: str) -> None:
+        """Count one record."""
+        self.counts[reason] += 1
+        if len(self.shown) < _SHOWN:
+            self.shown.append(f"{path}:{line}: {reason}")
+
+    def summary(self) -> str:
+        """Say in one sentence what was wrong and where."""
+        reasons = ", ".join(f"{count} x {reason}" for reason, count in sorted(self.counts.items()))
+        return f"{sum(self.counts.values())} malformed records ({reasons}), the first: {'; '.join(self.shown)}"
+
+    def file_ended(self) -> None:
+        """Refuse what was found so far, if asked to.
+
+        Raises DataError.
+        """
+        if self.refuse and self.counts:
+            raise DataError(f"{self.summary()}. Correct them, or set malformed: skip to leave them out")
+
+    def pass_ended(self) -> None:
+        """Report what was left out."""
+        if self.counts:
+            _log.warning("left out %s", self.summary())
+
+
+def find_files(path: str, suffixes: Sequence[str]) -> list[Path]:
+    """Return the files that a path names, sorted: one file, all files below a folder, or those of a glob pattern.
+
+    Raises DataError where there are none, or where a file has a suffix that can't be read.
+    """
+    place = Path(path).expanduser()
+    if place.is_dir():
+        found = [p for p in place.rglob("*") if p.is_file() and p.suffix.lower() in suffixes]
+    elif place.is_file():
+        found = [place]
+    else:
+        absolute = place.absolute()
+        root = Path(absolute.anchor)
+        found = [p for p in root.glob(str(absolute.relative_to(root))) if p.is_file()]
+    if not found:
+        kind = "no file with one of these suffixes" if place.is_dir() else "no such file, folder or pattern"
+        raise DataError(f"{path}: {kind}; expected {', '.join(suffixes)}")
+    wrong = [p for p in found if p.suffix.lower() not in suffixes]
+    if wrong:
+        raise DataError(f"{wrong[0]}: can't read {wrong[0].suffix or 'a file without suffix'}; expected {', '.join(suffixes)}")
+    return sorted(found, key=lambda p: p.as_posix())
+
+
+def text_fault(value: Any) -> str | None:
+    """Say why a value is no usable text, or None."""
+    if not isinstance(value, str):
+        return f"text is {type(value).__name__}, not a string"
+    if not value.strip():
+        return "empty text"
+    if "\0" in value:
+        return "NUL character"
+    try:
+        value.encode("utf-8")
+    except UnicodeEncodeError:
+        return "lone surrogate"
+    return None
+
+
+def lines_of(path: Path, problems: Problems) -> Iterator[tuple[int, str]]:
+    """Yield (physical line number, line with its end) of a UTF-8 file; undecodable lines are counted as malformed."""
+    with path.open("rb") as file:
+        number = 0
+        while raw := file.readline(LONGEST_LINE):
+            number += 1
+            if len(raw) == LONGEST_LINE and not raw.endswith(b"\n"):
+                problems.add(path, number, f"line longer than {LONGEST_LINE} bytes")
+                while raw and not raw.endswith(b"\n"):
+                    raw = file.readline(LONGEST_LINE)
+                continue
+            if number == 1:
+                raw = raw.removeprefix(b"\xef\xbb\xbf")
+            try:
+                yield number, raw.decode("utf-8")
+            except UnicodeDecodeError:
+                problems.add(path, number, "not UTF-8")
+
+
+def _json_records(path: Path, problems: Problems) -> Iterator[tuple[int, Mapping[str, Any]]]:
+    for number, line in lines_of(path, problems):
+        if not line.strip():
+            continue
+        try:
+            record = json.loads(line)
+        except (ValueError, RecursionError):
+            problems.add(path, number, "not JSON")
+            continue
+        if isinstance(record, dict):
+            yield number, record
+        else:
+            problems.add(path, number, f"record is {type(record).__name__}, not an object")
+
+
+def _parquet_records(path: Path, fields: Sequence[str]) -> Iterator[tuple[int, Mapping[str, Any]]]:
+    try:
+        import pyarrow.parquet as parquet
+    except ImportError as error:
+        raise EnvironmentFault(f"{path} needs pyarrow: pip install 'omnitrain-language[parquet]'") from error
+    try:
+        with parquet.ParquetFile(path) as file:
+            present = [name for name in fields if name in file.schema_arrow.names]
+            number = 0
+            for batch in file.iter_batches(batch_size=1024, columns=present):
+                for record in batch.to_pylist():
+                    number += 1
+                    yield number, record
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path}: not a readable parquet file ({error})") from error
+
+
+def read_fields(path: Path, fields: Sequence[str], problems: Problems) -> Iterator[tuple[int, dict[str, str]]]:
+    """Yield (line or row number, the named text fields) of each sound record of a .jsonl or .parquet file."""
+    parquet = path.suffix.lower() == ".parquet"
+    records = _parquet_records(path, fields) if parquet else _json_records(path, problems)
+    for number, record in records:
+        fault = next((f"no field {name!r}" for name in fields if name not in record), None)
+        fault = fault or next(filter(None, (text_fault(record[name]) for name in fields)), None)
+        if fault:
+            problems.add(path, number, fault)
+        else:
+            yield number, {name: record[name] for name in fields}
+    problems.file_ended()

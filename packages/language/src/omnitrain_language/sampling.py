@@ -1,0 +1,72 @@
+"""Choose the next token: greedy, or drawn by the inverse of the cumulative distribution from given uniform numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from omnitrain.api import numpy_generator
+
+
+@dataclass(frozen=True)
+class GenerationSettings:
+    """How texts are continued. temperature 0 is greedy; top_k 0 and top_p 1 cut nothing.
+
+    seed: each prompt has its own stream of draws, so a text depends neither on the batch size nor on other prompts.
+    min_new_tokens: the end of sequence is forbidden before. banned_ids: never chosen.
+    """
+
+    max_new_tokens: int = 64
+    temperature: float = 0.0
+    top_k: int = 0
+    top_p: float = 1.0
+    seed: int = 0
+    min_new_tokens: int = 0
+    banned_ids: Sequence[int] = ()
+
+    def __post_init__(self) -> None:
+        if self.max_new_tokens < 1 or self.temperature < 0 or self.top_k < 0 or not 0 < self.top_p <= 1:
+            raise ValueError(
+                f"max_new_tokens must be at least 1, temperature and top_k at least 0, top_p in (0, 1]; found {self}"
+            )
+
+
+def uniform_draws(seed: int, prompt: int, count: int) -> Tensor:
+    """Return float64[count] in [0, 1) that belong to the prompt's number; more draws extend the same stream."""
+    mixed = (seed * 0x9E3779B97F4A7C15 + prompt * 0xD1342543DE82EF95 + 1) % 2**64
+    return torch.from_numpy(numpy_generator(mixed).random(count))
+
+
+def kept_tokens(logits: Tensor, temperature: float, top_k: int, top_p: float) -> tuple[Tensor, Tensor]:
+    """Return (probabilities, ids), both [batch, kept]: most probable first where something is cut, zero where cut.
+
+    logits: float32[batch, vocabulary]. top_p keeps the smallest set that holds at least that much of what top_k left.
+    """
+    scaled = logits / temperature
+    if top_k:
+        scaled, ids = scaled.topk(min(top_k, logits.shape[-1]), dim=-1)
+    elif top_p < 1:
+        scaled, ids = scaled.sort(dim=-1, descending=True, stable=True)
+    else:
+        ids = torch.arange(logits.shape[-1], device=logits.device).expand_as(logits)
+    probabilities = scaled.double().softmax(dim=-1)
+    if top_p < 1:
+        before = probabilities.cumsum(dim=-1) - probabilities
+        probabilities = torch.where(before < top_p, probabilities, 0.0)
+    return probabilities, ids
+
+
+def choose(logits: Tensor, settings: GenerationSettings, draws: Tensor) -> Tensor:
+    """Return the next token of each row, int64[batch]. logits: float32[batch, vocabulary]; draws: float64[batch]."""
+    if settings.temperature == 0:
+        return logits.argmax(dim=-1)
+    probabilities, ids = kept_tokens(logits, settings.temperature, settings.top_k, settings.top_p)
+    cumulative = probabilities.cumsum(dim=-1)
+    target = draws.to(cumulative)[:, None] * cumulative[:, -1:]
+    place = torch.searchsorted(cumulative, target, right=True)
+    # Rounding may put the target on the very end: take the last token that has any probability.
+    last = (cumulative < cumulative[:, -1:]).sum(dim=-1, keepdim=True)
+    return ids.gather(1, torch.minimum(place, last))[:, 0]

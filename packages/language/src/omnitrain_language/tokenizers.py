@@ -1,0 +1,175 @@
+"""Tokenizers: a byte-level BPE trained offline, or one from a folder or the hub; always saved in Hugging Face format.
+
+Ids of a trained tokenizer: pad 0, eos 1, unk 2, bytes and merges, extra tokens, sentinels. <extra_id_0> is the last id
+and sentinels count down, as in T5. Special tokens written in a text are encoded as ordinary text by `encode_documents`.
+"""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from omnitrain.errors import DataError, UsageError
+from omnitrain_language.cache import build_once
+from omnitrain_language.configs import TokenizerConfig
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
+
+PAD, EOS, UNK = "<pad>", "</s>", "<unk>"
+Layout = Literal["encoder-decoder", "decoder-only"]
+# Part of every cache key: raise it when the same settings give other ids.
+CODE_VERSION = 1
+
+
+def sentinel(index: int) -> str:
+    """Return the text of a sentinel: "<extra_id_0>"."""
+    return f"<extra_id_{index}>"
+
+
+def train_tokenizer(texts: Iterable[str], config: TokenizerConfig) -> PreTrainedTokenizerFast:
+    """Train a byte-level BPE on texts; the same texts give the same tokenizer."""
+    from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
+
+    added = list(config.extra_tokens) + [sentinel(i) for i in reversed(range(config.sentinels))]
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=config.vocabulary_size - len(added),
+        min_frequency=2,
+        special_tokens=[PAD, EOS, UNK],
+        initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator(texts, trainer)
+    known = tokenizer.get_vocab()
+    taken = [token for token in added if token in known]
+    if taken:
+        raise UsageError(f"extra_tokens {taken} are already part of the trained vocabulary: choose other names")
+    tokenizer.add_special_tokens([AddedToken(token, special=True, normalized=False) for token in added])
+    return _wrap(tokenizer, added)
+
+
+def _wrap(tokenizer: Any, added: Sequence[str]) -> PreTrainedTokenizerFast:
+    from transformers import PreTrainedTokenizerFast
+
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        pad_token=PAD,
+        eos_token=EOS,
+        unk_token=UNK,
+        extra_special_tokens=list(added),
+        clean_up_tokenization_spaces=False,
+    )
+
+
+def load_tokenizer(path: str | Path, revision: str | None = None) -> PreTrainedTokenizerFast:
+    """Load a fast tokenizer from a folder or the hub; remote code is never run.
+
+    Raises DataError when there is none, UsageError when it has no fast form or no end-of-sequence token.
+    """
+    from transformers import AutoTokenizer
+
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(str(path), revision=revision, trust_remote_code=False)
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path}: no tokenizer could be loaded ({error})") from error
+    if not getattr(tokenizer, "is_fast", False):
+        raise UsageError(f"{path}: its tokenizer has no fast form (tokenizer.json); save one with transformers first")
+    if tokenizer.eos_token_id is None:
+        raise UsageError(f"{path}: its tokenizer has no end-of-sequence token, which documents are ended with")
+    return tokenizer
+
+
+def _limited(texts: Iterable[str], characters: int) -> Iterator[str]:
+    for text in texts:
+        yield text[:characters]
+        characters -= len(text)
+        if characters <= 0:
+            return
+
+
+def prepare_tokenizer(
+    config: TokenizerConfig, texts: Iterable[str], fingerprint: str, workspace: Path
+) -> PreTrainedTokenizerFast:
+    """Return the tokenizer that the config asks for, trained at most once per workspace.
+
+    texts: what a tokenizer is trained on, read only when it has to be. fingerprint: of these texts.
+    """
+    if config.path is not None:
+        return _with_added(load_tokenizer(config.path, config.revision), config)
+    settings = [CODE_VERSION, fingerprint, config.model_dump(mode="json")]
+    key = hashlib.blake2b(json.dumps(settings, sort_keys=True).encode(), digest_size=12).hexdigest()
+
+    def build(folder: Path) -> None:
+        train_tokenizer(_limited(texts, config.train_characters), config).save_pretrained(str(folder))
+
+    return load_tokenizer(build_once(workspace / "tokenizers" / key, build))
+
+
+def _with_added(tokenizer: PreTrainedTokenizerFast, config: TokenizerConfig) -> PreTrainedTokenizerFast:
+    """Add the extra tokens and sentinels that a loaded tokenizer lacks, in new ids behind its own."""
+    wanted = list(config.extra_tokens) + [sentinel(i) for i in reversed(range(config.sentinels))]
+    known = tokenizer.get_vocab()
+    missing = [token for token in wanted if token not in known]
+    if missing:
+        tokenizer.add_special_tokens({"extra_special_tokens": missing}, replace_extra_special_tokens=False)
+    return tokenizer
+
+
+def tokenizer_fingerprint(tokenizer: PreTrainedTokenizerFast) -> str:
+    """Hash of all that decides about ids."""
+    content = tokenizer.backend_tokenizer.to_str() + repr((tokenizer.eos_token_id, tokenizer.pad_token_id))
+    return hashlib.blake2b(content.encode(), digest_size=16).hexdigest()
+
+
+def pad_id(tokenizer: PreTrainedTokenizerFast) -> int:
+    """Return the padding id; where a tokenizer has none (GPT-2), its end of sequence."""
+    found = tokenizer.pad_token_id
+    return int(tokenizer.eos_token_id if found is None else found)
+
+
+class Encoder:
+    """Encodes documents: no special token is added, and those written in the text are encoded as ordinary text."""
+
+    def __init__(self, tokenizer: PreTrainedTokenizerFast) -> None:
+        self._backend = copy.deepcopy(tokenizer.backend_tokenizer)
+        self._backend.encode_special_tokens = True
+        self._backend.no_truncation()
+        self._backend.no_padding()
+
+    def __call__(self, texts: Sequence[str]) -> list[list[int]]:
+        """Return the ids of each text."""
+        return [e.ids for e in self._backend.encode_batch_fast(list(texts), add_special_tokens=False)]
+
+
+def save_tokenizer(tokenizer: PreTrainedTokenizerFast, directory: Path, layout: Layout) -> None:
+    """Save a tokenizer beside a model, so that calling it gives what the model was trained on.
+
+    A trained one gets eos behind its text for an encoder-decoder, in front for a decoder-only model. Tokenizers from
+    elsewhere keep their own template.
+    """
+    from tokenizers import processors
+
+    adds_nothing = not tokenizer("").input_ids
+    if adds_nothing and (tokenizer.pad_token, tokenizer.eos_token) == (PAD, EOS):
+        tokenizer = copy.deepcopy(tokenizer)
+        single = f"$A {EOS}" if layout == "encoder-decoder" else f"{EOS} $A"
+        tokenizer.backend_tokenizer.post_processor = processors.TemplateProcessing(
+            single=single, special_tokens=[(EOS, tokenizer.eos_token_id)]
+        )
+    tokenizer.save_pretrained(str(directory))
+
+
+def tokenizer_facts(tokenizer: PreTrainedTokenizerFast) -> dict[str, Any]:
+    """Return what a model must know: vocabulary_size, pad_id, eos_id."""
+    return {
+        "vocabulary_size": len(tokenizer),
+        "pad_id": pad_id(tokenizer),
+        "eos_id": int(tokenizer.eos_token_id),
+    }

@@ -1,0 +1,169 @@
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from conftest import WORDS, FakeContext
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from omnitrain.errors import DataError, UsageError
+from omnitrain_language.cache import build_once, is_complete
+from omnitrain_language.configs import TokenizerConfig
+from omnitrain_language.tokenizers import (
+    Encoder,
+    load_tokenizer,
+    prepare_tokenizer,
+    save_tokenizer,
+    tokenizer_fingerprint,
+    train_tokenizer,
+)
+from omnitrain_language.tokens import prepare_tokens, token_file
+
+CONFIG = TokenizerConfig(vocabulary_size=320, sentinels=4, extra_tokens=["[R]", "[S]"])
+TEXTS = [" ".join(WORDS[i:] + WORDS[:i]) for i in range(len(WORDS))]
+TOKENIZER = train_tokenizer(TEXTS, CONFIG)
+
+
+def test_special_tokens_have_their_documented_ids() -> None:
+    size = len(TOKENIZER)
+    assert TOKENIZER.convert_tokens_to_ids(["<pad>", "</s>", "<unk>"]) == [0, 1, 2]
+    sentinels = TOKENIZER.convert_tokens_to_ids([f"<extra_id_{i}>" for i in range(4)])
+    assert sentinels == [size - 1, size - 2, size - 3, size - 4]
+    assert TOKENIZER.convert_tokens_to_ids(["[R]", "[S]"]) == [size - 6, size - 5]
+    assert size <= CONFIG.vocabulary_size
+
+
+@settings(deadline=None)
+@given(st.text(st.characters(exclude_categories=["Cs"])))
+def test_any_text_is_decoded_to_itself(text: str) -> None:
+    ids = Encoder(TOKENIZER)([text])[0]
+    assert TOKENIZER.decode(ids) == text
+    assert not set(ids) & set(TOKENIZER.all_special_ids)
+
+
+def test_special_tokens_written_in_documents_are_ordinary_text() -> None:
+    ids = Encoder(TOKENIZER)(["a [S] b </s> <extra_id_0>"])[0]
+    assert not set(ids) & set(TOKENIZER.all_special_ids)
+    assert TOKENIZER.convert_tokens_to_ids("[S]") in TOKENIZER("[S] a").input_ids
+
+
+def test_same_texts_give_the_same_tokenizer() -> None:
+    assert tokenizer_fingerprint(train_tokenizer(TEXTS, CONFIG)) == tokenizer_fingerprint(TOKENIZER)
+
+
+def test_saved_tokenizer_puts_the_end_of_sequence_where_the_model_expects_it(tmp_path: Path) -> None:
+    plain = Encoder(TOKENIZER)(["cat"])[0]
+    save_tokenizer(TOKENIZER, tmp_path / "a", "encoder-decoder")
+    save_tokenizer(TOKENIZER, tmp_path / "b", "decoder-only")
+    assert load_tokenizer(tmp_path / "a")("cat").input_ids == [*plain, 1]
+    assert load_tokenizer(tmp_path / "b")("cat").input_ids == [1, *plain]
+    assert TOKENIZER("cat").input_ids == plain
+
+
+def test_vocabulary_without_room_is_refused() -> None:
+    with pytest.raises(ValidationError, match="need 361"):
+        TokenizerConfig(vocabulary_size=300, sentinels=100, extra_tokens=["[R]", "[S]"])
+
+
+def test_extra_token_that_text_already_has_is_refused() -> None:
+    with pytest.raises(UsageError, match="choose other names"):
+        train_tokenizer(TEXTS, TokenizerConfig(vocabulary_size=300, extra_tokens=["a"]))
+
+
+def test_missing_tokenizer_is_a_data_error(tmp_path: Path) -> None:
+    with pytest.raises(DataError):
+        load_tokenizer(tmp_path)
+
+
+def test_tokenizer_is_trained_once_per_workspace(tmp_path: Path) -> None:
+    first = prepare_tokenizer(CONFIG, TEXTS, "f", tmp_path)
+    second = prepare_tokenizer(CONFIG, iter(()), "f", tmp_path)
+    assert tokenizer_fingerprint(first) == tokenizer_fingerprint(second)
+    from_folder = TokenizerConfig(path=str(next((tmp_path / "tokenizers").iterdir())), extra_tokens=["[X]"])
+    loaded = prepare_tokenizer(from_folder, iter(()), "", tmp_path)
+    assert loaded.convert_tokens_to_ids("[X]") == len(loaded) - 1 == len(first)
+
+
+def test_token_files_hold_every_document_between_ends_of_sequence(context: FakeContext, corpus: Path) -> None:
+    data = context.make("text", "data", path=str(corpus))
+    files = prepare_tokens(data, TOKENIZER, context.workspace, context)
+    texts = [e["text"] for e in data.examples("train")]
+    file = files["train"]
+    assert file.tokens.dtype == np.uint16
+    assert len(file) == len(texts)
+    assert [TOKENIZER.decode(file.document(i)) for i in range(len(file))] == texts
+    assert file.tokens[0] == 1
+    assert (file.tokens[file.offsets[1:] - 1] == 1).all()
+    assert file.counts.sum() == len(file.tokens) - 1 == file.lengths().sum() + len(file)
+    with pytest.raises(IndexError):
+        file.document(len(file))
+
+
+def test_tokens_are_made_once_and_again_when_they_are_damaged(context: FakeContext, tmp_path: Path) -> None:
+    def make(texts: Any) -> Any:
+        return token_file(texts, "f", TOKENIZER, tmp_path, context, "train")
+
+    first = make(TEXTS)
+    content = (first.folder / "tokens.bin").read_bytes()
+    assert make(iter(())).folder == first.folder
+    for name in ("tokens.bin", "offsets.bin", "complete.json"):
+        whole = (first.folder / name).read_bytes()
+        (first.folder / name).write_bytes(whole[: len(whole) // 2])
+        assert (make(TEXTS).folder / "tokens.bin").read_bytes() == content
+    flipped = bytearray(content)
+    flipped[3] ^= 1
+    (first.folder / "tokens.bin").write_bytes(flipped)
+    assert (make(TEXTS).folder / "tokens.bin").read_bytes() == content
+
+
+def test_another_tokenizer_gets_another_file(context: FakeContext, tmp_path: Path) -> None:
+    other = train_tokenizer(TEXTS, TokenizerConfig(vocabulary_size=300))
+    folders = {token_file(TEXTS, "f", t, tmp_path, context, "train").folder for t in (TOKENIZER, other)}
+    assert len(folders) == 2
+
+
+def test_failed_build_leaves_nothing_behind(tmp_path: Path) -> None:
+    def build(folder: Path) -> None:
+        (folder / "half").write_text("x")
+        raise RuntimeError("stop")
+
+    with pytest.raises(RuntimeError):
+        build_once(tmp_path / "key", build)
+    assert list(tmp_path.iterdir()) == []
+
+
+def _race(folder: Path, barrier: Any) -> None:
+    def build(temporary: Path) -> None:
+        (temporary / "pid").write_text(str(os.getpid()))
+        barrier.wait()
+
+    build_once(folder, build)
+
+
+def test_two_processes_at_once_get_one_valid_result(tmp_path: Path) -> None:
+    multi = multiprocessing.get_context("spawn")
+    barrier = multi.Barrier(2)
+    both = [multi.Process(target=_race, args=(tmp_path / "key", barrier)) for _ in range(2)]
+    for process in both:
+        process.start()
+    for process in both:
+        process.join()
+    assert [p.exitcode for p in both] == [0, 0]
+    assert is_complete(tmp_path / "key")
+    assert [p.name for p in tmp_path.iterdir()] == ["key"]
+
+
+def test_temporary_folders_of_killed_processes_are_removed(tmp_path: Path) -> None:
+    import socket
+
+    orphan = tmp_path / f".tmp-{socket.gethostname().replace('-', '_')}-{2**22 + 12345}-ab"
+    orphan.mkdir()
+    build_once(tmp_path / "key", lambda folder: (folder / "x").write_text(json.dumps(1)) and None)
+    assert not orphan.exists()

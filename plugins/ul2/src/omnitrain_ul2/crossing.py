@@ -1,0 +1,104 @@
+"""Held-out loss of a model on any denoiser, per content token, so that models of different objectives compare."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from omnitrain.api import Batch, Metric, Run, Scores, numpy_generator
+from omnitrain_ul2.configs import CrossDenoisingConfig
+from omnitrain_ul2.data import DenoisingData, make_mixture
+from omnitrain_ul2.denoisers import Denoiser
+from omnitrain_ul2.vocabulary import Vocabulary
+
+
+def task_batches(
+    data: DenoisingData, denoiser: Denoiser, split: str, rows: int, batch_size: int, mode: str, seed: int
+) -> Iterator[Batch]:
+    """Yield the first `rows` segments of a split under one denoiser; the same seed gives the same masks."""
+    plan = data.plan((denoiser,), mode)
+    table = data.table(split, plan, 0)
+    generator = numpy_generator(seed)
+    numbers = np.unique(np.linspace(0, len(table) - 1, min(rows, len(table))).astype(np.int64))
+    for first in range(0, len(numbers), batch_size):
+        chosen = numbers[first : first + batch_size]
+        yield data.denoise(split, table.places(chosen), np.zeros(len(chosen), np.int64), plan, generator)
+
+
+def content_weights(batch: Batch, vocabulary: Vocabulary) -> Tensor:
+    """Return float32[batch, length], 1 on target tokens that are text: no sentinel, no EOS, no padding."""
+    labels = batch["labels"]
+    sentinel = (labels <= vocabulary.first_sentinel) & (labels > vocabulary.first_sentinel - vocabulary.sentinels)
+    weights: Tensor = batch["loss_weights"] * ~(sentinel | (labels == vocabulary.eos_id))
+    return weights
+
+
+@dataclass
+class TaskLoss:
+    """Sums of one task: loss and squared loss per row, tokens, and the loss of the unigram frequencies."""
+
+    rows: list[float]
+    weights: list[float]
+    unigram: float = 0.0
+
+    @property
+    def tokens(self) -> float:
+        """Content tokens measured."""
+        return sum(self.weights)
+
+    def metric(self) -> Metric:
+        """Return the mean per content token with its 95 % interval over rows (ratio estimator)."""
+        losses, weights = np.asarray(self.rows), np.asarray(self.weights)
+        mean = losses.sum() / weights.sum()
+        interval = None
+        if len(losses) > 1:
+            error = np.sqrt(len(losses) / (len(losses) - 1) * ((losses - mean * weights) ** 2).sum()) / weights.sum()
+            interval = (float(mean - 1.96 * error), float(mean + 1.96 * error))
+        return Metric(float(mean), round(self.tokens), "lower", interval, "nats/token")
+
+
+def unigram_losses(data: DenoisingData) -> Tensor:
+    """Return -log frequency of each id in the train split, float32[vocabulary]; unseen ids count as seen once."""
+    counts = torch.from_numpy(np.maximum(data.token_counts(data.splits()[0]), 1).astype(np.float64))
+    return (-(counts / counts.sum()).log()).float()
+
+
+def cross_denoising(
+    predictor: Scores, data: DenoisingData, config: CrossDenoisingConfig, run: Run, mode: str | None = None
+) -> Mapping[str, TaskLoss]:
+    """Measure a predictor on every denoiser of the config's mixture, by name."""
+    frequencies = unigram_losses(data)
+    found = {}
+    denoisers = make_mixture(config.mixture, config.denoisers).denoisers
+    chosen = mode or config.mode
+    with run.progress("cross-denoising", len(denoisers)) as bar:
+        for denoiser in denoisers:
+            batches = task_batches(
+                data, denoiser, config.split, config.rows, config.batch_size, chosen, run.seed(f"masks {denoiser.name}")
+            )
+            found[denoiser.name] = _measure(predictor, batches, data.vocabulary, frequencies)
+            bar.advance()
+    return found
+
+
+def _measure(predictor: Any, batches: Iterator[Batch], vocabulary: Vocabulary, frequencies: Tensor) -> TaskLoss:
+    task = TaskLoss([], [])
+    for batch in batches:
+        weights = content_weights(batch, vocabulary)
+        losses = -predictor.score(batch).cpu() * weights
+        task.rows += losses.sum(1).tolist()
+        task.weights += weights.sum(1).tolist()
+        task.unigram += float((frequencies[batch["labels"]] * weights).sum())
+    return task
+
+
+def worst_regret(losses: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
+    """Return each arm's largest distance to the best arm over the tasks. losses: arm to task to loss."""
+    tasks = next(iter(losses.values()))
+    best = {task: min(values[task] for values in losses.values()) for task in tasks}
+    return {arm: max(values[task] - best[task] for task in tasks) for arm, values in losses.items()}

@@ -1,0 +1,55 @@
+"""What this plugin holds."""
+
+from __future__ import annotations
+
+from omnitrain.api import Component, Plugin, Recipe, hookimpl
+
+PLUGIN = Plugin(
+    name="ul2",
+    summary="UL2: one model from a mixture of denoisers, each announced by a mode token.",
+    api="1.0",
+    paper="arXiv 2205.05131",
+    components=(
+        Component(
+            kind="data",
+            name="denoising",
+            summary="Any text under a mixture of denoisers, drawn per example, with mode tokens.",
+            config="omnitrain_ul2.configs:DenoisingConfig",
+            build="omnitrain_ul2.data:build",
+        ),
+        Component(
+            kind="evaluator",
+            name="cross-denoising",
+            summary="Held-out loss per content token on each denoiser.",
+            config="omnitrain_ul2.configs:CrossDenoisingConfig",
+            build="omnitrain_ul2.evaluator:build_cross_denoising",
+        ),
+        Component(
+            kind="evaluator",
+            name="samples",
+            summary="What a model writes in each mode.",
+            config="omnitrain_ul2.configs:SamplesConfig",
+            build="omnitrain_ul2.evaluator:build_samples",
+        ),
+        Component(
+            kind="stage",
+            name="compare",
+            summary="Models side by side on every denoiser, with worst-case regret.",
+            config="omnitrain_ul2.configs:CompareConfig",
+            build="omnitrain_ul2.stages:compare",
+        ),
+    ),
+    recipes=(
+        Recipe("tiny", "The whole method in seconds, for tests.", "omnitrain_ul2:recipes/tiny.yaml"),
+        Recipe("mini", "UL2 against span corruption on real text, in minutes.", "omnitrain_ul2:recipes/mini.yaml"),
+        Recipe("decoder", "A prefix decoder on the same mixture, in minutes.", "omnitrain_ul2:recipes/decoder.yaml"),
+        Recipe("paper", "The 20B model with the paper's settings.", "omnitrain_ul2:recipes/paper.yaml"),
+    ),
+    parity="omnitrain_ul2.parity:ADAPTERS",
+)
+
+
+@hookimpl
+def omnitrain_plugin() -> Plugin:
+    """Describe this plugin."""
+    return PLUGIN

@@ -1,0 +1,60 @@
+"""Stage `ul2/compare`: models side by side on every denoiser."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from omnitrain.api import Evaluation, Figure, Metric, Prepares, Table
+from omnitrain.engine import choose_device
+from omnitrain.errors import UsageError
+from omnitrain_ul2.configs import ArmConfig, CompareConfig
+from omnitrain_ul2.crossing import TaskLoss, cross_denoising, worst_regret
+from omnitrain_ul2.data import DenoisingData
+
+
+def compare(config: CompareConfig, run: Any) -> None:
+    """Measure every arm on the same masked texts; report losses, the unigram level and each arm's worst-case regret."""
+    found: dict[str, dict[str, TaskLoss]] = {}
+    texts: dict[str, str] = {}
+    for name, arm in config.arms.items():
+        data, predictor = _arm(name, arm, config, run)
+        texts[name] = data.tokenizer.backend_tokenizer.to_str()
+        if texts[name] != next(iter(texts.values())):
+            raise UsageError(
+                f"arms.{name}: its tokenizer differs from that of arm {next(iter(texts))!r}, so losses can't compare."
+            )
+        found[name] = dict(cross_denoising(predictor, data, config, run, arm.mode))
+    run.report("ul2/compare", evaluation(found))
+
+
+def _arm(name: str, arm: ArmConfig, config: CompareConfig, run: Any) -> tuple[DenoisingData, Any]:
+    use = run.model_data(arm.model)
+    data = None if use is None else run.build(use)
+    if not isinstance(data, DenoisingData):
+        raise UsageError(f"arms.{name}.model: expected a model trained on ul2/denoising data; write {{from: stage}}.")
+    if isinstance(data, Prepares):
+        data.prepare(run.workspace, run)
+    model = run.build(arm.model, data.facts())
+    model.to(choose_device(config.device))
+    stage, _, artifact = str(arm.model.source).partition("/")
+    folder = run.input(stage, artifact or "model").path
+    model.eval()
+    return data, run.predictor(model, run.describe_model(arm.model)["use"], folder)
+
+
+def evaluation(found: dict[str, dict[str, TaskLoss]]) -> Evaluation:
+    """Return the comparison: a row per denoiser, a column per arm."""
+    metrics = {f"{arm}/{task}": loss.metric() for arm, tasks in found.items() for task, loss in tasks.items()}
+    values = {arm: {task: metrics[f"{arm}/{task}"].value for task in tasks} for arm, tasks in found.items()}
+    for arm, regret in worst_regret(values).items():
+        metrics[f"{arm}/worst-case regret"] = Metric(regret, len(values[arm]), "lower", unit="nats/token")
+    first = next(iter(found.values()))
+    rows: list[list[Any]] = [
+        [task, loss.unigram / loss.tokens, *(values[arm][task] for arm in found), round(loss.tokens)]
+        for task, loss in first.items()
+    ]
+    rows.append(["worst-case regret", "", *(metrics[f"{arm}/worst-case regret"].value for arm in found), ""])
+    table = Table(("denoiser", "unigram", *found, "tokens"), rows, "Loss per content token (nats) on held-out text.")
+    points = {arm: [(float(i), v) for i, v in enumerate(tasks.values(), 1)] for arm, tasks in values.items()}
+    figure = Figure(points, "denoiser (row of the table)", "loss per content token", "Each arm on each denoiser.")
+    return Evaluation(metrics, {"denoisers": table}, figures={"denoisers": figure})

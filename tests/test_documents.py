@@ -1,0 +1,52 @@
+"""What the documents at the top promise is there: links lead somewhere, and CI runs what README.md says."""
+
+import re
+import subprocess
+
+import pytest
+
+from workspace import ROOT, find_packages
+
+LINK = re.compile(r"\[[^\]\n]*\]\(([^)\s]+)\)")
+FENCE = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
+
+
+def documents() -> list[str]:
+    """Names of the Markdown files that are, or would be, committed."""
+    command = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "*.md"]
+    names = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout.splitlines()
+    return sorted(name for name in set(names) if (ROOT / name).is_file())
+
+
+def anchors(text: str) -> set[str]:
+    """Anchors of the headings, made as on GitHub: lower case, punctuation dropped, spaces as hyphens."""
+    headings = re.findall(r"^#+ +(.+?) *$", FENCE.sub("", text), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("name", documents())
+def test_relative_links_lead_somewhere(name: str) -> None:
+    document = ROOT / name
+    broken = []
+    for link in LINK.findall(FENCE.sub("", document.read_text(encoding="utf-8"))):
+        if re.match(r"[a-z]+:", link):
+            continue
+        path, _, anchor = link.partition("#")
+        target = document.parent / path if path else document
+        if not target.exists() or (anchor and anchor not in anchors(target.read_text(encoding="utf-8"))):
+            broken.append(link)
+    assert broken == []
+
+
+def test_ci_runs_the_commands_of_the_readme() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    commands = re.findall(r"^(?:python3|\.venv/bin/nox)\b.*", (ROOT / ".ci/run").read_text(encoding="utf-8"), re.MULTILINE)
+    shown = [command.split(" || ")[0] for command in commands if ".ci/" not in command]
+    assert len(shown) == 2
+    assert [command for command in shown if not re.search(rf"(^|`){re.escape(command)}(`|$| +#)", readme, re.MULTILINE)] == []
+
+
+def test_readme_lists_every_package() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    missing = [package.slug for package in find_packages().values() if f"`{package.distribution}`" not in readme]
+    assert missing == []
