@@ -75,7 +75,7 @@ def install(plugin: str) -> None:
     names = ", ".join(package.distribution for package in chosen)
     print(f"Installing {names}, PyTorch and nox; the first time this takes minutes ...", flush=True)
     editable = [part for package in chosen for part in ("--editable", package.requirement("torch", "test"))]
-    command = [*find_pip(), "install", "--quiet", "--constraint", str(CONSTRAINTS), "pip", "nox[uv]", *editable]
+    command = [*find_pip(), "install", "-qq", "--constraint", str(CONSTRAINTS), "pip", "nox[uv]", *editable]
     code = subprocess.run(command).returncode
     if code:
         fail(f"pip ended with code {code} and says above why; mend that and run bootstrap.py again.")

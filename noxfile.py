@@ -12,6 +12,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import nox
@@ -81,15 +82,6 @@ def run_tests(session: nox.Session, folder: Path, *arguments: str) -> None:
     report = REPORTS / f"{re.sub(r'[^a-z0-9]+', '-', session.name).strip('-')}.xml"
     with session.chdir(folder):
         session.run("pytest", f"--junitxml={report}", *arguments, *session.posargs)
-
-
-def outside_tree(session: nox.Session, package: Package) -> Path:
-    """Copy a package's tests and their configuration to a folder from which its sources can't be found."""
-    folder = Path(session.create_tmp()).resolve() / package.slug
-    shutil.rmtree(folder, ignore_errors=True)
-    shutil.copytree(package.path / "tests", folder / "tests", ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copy(package.path / "pyproject.toml", folder)
-    return folder
 
 
 @nox.session
@@ -183,20 +175,26 @@ each_package = nox.parametrize("package", [nox.param(package, id=slug) for slug,
 @each_package
 def wheel(session: nox.Session, package: Package) -> None:
     """Test each package's wheel outside the tree, as users get it."""
-    wheels = Path(session.create_tmp()).resolve() / "wheels"
-    shutil.rmtree(wheels, ignore_errors=True)
     constraint = ("--constraint", str(CONSTRAINTS))
     session.install(*constraint, "hatchling")
-    requirements = []
-    for needed in with_requirements([package]):
-        target = wheels / needed.slug
-        with session.chdir(needed.path):
-            session.run("hatchling", "build", "--target", "wheel", "--directory", str(target), silent=True)
-        extras = needed.requirement("torch", "test").removeprefix(str(needed.path)) if needed == package else ""
-        requirements.append(f"{needed.distribution}{extras} @ {next(target.glob('*.whl')).as_uri()}")
-    session.install(*constraint, *requirements)
-    assert_isolated(session, package)
-    run_tests(session, outside_tree(session, package))
+    with tempfile.TemporaryDirectory(prefix="omnitrain-") as name:
+        folder = Path(name)
+        requirements = [build_wheel(session, needed, folder / "wheels") for needed in with_requirements([package])]
+        extras = package.requirement("torch", "test").removeprefix(str(package.path))
+        requirements[-1] = requirements[-1].replace(" @ ", f"{extras} @ ")
+        session.install(*constraint, *requirements)
+        assert_isolated(session, package)
+        shutil.copytree(package.path / "tests", folder / "tests", ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copy(package.path / "pyproject.toml", folder)
+        run_tests(session, folder)
+
+
+def build_wheel(session: nox.Session, package: Package, folder: Path) -> str:
+    """Build a package's wheel into a folder of its own below `folder` and return it as a requirement."""
+    target = folder / package.slug
+    with session.chdir(package.path):
+        session.run("hatchling", "build", "--target", "wheel", "--directory", str(target), silent=True)
+    return f"{package.distribution} @ {next(target.glob('*.whl')).as_uri()}"
 
 
 @nox.session

@@ -38,7 +38,7 @@ def test_micro_batches_equal_one_batch(train, form, decay):
         for name, tensor in weights(whole).items():
             assert np.abs(tensor - weights(cut)[name]).max() < 1e-6
         for row, twin in zip(log(whole), log(cut), strict=True):
-            for key in row:
+            for key in row.keys() - {"stage", "split"}:
                 assert row[key] == pytest.approx(twin[key], rel=2e-5), key
 
 

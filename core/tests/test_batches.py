@@ -1,5 +1,10 @@
 """The order of batches is a function of seed and step alone."""
 
+import os
+import signal
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import torch
@@ -10,7 +15,7 @@ from omnitrain_toy.parts import Rows as build_rows
 
 from omnitrain.api import BatchPlan
 from omnitrain.engine.batches import EpochOrder, MapFeed, example_ids, make_feed, split_rows, to_device
-from omnitrain.errors import DataError
+from omnitrain.errors import DataError, EnvironmentFault
 
 
 def data(**settings_):
@@ -39,7 +44,7 @@ def test_any_number_of_workers_gives_the_same_batches(noise, accumulate):
     for workers in (1, 2):
         feed = make_feed(data(noise=noise), "train", plan, accumulate, workers)
         same(take(feed, 10), expected)
-        del feed
+        feed.close()
 
 
 @pytest.mark.parametrize("workers", [0, 2])
@@ -49,7 +54,8 @@ def test_no_two_examples_share_their_noise(noise, workers):
     feed = make_feed(source, "train", BatchPlan(8, seed=0), workers=workers)
     noises = []
     for (batch,) in take(feed, 21):
-        noises += (batch["x"] - source.x[batch["example_ids"]])[:, 0].round(4).tolist()
+        noises += (np.asarray(batch["x"]) - source.x[np.asarray(batch["example_ids"])])[:, 0].round(6).tolist()
+    feed.close()
     assert len(noises) == 150
     assert len(set(noises)) == 150
 
@@ -67,6 +73,66 @@ def test_drawn_noise_depends_on_seed_epoch_and_example_only():
         assert drawn == small
     other = make_feed(source, "train", BatchPlan(8, seed=1)).next()[0]
     assert other["x"][0].tolist() != small[int(other["example_ids"][0])]
+
+
+class _Failing:
+    """Rows of which one can't be read, in the way that is chosen."""
+
+    batch = {"x": "int64[batch]"}  # noqa: RUF012
+    fingerprint = "0" * 16
+
+    def __init__(self, way):
+        self.way = way
+
+    def splits(self):
+        return ["train"]
+
+    def examples(self, split):
+        return self
+
+    def __len__(self):
+        return 8
+
+    def __getitem__(self, index):
+        if index == 5:
+            self.way()
+        return index
+
+    def collate(self, examples):
+        return {"x": np.array(examples)}
+
+
+def _malformed():
+    raise DataError("rows.jsonl:6: not JSON.")
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_error_of_a_worker_says_what_it_says_without_workers(workers):
+    feed = make_feed(_Failing(_malformed), "train", BatchPlan(8, seed=0), workers=workers)
+    with pytest.raises(DataError) as caught:
+        feed.next()
+    assert str(caught.value) == "rows.jsonl:6: not JSON."
+    feed.close()
+
+
+def test_dead_worker_is_an_error_of_the_machine():
+    feed = make_feed(_Failing(lambda: os.kill(os.getpid(), signal.SIGKILL)), "train", BatchPlan(8, seed=0), workers=1)
+    with pytest.raises(EnvironmentFault, match=r"A data worker died .* lower fit\.workers"):
+        feed.next()
+    feed.close()
+
+
+def test_process_with_open_workers_ends():
+    """Workers outlive SIGTERM, by which an interpreter that ends would otherwise wait for them for ever."""
+    code = """
+from omnitrain_toy.configs import Rows
+from omnitrain_toy.parts import Rows as build
+from omnitrain.api import BatchPlan
+from omnitrain.engine.batches import make_feed
+feed = make_feed(build(Rows(), None), "train", BatchPlan(8, seed=0), workers=2)
+feed.next()
+"""
+    assert subprocess.run([sys.executable, "-c", code], timeout=60, check=False).returncode == 0
 
 
 def test_global_generators_are_left_alone():
@@ -93,9 +159,10 @@ def test_every_epoch_holds_every_row_once(count, batch_size, world, seed):
             for order in orders:
                 chosen, found = order.rows(epoch * order.per_epoch + update)
                 assert found == epoch
-                assert len(chosen) <= batch_size
+                assert 0 < len(chosen) <= batch_size
                 rows += chosen.tolist()
-        assert sorted(rows) == list(range(count))
+        assert set(rows) == set(range(count))
+        assert len(rows) == count if world == 1 else len(rows) < count + world
 
 
 def test_evaluation_goes_through_the_rows_in_order():

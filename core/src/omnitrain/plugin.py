@@ -30,5 +30,5 @@ def omnitrain_plugin() -> Plugin:
                 needs=("omnitrain-core[torch]",),
             ),
         ),
-        bench="omnitrain.evidence.core_bench:benches",
+        bench="omnitrain.engine.benches:benches",
     )

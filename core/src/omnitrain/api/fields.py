@@ -47,18 +47,34 @@ def _fits(offered: FieldSpec, needed: FieldSpec) -> bool:
     return len(needed.dims) == len(offered.dims)
 
 
+def _confusion(offered: FieldSpec, needed: FieldSpec, bound: dict[str, str]) -> str:
+    """Note which offered dimension each needed one stands for; say which one would stand for two, or is of another size."""
+    for wanted, found in zip(needed.dims or (), offered.dims or (), strict=False):
+        if wanted.isdigit():
+            if found.isdigit() and found != wanted:
+                return f" ({found} is not {wanted})"
+        elif bound.setdefault(wanted, found) != found:
+            return f" ({wanted!r} is {bound[wanted]!r} in another field)"
+    return ""
+
+
 def misfits(offered: Fields, needed: Fields) -> list[str]:
     """List, one sentence each, what `needed` asks for and `offered` does not give. Empty when they fit.
 
-    A needed dtype without a width ("int") accepts every width; the number of dimensions must agree.
+    A needed dtype without a width ("int") accepts every width. The number of dimensions must agree, and two dimensions
+    with one name in `needed` must have one name in `offered`: what reads [batch, length] twice can't take two lengths.
     """
     problems = []
+    bound: dict[str, str] = {}
     for name, wanted in needed.items():
         need = parse_field(wanted)
         if name not in offered:
             if not need.optional:
                 problems.append(f"field {name!r} ({wanted}) is missing")
             continue
-        if not _fits(parse_field(offered[name]), need):
+        offer = parse_field(offered[name])
+        if not _fits(offer, need):
             problems.append(f"field {name!r} is {offered[name]}, needed is {wanted}")
+        elif confusion := _confusion(offer, need, bound):
+            problems.append(f"field {name!r} is {offered[name]}, needed is {wanted}{confusion}")
     return problems

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import signal
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
@@ -14,7 +15,7 @@ from torch import Tensor
 from omnitrain.api.fields import parse_field
 from omnitrain.api.protocols import Batch, BatchPlan, Data, DrawsExamples, Gathers, OrdersBatches, SplitsBatches
 from omnitrain.engine.rng import isolated
-from omnitrain.errors import DataError
+from omnitrain.errors import DataError, EnvironmentFault, OmnitrainError
 from omnitrain.runs.seeds import derive
 
 
@@ -27,6 +28,9 @@ class Feed(Protocol):
     def state_dict(self) -> dict[str, Any]: ...
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None: ...
+
+    def close(self) -> None:
+        """End the worker processes, if any."""
 
 
 def example_ids(batches: Sequence[Batch]) -> list[Any]:
@@ -103,13 +107,24 @@ class MapFeed:
 
     def next(self) -> list[Batch]:
         """Return the micro-batches of the next update."""
-        if self._workers:
-            if self._stream is None:
-                self._stream = iter(_loader(self, self._update, self._workers))
-            batches = next(self._stream)
-        else:
-            batches = self.fetch(self._update)
+        batches = self._next_of_workers() if self._workers else self.fetch(self._update)
         self._update += 1
+        return batches
+
+    def _next_of_workers(self) -> list[Batch]:
+        if self._stream is None:
+            self._stream = iter(_loader(self, self._update, self._workers))
+            atexit.register(self.close)
+        try:
+            batches = next(self._stream)
+        except RuntimeError as error:
+            if "DataLoader worker" not in str(error):
+                raise
+            raise EnvironmentFault(
+                f"A data worker died ({str(error).splitlines()[0]}); the machine may be out of memory: lower fit.workers."
+            ) from error
+        if isinstance(batches, OmnitrainError):
+            raise batches
         return batches
 
     def state_dict(self) -> dict[str, Any]:
@@ -119,15 +134,23 @@ class MapFeed:
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go to a saved position; takes the same time wherever it is."""
         self._update = int(state["update"])
+        self.close()
+
+    def close(self) -> None:
+        """End the worker processes; left alone, they would keep the interpreter from ending."""
         self._stream = None
+        atexit.unregister(self.close)
 
 
-class _Fetch(torch.utils.data.Dataset[list[Batch]]):
+class _Fetch(torch.utils.data.Dataset[list[Batch] | OmnitrainError]):
     def __init__(self, feed: MapFeed) -> None:
         self._feed = feed
 
-    def __getitem__(self, update: int) -> list[Batch]:
-        return self._feed.fetch(update)
+    def __getitem__(self, update: int) -> list[Batch] | OmnitrainError:
+        try:
+            return self._feed.fetch(update)
+        except OmnitrainError as error:  # given back as it is; torch would raise it again with a traceback for its text
+            return error
 
 
 class _From(torch.utils.data.Sampler[int]):
@@ -141,14 +164,17 @@ class _From(torch.utils.data.Sampler[int]):
             update += 1
 
 
-def _ignore_signals(worker: int) -> None:
-    """Workers outlive the request to stop, so that the main process can finish its update with them."""
+def _outlive_request(worker: int) -> None:
+    """Workers outlive the request to stop, so that the main process can finish its update with them.
+
+    A second SIGTERM ends them, which is how `multiprocessing` ends those that are left.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, lambda number, frame: signal.signal(number, signal.SIG_DFL))
     torch.set_num_threads(1)
 
 
-def _loader(feed: MapFeed, start: int, workers: int) -> torch.utils.data.DataLoader[list[Batch]]:
+def _loader(feed: MapFeed, start: int, workers: int) -> torch.utils.data.DataLoader[Any]:
     bare = MapFeed.__new__(MapFeed)
     bare.__dict__.update({**feed.__dict__, "_stream": None})
     with isolated():
@@ -157,7 +183,7 @@ def _loader(feed: MapFeed, start: int, workers: int) -> torch.utils.data.DataLoa
             sampler=_From(start),
             batch_size=None,
             num_workers=workers,
-            worker_init_fn=_ignore_signals,
+            worker_init_fn=_outlive_request,
             multiprocessing_context="fork",
             persistent_workers=True,
             generator=torch.Generator().manual_seed(0),
@@ -197,6 +223,10 @@ class StreamFeed:
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Continue the stream."""
         self._stream.load_state_dict(state["stream"])
+        self._iterator = None
+
+    def close(self) -> None:
+        """Let go of the stream's iterator."""
         self._iterator = None
 
 

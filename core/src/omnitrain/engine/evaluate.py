@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from torch import nn
 
+from omnitrain.api.config import Use
 from omnitrain.api.protocols import Data, Prepares, SavesAssets, TellsFacts
 from omnitrain.api.results import Evaluation
 from omnitrain.engine.engine import choose_device, evaluating
@@ -23,7 +26,7 @@ def evaluate(config: EvaluateConfig, run: Any) -> None:
     predictor = run.predictor(model, run.describe_model(config.model)["use"], directory)
     if isinstance(model, nn.Module):
         model.to(choose_device(config.device))
-    for use in config.evaluators:
+    for label, use in labelled(config.evaluators):
         run.stop_if_asked()
         evaluator = run.build(use, facts)
         seed_everything(run.seed("evaluation"))
@@ -32,8 +35,19 @@ def evaluate(config: EvaluateConfig, run: Any) -> None:
                 evaluation: Evaluation = evaluator(predictor, data, run)
         else:
             evaluation = evaluator(predictor, data, run)
-        run.report(use.use, evaluation)
+        run.report(label, evaluation)
     run.discard("assets")
+
+
+def labelled(evaluators: Sequence[Use]) -> list[tuple[str, Use]]:
+    """Name each evaluator by its address; the second of one address gets "-2" behind it, and so on."""
+    seen: Counter[str] = Counter()
+    found = []
+    for use in evaluators:
+        address = str(use.use)
+        seen[address] += 1
+        found.append((address if seen[address] == 1 else f"{address}-{seen[address]}", use))
+    return found
 
 
 def _data(config: EvaluateConfig, run: Any) -> tuple[Data | None, dict[str, Any]]:

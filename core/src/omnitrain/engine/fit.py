@@ -87,8 +87,11 @@ def fit(config: FitConfig, run: Any) -> None:
     loop = Loop(settings, run, engine, parts.model, parts.objective, feed, validation)
     every, trainable = count_parameters(parts.model)
     run.event("training", parameters=every, trainable=trainable, steps=settings.steps, device=str(engine.device))
-    with explained_shortage(settings.batch_size // engine.world, settings.accumulate):
-        loop.run()
+    try:
+        with explained_shortage(settings.batch_size // engine.world, settings.accumulate):
+            loop.run()
+    finally:
+        feed.close()
     if engine.is_main:
         _save(config, run, parts, loop, assets)
     engine.wait()

@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from omnitrain.api.config import Use
 from omnitrain.api.protocols import Batch, BatchPlan
 from omnitrain.api.results import Evaluation, Loss, Metric
 from omnitrain.engine.batches import Feed, make_feed, to_device
 from omnitrain.engine.engine import Engine, evaluating
+from omnitrain.engine.evaluate import labelled
 from omnitrain.engine.rng import isolated
 from omnitrain.engine.settings import FitConfig
 from omnitrain.errors import DataError
@@ -55,8 +57,8 @@ class Validation:
         """
         with isolated(self._run.seed("evaluation")), evaluating(self._parts.model):
             values = self._loss(step) if self._has_split else {}
-            for use in self._config.evaluators:
-                values.update(self._evaluate(use, step))
+            for label, use in labelled(self._config.evaluators):
+                values.update(self._evaluate(label, use, step))
         return values
 
     def _loss(self, step: int) -> dict[str, float]:
@@ -86,10 +88,10 @@ class Validation:
         with torch.no_grad(), self._engine.autocast():
             return self._parts.objective(self._parts.model, to_device(batch, self._engine.device))
 
-    def _evaluate(self, use: Any, step: int) -> dict[str, float]:
+    def _evaluate(self, label: str, use: Use, step: int) -> dict[str, float]:
         evaluator = self._run.build(use, self._parts.facts)
         address = self._run.describe_model(self._config.model)["use"]
         predictor = self._run.predictor(self._parts.model, address, self._assets)
         evaluation: Evaluation = evaluator(predictor, self._parts.data, self._run)
-        self._run.report(use.use, evaluation, step)
-        return {f"{use.use}/{name}": metric.value for name, metric in evaluation.metrics.items()}
+        self._run.report(label, evaluation, step)
+        return {f"{label}/{name}": metric.value for name, metric in evaluation.metrics.items()}

@@ -7,6 +7,8 @@ import platform
 import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
+from importlib.metadata import version
+from importlib.util import find_spec
 from typing import Any
 
 from omnitrain.api.bench import Bench
@@ -61,12 +63,12 @@ class BenchResult:
 def machine() -> str:
     """Describe processors, torch's threads and versions in one line, without names of the machine."""
     text = f"{platform.machine()}, {os.cpu_count()} processors, Python {platform.python_version()}"
-    try:
-        import torch
-    except ImportError:
+    if find_spec("torch") is None:
         return text
-    device = torch.cuda.get_device_name() if torch.cuda.is_available() else f"{torch.get_num_threads()} threads"
-    return f"{text}, torch {torch.__version__}, {device}"
+    from omnitrain.engine.devices import describe_devices
+
+    devices, threads = describe_devices()
+    return f"{text}, torch {version('torch')}, {threads} threads, {', '.join(devices)}"
 
 
 def measure(bench: Bench, rounds: int | None = None, advance: Callable[[], None] = lambda: None) -> BenchResult:

@@ -7,13 +7,12 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from importlib.metadata import PackageNotFoundError, distribution
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlparse
 
 from omnitrain.errors import PluginError, UsageError
+from omnitrain.evidence.checkouts import checkout
 from omnitrain.evidence.comparing import Tolerance, first_difference
 from omnitrain.plugins import Registry
 from omnitrain.plugins.registry import package_file
@@ -121,21 +120,11 @@ def default_vectors(plugin: str, registry: Registry) -> Path:
     described = registry.plugin(plugin)
     if described.golden is not None and ":" in described.golden:
         return package_file(described.golden)
-    checkout = _checkout(next(s.distribution for s in registry.states if s.plugin is described))
-    folder = checkout / (described.golden or "tests/golden") if checkout is not None else None
+    sources = checkout(next(s.distribution for s in registry.states if s.plugin is described))
+    folder = sources / (described.golden or "tests/golden") if sources is not None else None
     if folder is None or not folder.is_dir():
         raise PluginError(f"Plugin {plugin!r} has no golden files of its own; name a folder with --vectors.")
     return folder
-
-
-def _checkout(name: str) -> Path | None:
-    """Return the folder that an editable installation points to."""
-    try:
-        text = distribution(name).read_text("direct_url.json")
-    except PackageNotFoundError:
-        return None
-    url = json.loads(text).get("url", "") if text else ""
-    return Path(unquote(urlparse(url).path)) if url.startswith("file:") else None
 
 
 def _run_file(file: Path, adapters: Adapters) -> FileResult:

@@ -116,9 +116,7 @@ def _load(found: _Found) -> PluginState:
     printed = io.StringIO()
 
     def state(status: Status, reason: str, **more: Any) -> PluginState:
-        return PluginState(
-            found.name, found.distribution, found.version, status, reason, printed=printed.getvalue(), **more
-        )
+        return PluginState(found.name, found.distribution, found.version, status, reason, printed=printed.getvalue(), **more)
 
     if found.fault:
         return state("broken", found.fault)

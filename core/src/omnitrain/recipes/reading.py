@@ -127,8 +127,10 @@ def read_text(text: str, source: str, first_line: int = 1) -> Document:
         line = f":{mark.line + first_line}" if mark else ""
         raise UsageError(f"{source}{line}: not valid YAML: {error.problem or error.context}.") from error
     except yaml.reader.ReaderError as error:
-        line = text[: error.position].count("\n") + first_line
-        raise UsageError(f"{source}:{line}: not valid YAML: the character {chr(error.character)!r} is not allowed.") from error
+        number = text[: error.position].count("\n") + first_line
+        raise UsageError(
+            f"{source}:{number}: not valid YAML: the character {chr(error.character)!r} is not allowed."
+        ) from error
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise UsageError(
             f"{source}: not valid YAML: {str(error).splitlines()[0] if str(error) else 'nested too deep'}."

@@ -25,6 +25,7 @@ class _Problems:
     def __init__(self, origins: Mapping[Path_, Origin]) -> None:
         self.origins = origins
         self.messages: list[str] = []
+        self.stages: list[str | None] = []
         self.error: OmnitrainError | None = None
 
     def place(self, path: Path_) -> str:
@@ -34,8 +35,15 @@ class _Problems:
         return "recipe"
 
     def add(self, path: Path_, message: str) -> None:
-        key = ".".join(map(str, path)) or "recipe"
+        key = ".".join(map(str, self._by_name(path))) or "recipe"
         self.messages.append(f"{self.place(path)}: {key}: {message}")
+
+    def _by_name(self, path: Path_) -> Path_:
+        """Write stages.0.fit as pretrain.fit, which is how an override would name it."""
+        if len(path) > 2 and path[0] == "stages" and isinstance(path[1], int) and path[1] < len(self.stages):
+            name = self.stages[path[1]]
+            return (name, *path[2:]) if name else path
+        return path
 
     def check(self) -> None:
         if self.messages:
@@ -67,6 +75,7 @@ def resolve(document: Document, address: str, registry: Registry) -> ResolvedRec
     if not isinstance(stages, list) or not stages:
         problems.add(("stages",), f"expected a list of at least one stage; found {_describe(stages)}.")
         problems.check()
+    problems.stages = [raw.get("name") if isinstance(raw, dict) else None for raw in stages]
     resolved: list[Stage] = []
     names: list[str] = []
     for i, raw in enumerate(stages):
@@ -102,6 +111,7 @@ def _stage(raw: Any, path: Path_, earlier: list[str], registry: Registry, proble
         return None
     config = _config(cls, settings, path, problems)
     if config is None:
+        _check_uses_beside(cls, settings, path, earlier, registry, problems)
         return None
     _resolve_uses(config, path, earlier, registry, problems)
     return Stage(name, use, component, config)
@@ -115,6 +125,21 @@ def _config(cls: type[Config], settings: Any, path: Path_, problems: _Problems) 
         for item in error.errors(include_url=False):
             problems.add((*path, *_clean(item["loc"], settings)), _message(item, cls))
         return None
+
+
+def _check_uses_beside(
+    cls: type[Config], settings: Mapping[str, Any], path: Path_, earlier: list[str], registry: Registry, problems: _Problems
+) -> None:
+    """Check the components of a stage whose own settings are wrong too, so that all errors are told at once."""
+    for name, field in cls.model_fields.items():
+        kind = next((m for m in _models(field.annotation) if issubclass(m, Use)), None)
+        if kind is None or not isinstance(settings.get(name), (dict, str)):
+            continue
+        try:
+            use = kind.model_validate(settings[name])
+        except ValidationError:
+            continue
+        _resolve_one(use, (*path, name), earlier, registry, problems)
 
 
 def _clean(loc: tuple[int | str, ...], settings: Any) -> Path_:

@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+from omnitrain.report.content import evaluations
 from omnitrain.runs import RunDirectory, read_records
 
 REPORT_FILE = "report.html"
@@ -14,7 +15,7 @@ _NO_METRIC = ("stage", "step", "split")
 
 
 def summarise(folder: RunDirectory) -> dict[str, Any]:
-    """Return {out, recipe, summary, created, status, stages: [{name, status, seconds, metrics}], report}.
+    """Return {out, recipe, summary, created, status, stages: [{name, status, seconds, metrics, tables}], report}.
 
     status of the run: "finished", "running" (another process works on it) or "unfinished"; of a stage also "waiting".
     metrics: the last value of each, by "split/name".
@@ -45,7 +46,13 @@ def _stage(folder: RunDirectory, name: str, rows: list[dict[str, Any]], running:
     else:
         status = "running" if running else "unfinished"
     seconds = stored.seconds if stored is not None else 0.0
-    return {"name": name, "status": status, "seconds": round(seconds, 3), "metrics": last_metrics(rows, name)}
+    tables = [
+        {"evaluation": found["name"], "name": title, **table}
+        for found in evaluations(folder, name)
+        for title, table in found["tables"].items()
+    ]
+    metrics = last_metrics(rows, name)
+    return {"name": name, "status": status, "seconds": round(seconds, 3), "metrics": metrics, "tables": tables}
 
 
 def last_metrics(rows: list[dict[str, Any]], stage: str) -> dict[str, float]:

@@ -37,7 +37,7 @@ def versions(names: tuple[str, ...]) -> dict[str, str]:
 
 def own_versions() -> dict[str, str]:
     """Return the versions of all installed distributions of this project and of its plugins."""
-    found = {}
+    found: dict[str, str] = {}
     for distribution in distributions():
         if "omnitrain.plugins" in (distribution.read_text("entry_points.txt") or ""):
             metadata = distribution.metadata

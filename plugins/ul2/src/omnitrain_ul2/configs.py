@@ -75,12 +75,35 @@ class DenoisingConfig(Config):
     """Documents joined before segments are cut, for R and X; S never joins. Official code: 128."""
     shortest_segment: Annotated[int, Field(ge=1)] = 8
     """Shorter rests of documents are left out."""
+    shard_documents: bool = False
+    """Deal blocks of `join_documents` documents out to the denoisers in turn, so that each is trained on documents of
+    its own (`shard_ds` of the paper's listing); else every denoiser sees all documents."""
+    pack: bool = False
+    """Lay several whole examples into one row, each seeing only itself, so that little of a row is padding."""
+    packed_inputs_length: Annotated[int, Field(ge=4)] | None = None
+    """Tokens of a packed row's inputs; none: inputs_length, which R and X fill with one example. Several times as much
+    lets short and long targets share a row."""
+    packed_targets_length: Annotated[int, Field(ge=2)] | None = None
+    """Tokens of a packed row's targets; none: the longest targets. A decoder-only row holds inputs and targets."""
 
     @model_validator(mode="after")
     def _custom_has_denoisers(self) -> DenoisingConfig:
         if (self.mixture == "custom") != bool(self.denoisers):
             raise ValueError("'denoisers' belongs to mixture: custom, and a custom mixture needs it")
         return self
+
+    @model_validator(mode="after")
+    def _packed_rows_hold_an_example(self) -> DenoisingConfig:
+        packed = (self.packed_inputs_length, self.packed_targets_length)
+        if not self.pack and packed != (None, None):
+            raise ValueError("packed_inputs_length and packed_targets_length belong to pack: true")
+        if (packed[0] or self.inputs_length) < self.inputs_length:
+            raise ValueError(f"packed_inputs_length {packed[0]} is below inputs_length {self.inputs_length}")
+        return self
+
+
+class TokensSeenConfig(Config):
+    """How many examples and tokens of each denoiser were trained on so far, and how full the batches were."""
 
 
 class CrossDenoisingConfig(Config):

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +14,7 @@ import numpy.typing as npt
 import torch
 
 from omnitrain.api import Batch, BatchPlan, Context, Data, Fields, Piece, Prepares
-from omnitrain.errors import DataError
+from omnitrain.errors import DataError, UsageError
 from omnitrain_language.explain import explain_decoder_only, explain_encoder_decoder
 from omnitrain_language.tokenizers import prepare_tokenizer, save_tokenizer, tokenizer_facts
 from omnitrain_language.tokens import TokenFile, prepare_tokens, texts_of
@@ -24,9 +24,10 @@ from omnitrain_ul2.denoisers import Denoiser, Mixture, mixture
 from omnitrain_ul2.examples import BatchPlan as DenoisingPlan
 from omnitrain_ul2.examples import denoise_batch, plan_batches
 from omnitrain_ul2.lengths import plan_segments, sentinels_needed
-from omnitrain_ul2.mixture import MixtureSampler, generator_state, restore_generator
 from omnitrain_ul2.modes import tokenizer_config, vocabulary_of
 from omnitrain_ul2.segments import Documents, SegmentTable
+from omnitrain_ul2.sentinels import Corrupted
+from omnitrain_ul2.stream import DenoisingStream, Examples, PackedStream
 from omnitrain_ul2.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
@@ -50,13 +51,14 @@ class DenoisingData:
     def __init__(self, config: DenoisingConfig, text: Data) -> None:
         self.config, self.text = config, text
         self.mixture = make_mixture(config.mixture, config.denoisers, config.rates)
-        self.batch: Fields = layouts.ENCODER_DECODER if config.layout == "encoder-decoder" else layouts.DECODER_ONLY
+        self.batch: Fields = layouts.fields_of(config.layout, config.pack)
+        self.training: DenoisingStream | None = None
         # Checked here, before any text is read: lengths that do not fit and mixtures that can't be drawn.
         self._unmarked = plan_segments(self.mixture.denoisers, config.inputs_length, self._most_targets(self.mixture.denoisers))
         self._tokenizer: PreTrainedTokenizerFast | None = None
         self._vocabulary: Vocabulary | None = None
         self._documents: dict[str, Documents] = {}
-        self._tables: dict[tuple[str, int, Denoiser], SegmentTable] = {}
+        self._tables: dict[tuple[str, int, Denoiser, tuple[int, int]], SegmentTable] = {}
         self.files: dict[str, TokenFile] = {}
 
     @property
@@ -77,12 +79,15 @@ class DenoisingData:
         train = self.text.splits()[0]
         self._tokenizer = prepare_tokenizer(settings, texts_of(self.text, train), self.text.fingerprint, workspace)
         self._vocabulary = vocabulary_of(self._tokenizer, self.config.modes, needed > 0)
-        self.plan(self.mixture.denoisers)
+        plan = self.plan(self.mixture.denoisers)
+        if self.config.pack and self.packed_lengths[1] < plan.targets_length:
+            raise UsageError(
+                f"packed_targets_length {self.packed_lengths[1]} is below the longest targets of {plan.targets_length} tokens; "
+                f"set it to at least {plan.targets_length}."
+            )
         self.files = prepare_tokens(self.text, self._tokenizer, workspace, context)
         self._documents = {split: Documents(file) for split, file in self.files.items()}
-        for denoiser, rate in zip(self.mixture.denoisers, self.mixture.rates, strict=True):
-            if rate:
-                self.table(train, self.plan((denoiser,)), 0)
+        self.tables(train, plan, training=True)
 
     @property
     def tokenizer(self) -> PreTrainedTokenizerFast:
@@ -132,7 +137,7 @@ class DenoisingData:
         """Name the splits of the text."""
         return self.text.splits()
 
-    def table(self, split: str, plan: DenoisingPlan, number: int) -> SegmentTable:
+    def table(self, split: str, plan: DenoisingPlan, number: int, shard: tuple[int, int] = (0, 1)) -> SegmentTable:
         """Return the segments of one denoiser of a plan.
 
         Raises DataError for an unknown split and for too short a text.
@@ -140,40 +145,85 @@ class DenoisingData:
         if split not in self._documents:
             raise DataError(f"There is no split {split!r}; there are {', '.join(self._documents)}.")
         segment = plan.segments[number]
-        key = (split, segment.tokens_length, segment.denoiser)
+        key = (split, segment.tokens_length, segment.denoiser, shard)
         if key not in self._tables:
             join, shortest = self.config.join_documents, self.config.shortest_segment
-            self._tables[key] = SegmentTable(self._documents[split], segment, join, shortest)
+            self._tables[key] = SegmentTable(self._documents[split], segment, join, shortest, shard)
         return self._tables[key]
+
+    def tables(self, split: str, plan: DenoisingPlan, training: bool) -> list[SegmentTable | None]:
+        """Return the segments of each of the mixture's denoisers, None for those that are never drawn."""
+        drawn = [i for i, rate in enumerate(self.mixture.rates) if rate]
+        sharded = training and self.config.shard_documents
+        shards = {n: (i, len(drawn)) if sharded else (0, 1) for i, n in enumerate(drawn)}
+        return [self.table(split, plan, n, shards[n]) if n in shards else None for n in range(len(plan.segments))]
+
+    def corrupt(
+        self, split: str, places: tuple[Ints, Ints], tasks: Ints, plan: DenoisingPlan, generator: np.random.Generator
+    ) -> Corrupted:
+        """Denoise raw segments. places: (start, length) of each; tasks: denoiser of each in the plan, both int64[rows]."""
+        if not len(tasks):
+            none, empty = np.empty((0, 0), np.int32), np.empty(0, np.int64)
+            return Corrupted(none, empty, none, empty)
+        return denoise_batch(self._documents[split].gather(*places), tasks, plan, generator, places[1])
+
+    def lay_out(self, examples: Examples) -> Batch:
+        """Return examples as a batch of one example a row."""
+        make = layouts.encoder_decoder if self.config.layout == "encoder-decoder" else layouts.decoder_only
+        fields = {**make(examples.sides, self.vocabulary), "task_ids": examples.tasks}
+        return {**layouts.to_tensors(fields), "example_ids": examples.starts}
 
     def denoise(
         self, split: str, places: tuple[Ints, Ints], tasks: Ints, plan: DenoisingPlan, generator: np.random.Generator
     ) -> Batch:
-        """Make the batch of raw segments. places: (start, length) of each row. tasks: denoiser of each row in the plan."""
-        starts, lengths = places
-        raw = self._documents[split].gather(starts, lengths)
-        examples = denoise_batch(raw, tasks, plan, generator, lengths)
-        lay_out = layouts.encoder_decoder if self.config.layout == "encoder-decoder" else layouts.decoder_only
-        batch = lay_out(examples, plan.vocabulary)
-        batch["task_ids"] = torch.from_numpy(tasks)
-        batch["example_ids"] = starts
-        return batch
+        """Make the batch of raw segments, one a row; see `corrupt`."""
+        return self.lay_out(Examples(self.corrupt(split, places, tasks, plan, generator), tasks, places[0]))
+
+    @cached_property
+    def packed_lengths(self) -> tuple[int, int]:
+        """Tokens of the inputs and of the targets of a packed row."""
+        config = self.config
+        targets = self.plan(self.mixture.denoisers).targets_length
+        return config.packed_inputs_length or config.inputs_length, config.packed_targets_length or targets
+
+    @property
+    def capacity(self) -> tuple[int, ...]:
+        """Tokens of a packed row: of inputs and targets, or of both together in a decoder-only row."""
+        lengths = self.packed_lengths
+        return lengths if self.config.layout == "encoder-decoder" else (sum(lengths),)
+
+    def sizes(self, sides: Corrupted) -> Ints:
+        """Tokens that examples take of a packed row's capacity, int64[examples, 1 or 2]."""
+        if self.config.layout == "encoder-decoder":
+            return np.stack([sides.input_lengths, sides.target_lengths], axis=1)
+        return (sides.input_lengths - 1 + sides.target_lengths)[:, None]
+
+    def lay_out_packed(self, examples: Examples, row: Ints, rows: int) -> Batch:
+        """Return examples as a batch of packed rows. row: the row of each example, int64[examples]."""
+        capacity, vocabulary = self.capacity, self.vocabulary
+        if self.config.layout == "encoder-decoder":
+            both = (capacity[0], capacity[1])
+            fields = layouts.packed_encoder_decoder(examples.sides, examples.tasks, row, rows, both, vocabulary)
+        else:
+            fields = layouts.packed_decoder_only(examples.sides, examples.tasks, row, rows, capacity[0], vocabulary)
+        first = np.searchsorted(np.sort(row), np.arange(rows))
+        return {**layouts.to_tensors(fields), "example_ids": examples.starts[np.argsort(row, kind="stable")[first]]}
 
     def batches(self, split: str, plan: BatchPlan) -> DenoisingStream:
         """Return the batches of a split."""
-        return DenoisingStream(self, split, plan)
+        stream = (PackedStream if self.config.pack else DenoisingStream)(self, split, plan)
+        if plan.train:
+            self.training = stream
+        return stream
 
     def examples(self, split: str) -> Iterator[Batch]:
-        """Yield single examples of a split, in a fixed order, once."""
+        """Yield single rows of a split, in a fixed order, once."""
         return iter(self.batches(split, BatchPlan(1, 0, train=False)))
 
     def collate(self, examples: Sequence[Batch]) -> Batch:
-        """Make a batch of single examples, padded to the longest."""
-        fields = [name for name in self.batch if name != "task_ids"]
-        pads = dict.fromkeys(fields, 0) | {n: self.vocabulary.pad_id for n in fields if n.endswith("_ids") or n == "labels"}
-        batch: Batch = {n: _pad_rows([e[n][0] for e in examples], pads[n]) for n in fields}
-        batch["task_ids"] = torch.cat([e["task_ids"] for e in examples])
-        return batch
+        """Make a batch of single rows, padded to the longest."""
+        fill = layouts.padding_of(self.vocabulary)
+        return {name: _pad_rows([e[name][0] for e in examples], fill.get(name, 0)) for name in self.batch}
 
     def token_counts(self, split: str) -> Ints:
         """Return how often each id occurs in a split, int64[vocabulary_size]."""
@@ -182,75 +232,15 @@ class DenoisingData:
     def explain(self, batch: Batch, row: int) -> Mapping[str, Sequence[Piece]]:
         """Show the task, the inputs and the targets of a row."""
         explain = explain_encoder_decoder if self.config.layout == "encoder-decoder" else explain_decoder_only
-        name = self.mixture.denoisers[int(batch["task_ids"][row])].name
-        return {"denoiser": [Piece(name)], **explain(self.tokenizer, batch, row)}
+        tasks = batch["task_ids"][row].flatten().unique_consecutive().tolist()
+        names = ", ".join(self.mixture.denoisers[task].name for task in tasks if task >= 0)
+        return {"denoiser": [Piece(names)], **explain(self.tokenizer, batch, row)}
 
 
 def _pad_rows(rows: Sequence[torch.Tensor], value: int) -> torch.Tensor:
+    if rows[0].ndim == 0:
+        return torch.stack(list(rows))
     return torch.nn.utils.rnn.pad_sequence(list(rows), batch_first=True, padding_value=value)
-
-
-class DenoisingStream:
-    """Batches in which every row's denoiser is drawn by the mixture's rates.
-
-    The state is one position per denoiser and two generators, so going on costs the same wherever it stood.
-    """
-
-    def __init__(self, data: DenoisingData, split: str, plan: BatchPlan) -> None:
-        self._data, self._split, self._plan = data, split, plan
-        self._denoising = data.plan(data.mixture.denoisers)
-        self._tables = [data.table(split, self._denoising, i) if rate else None for i, rate in enumerate(data.mixture.rates)]
-        seeds = np.random.SeedSequence([plan.seed, plan.rank]).spawn(2)
-        self._sampler = MixtureSampler(data.mixture, int(seeds[0].generate_state(1, np.uint64)[0]))
-        self._generator = np.random.default_rng(seeds[1])
-        self._positions = np.zeros(len(self._tables), np.int64)
-        self._left = None if plan.train else self._once()
-
-    def _once(self) -> int:
-        """Rows of one pass: as many as the drawn denoisers have segments on average."""
-        sizes = [0 if table is None else len(table) for table in self._tables]
-        rows = sum(p * n for p, n in zip(self._data.mixture.probabilities, sizes, strict=True))
-        return max(1, math.ceil(rows / self._plan.world))
-
-    def __iter__(self) -> Iterator[Batch]:
-        while self._left is None or self._left > 0:
-            rows = self._plan.batch_size if self._left is None else min(self._plan.batch_size, self._left)
-            tasks = self._sampler.draw(rows)
-            places = self._places(tasks)
-            if self._left is not None:
-                self._left -= rows
-            yield self._data.denoise(self._split, places, tasks, self._denoising, self._generator)
-
-    def _places(self, tasks: Ints) -> tuple[Ints, Ints]:
-        starts, lengths = np.empty_like(tasks), np.empty_like(tasks)
-        for number, table in enumerate(self._tables):
-            chosen = np.flatnonzero(tasks == number)
-            if table is None or not len(chosen):
-                continue
-            positions = (self._positions[number] + np.arange(len(chosen))) * self._plan.world + self._plan.rank
-            self._positions[number] += len(chosen)
-            numbers = table.shuffled(positions, self._plan.seed + number) if self._plan.train else positions % len(table)
-            starts[chosen], lengths[chosen] = table.places(numbers)
-        return starts, lengths
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return positions, sampler, generator and rows left."""
-        return {
-            "positions": self._positions.copy(),
-            "sampler": self._sampler.state_dict(),
-            "generator": generator_state(self._generator),
-            "left": self._left,
-        }
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Continue where that state stood.
-
-        Raises DataError when it belongs to another mixture.
-        """
-        self._sampler.load_state_dict(state["sampler"])
-        restore_generator(self._generator, state["generator"])
-        self._positions = np.array(state["positions"], np.int64)
-        self._left = state["left"]
 
 
 def build(config: DenoisingConfig, context: Context) -> DenoisingData:

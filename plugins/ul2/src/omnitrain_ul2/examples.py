@@ -84,11 +84,14 @@ def denoise_batch(
 ) -> Corrupted:
     """A batch of raw segments as training examples: corrupted, mode tokens in front of the inputs, cut, EOS, padded.
 
-    segments: one int array a row, or int[rows, width] with `lengths` int[rows] (None = all of width). denoiser_index:
-    int[rows], positions in the plan. Widths of the result are those of the longest row. Raises DataError for empty
-    segments and where spans do not fit.
+    segments: one int array a row; or int[rows, width] with `lengths` int[rows] (None = all of width); or all rows one
+    behind the other, int[sum of lengths], with `lengths`. denoiser_index: int[rows], positions in the plan. Widths of
+    the result are those of the longest row. Raises DataError for empty segments and where spans do not fit.
     """
-    if isinstance(segments, np.ndarray):
+    if isinstance(segments, np.ndarray) and segments.ndim == 1:
+        length = np.asarray(lengths, dtype=np.int64)
+        flat, starts = segments, np.cumsum(length) - length
+    elif isinstance(segments, np.ndarray):
         rows, width = segments.shape
         flat = np.ascontiguousarray(segments).reshape(-1)
         starts = np.arange(0, rows * width, width)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from omnitrain.api import Component, Plugin, Recipe, hookimpl
+from omnitrain_ul2.claims import CLAIMS
 
 PLUGIN = Plugin(
     name="ul2",
@@ -32,6 +33,13 @@ PLUGIN = Plugin(
             build="omnitrain_ul2.evaluator:build_samples",
         ),
         Component(
+            kind="evaluator",
+            name="tokens-seen",
+            summary="Examples and tokens of each denoiser that training has used, on both sides.",
+            config="omnitrain_ul2.configs:TokensSeenConfig",
+            build="omnitrain_ul2.evaluator:build_tokens_seen",
+        ),
+        Component(
             kind="stage",
             name="compare",
             summary="Models side by side on every denoiser, with worst-case regret.",
@@ -43,8 +51,10 @@ PLUGIN = Plugin(
         Recipe("tiny", "The whole method in seconds, for tests.", "omnitrain_ul2:recipes/tiny.yaml"),
         Recipe("mini", "UL2 against span corruption on real text, in minutes.", "omnitrain_ul2:recipes/mini.yaml"),
         Recipe("decoder", "A prefix decoder on the same mixture, in minutes.", "omnitrain_ul2:recipes/decoder.yaml"),
+        Recipe("arm", "One objective of the comparison of objectives.", "omnitrain_ul2:recipes/arm.yaml"),
         Recipe("paper", "The 20B model with the paper's settings.", "omnitrain_ul2:recipes/paper.yaml"),
     ),
+    claims=CLAIMS,
     parity="omnitrain_ul2.parity:ADAPTERS",
 )
 

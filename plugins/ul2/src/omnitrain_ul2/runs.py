@@ -5,7 +5,6 @@ would be mostly empty.
 """
 
 import numpy as np
-import numpy.typing as npt
 
 from omnitrain_ul2.sentinels import Side
 from omnitrain_ul2.spans import Ints, Mask

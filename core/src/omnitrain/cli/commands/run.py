@@ -109,10 +109,21 @@ def _show(summary: dict[str, Any]) -> None:
     rows: list[list[Any]] = []
     for stage in summary["stages"]:
         head = [stage["name"], stage["status"], f"{stage['seconds']:.1f}"]
-        pairs = list(stage["metrics"].items()) or [("", None)]
+        pairs = _shown_metrics(stage) or [("", None)]
         rows += [[*(head if i == 0 else ("", "", "")), name, number(value)] for i, (name, value) in enumerate(pairs)]
     table(["stage", "status", "seconds", "metric", "value"], rows)
+    for stage in summary["stages"]:
+        for entry in stage["tables"]:
+            print(f"\n{stage['name']}: {entry['caption'] or entry['name']}")
+            table(list(entry["columns"]), [[number(cell) for cell in row] for row in entry["rows"]])
+    print()
     print(f"report: {summary['report']}")
+
+
+def _shown_metrics(stage: dict[str, Any]) -> list[tuple[str, Any]]:
+    """Return the metrics of a stage without those that its tables show."""
+    tabled = tuple(f"{entry['evaluation']}/" for entry in stage["tables"])
+    return [(name, value) for name, value in stage["metrics"].items() if not name.startswith(tabled)]
 
 
 def _write_report(folder: RunDirectory) -> None:

@@ -8,8 +8,8 @@ import time
 import torch
 
 from omnitrain.api.bench import Bar, Bench
+from omnitrain.engine.benches.language_model import scratch
 from omnitrain.engine.checkpoints import Checkpoints
-from omnitrain.evidence.core_bench.language_model import scratch
 
 MEBIBYTES = 120
 

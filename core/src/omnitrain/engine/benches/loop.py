@@ -16,10 +16,7 @@ from torch import nn
 from omnitrain.api import BatchPlan
 from omnitrain.api.bench import Bar, Bench
 from omnitrain.engine.batches import make_feed
-from omnitrain.engine.engine import Engine
-from omnitrain.engine.loop import Loop
-from omnitrain.engine.settings import FitSettings
-from omnitrain.evidence.core_bench.language_model import (
+from omnitrain.engine.benches.language_model import (
     SIZES,
     MeanLoss,
     NoValidation,
@@ -29,6 +26,9 @@ from omnitrain.evidence.core_bench.language_model import (
     make_model,
     scratch,
 )
+from omnitrain.engine.engine import Engine
+from omnitrain.engine.loop import Loop
+from omnitrain.engine.settings import FitSettings
 
 RATE = 3e-4
 
@@ -75,7 +75,7 @@ def bare(size: Size, steps: int, full: bool = False) -> float:
     optimiser = torch.optim.AdamW(model.parameters(), lr=RATE, weight_decay=0.0, fused=True)
     ids = Rows(size, (steps + 1) * size.rows).ids
     schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda s: max(0.0, 1 - s / (steps + 1))) if full else None
-    loader = iter(torch.utils.data.DataLoader(ids, batch_size=size.rows, shuffle=True)) if full else None  # type: ignore[arg-type,var-annotated]
+    loader = iter(torch.utils.data.DataLoader(ids, batch_size=size.rows, shuffle=True)) if full else None  # type: ignore[arg-type]
     for step in range(steps):
         rows = next(loader) if loader is not None else ids[step * size.rows : (step + 1) * size.rows]
         model(input_ids=rows, labels=rows).loss.backward()
@@ -132,7 +132,7 @@ def trainer_loop(size: Size, steps: int) -> float:
         logging_strategy="no",
     )
     examples = [{"input_ids": row, "labels": row} for row in ids]
-    Trainer(model=model, args=arguments, train_dataset=examples).train()  # type: ignore[arg-type]
+    Trainer(model=model, args=arguments, train_dataset=examples).train()
     shutil.rmtree(folder)
     return clock.median()
 

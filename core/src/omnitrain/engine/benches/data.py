@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping, Sequence
 from functools import partial
 
 import numpy as np
@@ -11,7 +12,7 @@ import torch
 from omnitrain.api import Batch, BatchPlan
 from omnitrain.api.bench import Bar, Bench
 from omnitrain.engine.batches import make_feed
-from omnitrain.evidence.core_bench.language_model import scratch
+from omnitrain.engine.benches.language_model import scratch
 
 TOKENS, LENGTH, ROWS = 4_000_000, 128, 64
 BATCHES = 100
@@ -20,7 +21,7 @@ BATCHES = 100
 class TokenRows:
     """Rows of a memory-mapped token file."""
 
-    batch = {"input_ids": "int64[batch, length]"}  # noqa: RUF012 - read only
+    batch: Mapping[str, str] = {"input_ids": "int64[batch, length]"}
     fingerprint = "0" * 16
 
     def __init__(self, tokens: np.ndarray) -> None:
@@ -34,7 +35,7 @@ class TokenRows:
         """Return the rows."""
         return self.rows
 
-    def collate(self, examples: list[np.ndarray]) -> Batch:
+    def collate(self, examples: Sequence[np.ndarray]) -> Batch:
         """Stack rows."""
         return {"input_ids": torch.from_numpy(np.stack(examples).astype(np.int64))}
 

@@ -1,0 +1,95 @@
+"""Measure the claims of a plugin again: run what is missing, then judge each claim over its seeds."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from omnitrain.api.descriptors import Claim
+from omnitrain.errors import PluginError, UsageError, nearest
+from omnitrain.evidence.claims import ClaimResult, judge_claim, measure_seed
+from omnitrain.evidence.trials import Plan, Trial, is_finished, make_plan, seconds_of
+from omnitrain.evidence.workers import Pool, make_pool, processors, run_trials
+from omnitrain.plugins import Registry
+from omnitrain.runs import Display, StopRequest
+from omnitrain.runs.environment import versions
+from omnitrain.runs.progress import duration
+
+
+def chosen_claims(plugin: str, ids: Sequence[str], registry: Registry) -> list[Claim]:
+    """Return the named claims of a plugin, all where none is named.
+
+    Raises PluginError when it has none, UsageError with the nearest ids for one that it doesn't have.
+    """
+    claims = registry.claims(plugin)
+    if not claims:
+        raise PluginError(f"Plugin {plugin!r} declares no claims.")
+    known = {claim.id: claim for claim in claims}
+    for wanted in ids:
+        if wanted not in known:
+            raise UsageError(f"Plugin {plugin!r} has no claim {wanted!r}. {nearest(wanted, known)}")
+    return [claim for claim in claims if not ids or claim.id in ids]
+
+
+def machine(pool: Pool) -> str:
+    """Describe in one line where the runs are made, without names of the machine."""
+    torch = "".join(f", torch {version}" for version in versions(("torch",)).values())
+    share = (
+        f"{pool.jobs} {'run' if pool.jobs == 1 else 'runs'} at a time with {pool.threads} thread{'s' * (pool.threads > 1)} each"
+    )
+    return f"{platform.machine()}, {processors()} processors, Python {platform.python_version()}{torch}; {share}"
+
+
+def reproduce(
+    plugin: str,
+    claims: Sequence[Claim],
+    seeds: Sequence[int] | None,
+    out: Path,
+    registry: Registry,
+    jobs: int | None = None,
+    quiet: bool = False,
+) -> list[ClaimResult]:
+    """Run what claims rest on below `out`, as far as it is not there, and measure them. seeds None: each claim's own.
+
+    Raises Stopped on request, the error of a run that fails, PluginError for a measure that fails.
+    """
+    own = {claim.id: tuple(seeds) if seeds is not None else tuple(range(claim.seeds)) for claim in claims}
+    plan = make_plan(plugin, claims, own, out, registry)
+    pool = make_pool(jobs, len(plan.trials))
+    _run_missing(plan, pool, registry, quiet)
+    return [_measured(plan, claim, machine(pool)) for claim in plan.claims]
+
+
+def _run_missing(plan: Plan, pool: Pool, registry: Registry, quiet: bool) -> None:
+    missing = [trial for trial in plan.trials if not is_finished(trial, registry)]
+    done = len(plan.trials) - len(missing)
+    with StopRequest() as stop:
+        display = Display(stop.raise_if_asked, quiet)
+        if done:
+            display.say(f"{done} of {len(plan.trials)} runs finished before, not run again")
+        if not missing:
+            return
+        with display.bar("runs", len(missing)) as bar:
+
+            def ended(trial: Trial, seconds: float) -> None:
+                display.say(f"{trial.label}: finished in {duration(seconds)} ({trial.folder})")
+                bar.advance()
+
+            run_trials(missing, pool, stop, ended)
+
+
+def _measured(plan: Plan, claim: Claim, where: str) -> ClaimResult:
+    rows = []
+    seconds: dict[Path, float] = {}
+    for seed in plan.seeds[claim.id]:
+        trials = plan.of(claim, seed)
+        rows.append(measure_seed(claim, {name: trial.folder for name, trial in trials.items()}, seed))
+        seconds |= {trial.folder: seconds_of(trial) for trial in trials.values()}
+    return judge_claim(claim, plan.seeds[claim.id], rows, sum(seconds.values()), where)
+
+
+def results_json(plugin: str, results: Sequence[ClaimResult]) -> dict[str, Any]:
+    """Return {plugin, claims} as plain values."""
+    return {"plugin": plugin, "claims": [result.json() for result in results]}

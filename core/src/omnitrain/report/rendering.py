@@ -1,0 +1,22 @@
+"""The templates of pages that need nothing else: no script, no network."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from omnitrain.report.numbers import number, seconds
+
+
+def render_page(template: str, **values: Any) -> str:
+    """Return a page's HTML; what is put into it is escaped."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    environment = Environment(
+        loader=PackageLoader("omnitrain.report", "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(number=number, seconds=seconds)
+    return environment.get_template(template).render(**values)

@@ -1,0 +1,68 @@
+"""The paper's claims, and how they are measured again in miniature. Light: imports omnitrain.api only."""
+
+from __future__ import annotations
+
+from omnitrain.api import Claim, Published, Variant
+
+ARM = "ul2/arm"
+# Rates over the tasks of recipes/arm.yaml: R(3), R(8), X(3), X(8), X(24, .15), X(24, .5), S(.25), prefix LM, causal LM.
+RATES: dict[str, str] = {
+    "UL2": "[0.2, 0.2, 0.1, 0.1, 0.1, 0.1, 0.2, 0, 0]",
+    "span corruption": "[1, 0, 0, 0, 0, 0, 0, 0, 0]",
+    "prefix LM": "[0, 0, 0, 0, 0, 0, 0, 1, 0]",
+    "causal LM": "[0, 0, 0, 0, 0, 0, 0, 0, 1]",
+    "SCLM": "[1, 0, 0, 0, 0, 0, 0, 0, 1]",
+    "UniLM": "[1, 0, 0, 0, 0, 0, 0, 1, 1]",
+    "S 0 %": "[0.25, 0.25, 0.125, 0.125, 0.125, 0.125, 0, 0, 0]",
+    "S 50 %": "[0.125, 0.125, 0.0625, 0.0625, 0.0625, 0.0625, 0.5, 0, 0]",
+    "S 100 %": "[0, 0, 0, 0, 0, 0, 1, 0, 0]",
+}
+
+
+def arm(name: str) -> Variant:
+    """Return the run that trains one objective and measures it on every task."""
+    return Variant(name, ARM, (f"pretrain.data.rates={RATES[name]}",))
+
+
+CLAIMS: tuple[Claim, ...] = (
+    Claim(
+        id="C2",
+        statement="UL2 is better than causal LM, prefix LM, span corruption, SCLM and UniLM within one architecture.",
+        paper={
+            "gain over span corruption, all tasks (%)": Published(43.6, "abstract and section 4.3 [mem]"),
+            "gain over a causal LM, all tasks (%)": Published(76.1, "abstract and section 4.3 [mem]"),
+        },
+        variants=tuple(arm(n) for n in ("UL2", "span corruption", "prefix LM", "causal LM", "SCLM", "UniLM")),
+        measure="omnitrain_ul2.measuring:objective_matrix",
+        metric="UL2",
+        baseline="best baseline",
+        direction="lower",
+        minutes=12.0,
+        note="Worst-case regret (nats a token) over regular, extreme and prefix-LM tasks: the largest distance to the best arm; "
+        "every arm is asked in its best mode for each task.",
+    ),
+    Claim(
+        id="C3",
+        statement="The mode matters: a model answers a task best under the mode token that it was trained with.",
+        paper={"one-shot XSum, right against wrong mode (%)": Published(48.0, "section 4.3 [mem]")},
+        variants=(arm("UL2"),),
+        measure="omnitrain_ul2.measuring:modes",
+        metric="right mode",
+        baseline="wrong mode",
+        direction="lower",
+        minutes=2.5,
+        note="Loss per content token: prefix LM under [S] and infilling under [R], against the two exchanged.",
+    ),
+    Claim(
+        id="C4",
+        statement="About 20 % of sequential denoising is best: none, half and all of it are worse.",
+        paper={"share of S": Published("about 20 %", "section 4.5, confirmed by reproductions that cite it")},
+        variants=(arm("S 0 %"), arm("UL2"), arm("S 50 %"), arm("S 100 %")),
+        measure="omnitrain_ul2.measuring:share_of_s",
+        metric="20 %",
+        baseline="best other share",
+        direction="lower",
+        minutes=8.0,
+        note="Worst-case regret over regular, extreme and prefix-LM tasks among the four shares.",
+    ),
+)

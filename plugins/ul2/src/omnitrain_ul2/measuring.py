@@ -1,0 +1,70 @@
+"""From the runs of claims to their numbers."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+from omnitrain.errors import DataError
+from omnitrain_ul2.crossing import worst_regret
+
+MODES = ("matching", "R", "X", "S", "none")
+TASKS: Mapping[str, tuple[str, ...]] = {
+    "regular": ("R(3,0.15)", "R(8,0.15)"),
+    "extreme": ("X(3,0.5)", "X(8,0.5)", "X(24,0.15)", "X(24,0.5)"),
+    "prefix LM": ("S(0.5)",),
+}
+
+
+def losses(run: Path) -> dict[str, dict[str, float]]:
+    """Return loss per content token by mode and denoiser of a finished run of ul2/arm.
+
+    Raises DataError when the run lacks an evaluation.
+    """
+    found = {}
+    for number, mode in enumerate(MODES, 1):
+        path = run / "measure" / "evaluations" / f"ul2-cross-denoising{'' if number == 1 else f'-{number}'}.json"
+        if not path.exists():
+            raise DataError(f"{path} is missing; the run of ul2/arm did not finish.")
+        metrics = json.loads(path.read_text("utf-8"))["metrics"]
+        found[mode] = {name: float(metric["value"]) for name, metric in metrics.items()}
+    return found
+
+
+def task_losses(run: Path) -> dict[str, float]:
+    """Return the loss on each task, the mean over its denoisers, each in the mode that serves it best."""
+    by_mode = losses(run)
+    best = {name: min(values[name] for values in by_mode.values()) for name in by_mode["none"]}
+    return {task: sum(best[name] for name in names) / len(names) for task, names in TASKS.items()}
+
+
+def _regrets(runs: Mapping[str, Path]) -> dict[str, float]:
+    return worst_regret({name: task_losses(run) for name, run in runs.items()})
+
+
+def objective_matrix(runs: Mapping[str, Path]) -> dict[str, float]:
+    """Worst-case regret of every arm, and the smallest of the baselines."""
+    regrets = _regrets(runs)
+    details = {f"{name}, {task}": loss for name, run in runs.items() for task, loss in task_losses(run).items()}
+    return {**regrets, "best baseline": min(v for name, v in regrets.items() if name != "UL2"), **details}
+
+
+def modes(runs: Mapping[str, Path]) -> dict[str, float]:
+    """Loss under the right mode and under the wrong one, mean of prefix LM and regular infilling."""
+    by_mode = losses(runs["UL2"])
+    prefix, infilling = "S(0.5)", "R(3,0.15)"
+    return {
+        "right mode": (by_mode["S"][prefix] + by_mode["R"][infilling]) / 2,
+        "wrong mode": (by_mode["R"][prefix] + by_mode["S"][infilling]) / 2,
+        "no mode": (by_mode["none"][prefix] + by_mode["none"][infilling]) / 2,
+        **{f"prefix LM under {mode}": by_mode[mode][prefix] for mode in ("S", "R", "X", "none")},
+        **{f"infilling under {mode}": by_mode[mode][infilling] for mode in ("S", "R", "X", "none")},
+    }
+
+
+def share_of_s(runs: Mapping[str, Path]) -> dict[str, float]:
+    """Worst-case regret of every share of sequential denoising."""
+    regrets = _regrets(runs)
+    shares = {"0 %": regrets["S 0 %"], "20 %": regrets["UL2"], "50 %": regrets["S 50 %"], "100 %": regrets["S 100 %"]}
+    return {**shares, "best other share": min(v for name, v in shares.items() if name != "20 %")}

@@ -1,0 +1,121 @@
+"""Data and objectives of all installed plugins: where the batches fit they train together, elsewhere they are refused."""
+
+import json
+from collections.abc import Mapping
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from omnitrain.api.fields import misfits, parse_field
+from omnitrain.engine import Options, run_recipe
+from omnitrain.engine.adhoc import adhoc_run
+from omnitrain.errors import UsageError
+from omnitrain.plugins import installed
+from omnitrain.recipes import load_recipe, resolve_component
+
+TEXT = {"use": "language/text", "path": "builtin", "max_documents": 150}
+TOKENIZER = {"vocabulary_size": 512, "sentinels": 32}
+PAIRS = {"path": "pairs.jsonl", "tokenizer": TOKENIZER}
+BLOCKS = {"text": TEXT, "tokenizer": TOKENIZER, "length": 32}
+DENOISING = {"text": TEXT, "tokenizer": TOKENIZER, "inputs_length": 48, "join_documents": 16}
+
+# The smallest settings of each data component that needs some, once for each kind of batch that it can give.
+DATA: dict[str, dict[str, dict[str, Any]]] = {
+    "language/blocks": {"wrapped": BLOCKS, "packed": {**BLOCKS, "packing": "packed"}},
+    "language/pairs": {"encoder-decoder": PAIRS, "decoder-only": {**PAIRS, "layout": "decoder-only"}},
+    "ul2/denoising": {"encoder-decoder": DENOISING, "decoder-only": {**DENOISING, "layout": "decoder-only"}},
+}
+# A small model for each objective, by a field that it reads.
+MODELS = {
+    "decoder_input_ids": {"use": "language/t5", "size": "tiny"},
+    "input_ids": {"use": "language/causal", "size": "tiny", "max_length": 128, "prefix_attention": True},
+}
+
+CASES = [
+    pytest.param(data, settings, objective, id=" ".join(filter(None, (data, variant, "x", objective))))
+    for (data, _), (objective, _) in product(installed().components("data"), installed().components("objective"))
+    for variant, settings in DATA.get(data, {"": {}}).items()
+]
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with the files that the settings above name."""
+    lines = [{"inputs": f"add {i} and {i * 7 % 13}", "targets": str(i + i * 7 % 13)} for i in range(60)]
+    (tmp_path / "pairs.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def fields(address: str, kind: str, settings: Mapping[str, Any]) -> Mapping[str, str]:
+    """The fields that a component declares: a batch's, or what an objective needs."""
+    registry = installed()
+    config = resolve_component(address, kind, settings, registry, address)
+    with adhoc_run(registry) as run:
+        built = registry.builder(registry.component(address, kind))(config, run)
+    declared: Mapping[str, str] = built.batch if kind == "data" else built.needs
+    return declared
+
+
+@pytest.mark.parametrize(("data", "settings", "objective"), CASES)
+def test_pair_trains_where_the_fields_fit_and_is_refused_elsewhere(
+    data: str, settings: dict[str, Any], objective: str, folder: Path
+) -> None:
+    offered, needed = fields(data, "data", settings), fields(objective, "objective", {})
+    recipe = {
+        "stages": [
+            {
+                "name": "train",
+                "use": "core/fit",
+                "data": {"use": data, **settings},
+                "model": next(model for field, model in MODELS.items() if field in needed),
+                "objective": {"use": objective},
+                "fit": {"steps": 1, "batch_size": 4, "evaluate_batches": 1, "learning_rate": 1e-3, "log_every": 1},
+            }
+        ]
+    }
+    (folder / "recipe.yaml").write_text(json.dumps(recipe))
+    resolved = load_recipe("recipe.yaml")
+    problems = misfits(offered, needed)
+    if problems:
+        with pytest.raises(UsageError) as refused:
+            run_recipe(resolved, folder / "out", Options(quiet=True))
+        said = str(refused.value)
+        missing = [name for name, spec in needed.items() if name not in offered and not parse_field(spec).optional]
+        assert [name for name in missing if f"field {name!r}" not in said] == []
+        assert [text for text in (*problems, data, objective) if text not in said] == []
+        assert not (folder / "out/train/model").exists()
+        return
+    run_recipe(resolved, folder / "out", Options(quiet=True))
+    lines = [json.loads(line) for line in (folder / "out/metrics.jsonl").read_text().splitlines()]
+    training = next(line for line in lines if line["split"] == "train")
+    assert 0 < training["loss"] < 10
+    assert training["gradient_norm"] > 0
+    assert list((folder / "out/train/model").glob("*.safetensors"))
+
+
+def test_every_text_data_finds_an_objective_and_every_objective_a_data() -> None:
+    """Otherwise the test above would pass with every pair refused."""
+    registry = installed()
+    needs = {address: fields(address, "objective", {}) for address, _ in registry.components("objective")}
+    found = {
+        (address, objective)
+        for address, variants in DATA.items()
+        for settings in variants.values()
+        for objective, needed in needs.items()
+        if not misfits(fields(address, "data", settings), needed)
+    }
+    assert {address for address, _ in found} == set(DATA)
+    assert {objective for _, objective in found} == set(needs)
+
+
+def test_data_with_two_lengths_is_refused_by_an_objective_that_reads_one() -> None:
+    """Cut or padded to the same length by chance, such a batch would train on nonsense without a word."""
+    offered = {"input_ids": "int64[batch, input_length]", "labels": "int64[batch, target_length]"}
+    needed = {"input_ids": "int64[batch, length]", "labels": "int64[batch, length]"}
+    assert len(misfits(offered, needed)) == 1
+    assert "'labels'" in misfits(offered, needed)[0]
+    assert misfits(needed, offered) == []
+    assert misfits(needed, needed) == []

@@ -1,0 +1,76 @@
+"""The recipes and commands that docs/ shows are accepted as they stand."""
+
+import re
+import shlex
+
+import click
+import pytest
+
+from omnitrain.cli.group import omnitrain
+from omnitrain.cli.table import COMMANDS
+from omnitrain.plugins import installed
+from omnitrain.recipes import load_recipe, resolve
+from omnitrain.recipes.reading import read_text
+from workspace import ROOT
+
+PAGES = {path.name: path.read_text(encoding="utf-8") for path in sorted((ROOT / "docs").glob("*.md"))}
+OF_THE_PAGE = "sums"  # the plugin that docs/writing-a-plugin.md builds; test_third_party.py runs its commands and recipes
+
+
+def blocks(language: str) -> list[tuple[str, int, str]]:
+    """Page, line and text of every fenced block of a language."""
+    found = []
+    for name, text in PAGES.items():
+        for match in re.finditer(rf"^```{language}\n(.*?)^```$", text, re.MULTILINE | re.DOTALL):
+            found.append((name, text[: match.start()].count("\n") + 2, match[1]))
+    return found
+
+
+def commands() -> list[tuple[str, list[str]]]:
+    """Every `omnitrain` command of the pages' shell blocks with its place, without redirections."""
+    found = []
+    for name, first, text in blocks("sh"):
+        for number, line in enumerate(text.splitlines(), first):
+            words = shlex.split(line, comments=True)
+            if words[:1] == ["omnitrain"]:
+                found.append((f"{name}:{number}", words[1 : words.index(">") if ">" in words else None]))
+    return found
+
+
+@pytest.mark.parametrize(("name", "line", "text"), [b for b in blocks("yaml") if "stages:" in b[2] and OF_THE_PAGE not in b[2]])
+def test_recipe_of_the_docs_resolves(name: str, line: int, text: str) -> None:
+    assert resolve(read_text(text, name, line), name, installed()).stages
+
+
+@pytest.mark.parametrize(("place", "words"), commands())
+def test_command_of_the_docs_is_understood(place: str, words: list[str]) -> None:
+    assert words[0] in COMMANDS
+    with click.Context(omnitrain, info_name="omnitrain") as parent:
+        command = omnitrain.get_command(parent, words[0])
+        assert command is not None
+        context = command.make_context(words[0], list(words[1:]), parent=parent)
+    target = context.params.get("target", "")
+    if words[0] == "run" and target.partition("/")[0] in installed().plugins:
+        assert load_recipe(target, list(context.params["overrides"])).stages
+
+
+def test_docs_name_every_exit_code_and_only_commands_that_exist() -> None:
+    from omnitrain import errors
+
+    codes = {e.exit_code for e in vars(errors).values() if isinstance(e, type) and issubclass(e, errors.OmnitrainError)}
+    table = {int(code) for code in re.findall(r"^\| (\d+) \|", PAGES["first-run.md"], re.MULTILINE)}
+    assert table >= codes
+    named = {word for text in PAGES.values() for word in re.findall(r"`omnitrain ([a-z][a-z-]*)", text)}
+    assert named <= set(COMMANDS)
+
+
+def test_docs_name_every_ability_of_the_interface() -> None:
+    from omnitrain.api import protocols
+
+    abilities = {
+        n
+        for n, c in vars(protocols).items()
+        if getattr(c, "_is_runtime_protocol", False) and c.__module__ == protocols.__name__
+    }
+    missing = {name for name in abilities - {"Data"} if f"`{name}`" not in PAGES["architecture.md"]}
+    assert missing == set()
