@@ -62,7 +62,7 @@ def find_pip() -> list[str]:
 
 def install(plugin: str) -> None:
     """Install the plugin, what it needs and the development tools, unless just these are installed already."""
-    from workspace import CONSTRAINTS, find_packages, with_requirements
+    from workspace import CONSTRAINTS, editable, find_packages, with_requirements
 
     packages = find_packages()
     if plugin not in packages:
@@ -72,11 +72,10 @@ def install(plugin: str) -> None:
     wanted = hashlib.sha256(b"".join(file.read_bytes() for file in declarations)).hexdigest()
     if STAMP.exists() and STAMP.read_text() == wanted:
         return
-    names = ", ".join(package.distribution for package in chosen)
+    names = ", ".join(sorted(package.distribution for package in chosen))
     print(f"Installing {names}, PyTorch and nox; the first time this takes minutes ...", flush=True)
-    editable = [part for package in chosen for part in ("--editable", package.requirement("torch", "test"))]
-    command = [*find_pip(), "install", "-qq", "--constraint", str(CONSTRAINTS), "pip", "nox[uv]", *editable]
-    code = subprocess.run(command).returncode
+    wishes = ["--constraint", str(CONSTRAINTS), "pip", "nox[uv]", *editable([packages[plugin]])]
+    code = subprocess.run([*find_pip(), "install", "-qq", *wishes]).returncode
     if code:
         fail(f"pip ended with code {code} and says above why; mend that and run bootstrap.py again.")
     STAMP.write_text(wanted)

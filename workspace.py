@@ -10,6 +10,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent
 CONSTRAINTS = ROOT / "constraints.txt"
+TESTED_EXTRAS = ("torch", "test")
+"""What a package's tests need beside the package, as far as it declares them."""
 
 
 @dataclass(frozen=True)
@@ -19,8 +21,9 @@ class Package:
     path: Path
     distribution: str
     requires: tuple[str, ...]
-    """Distributions of this repository that it declares, by name and in its own order."""
-    extras: tuple[str, ...]
+    """Distributions of this repository that it declares."""
+    extras: dict[str, tuple[str, ...]]
+    """Names of its extras, each with the distributions of this repository that it adds."""
     plugins: tuple[str, ...]
     """Names under the entry point group omnitrain.plugins."""
 
@@ -39,23 +42,29 @@ class Package:
         """Name under which it is imported."""
         return next(init.parent.name for init in sorted(self.path.glob("src/*/__init__.py")))
 
-    def requirement(self, *extras: str) -> str:
-        """Its folder as pip wants it, with those of `extras` that it declares."""
-        chosen = [extra for extra in extras if extra in self.extras]
-        return f"{self.path}[{','.join(chosen)}]" if chosen else str(self.path)
+    @property
+    def tested_extras(self) -> str:
+        """Those of TESTED_EXTRAS that it declares, in brackets as pip wants them; empty when there are none."""
+        declared = [extra for extra in TESTED_EXTRAS if extra in self.extras]
+        return f"[{','.join(declared)}]" if declared else ""
 
 
 def read_package(pyproject: Path) -> Package:
     """Read what matters here from one pyproject.toml."""
     project = tomllib.loads(pyproject.read_text(encoding="utf-8"))["project"]
-    names = (re.match(r"[\w.-]+", line) for line in project.get("dependencies", []))
     return Package(
         path=pyproject.parent,
         distribution=project["name"],
-        requires=tuple(name[0] for name in names if name and name[0].startswith("omnitrain-")),
-        extras=tuple(project.get("optional-dependencies", {})),
+        requires=_ours(project.get("dependencies", [])),
+        extras={name: _ours(lines) for name, lines in project.get("optional-dependencies", {}).items()},
         plugins=tuple(project.get("entry-points", {}).get("omnitrain.plugins", {})),
     )
+
+
+def _ours(requirements: list[str]) -> tuple[str, ...]:
+    """Names of the distributions of this repository among requirements."""
+    names = (re.match(r"[\w.-]+", requirement) for requirement in requirements)
+    return tuple(name[0] for name in names if name and name[0].startswith("omnitrain-"))
 
 
 def find_packages() -> dict[str, Package]:
@@ -66,18 +75,25 @@ def find_packages() -> dict[str, Package]:
 
 
 def with_requirements(packages: Iterable[Package]) -> list[Package]:
-    """The packages and those of the repository that they need, each once, what is needed first.
+    """The packages and those of the repository that they and their tests need, each once.
 
     Raises KeyError when a package declares one that the repository doesn't have.
     """
     known = {package.distribution: package for package in find_packages().values()}
-    ordered: dict[str, Package] = {}
+    found: dict[str, Package] = {}
+    waiting = list(packages)
+    names = [name for package in waiting for extra in TESTED_EXTRAS for name in package.extras.get(extra, ())]
+    waiting += [known[name] for name in names]
+    while waiting:
+        package = waiting.pop(0)
+        if package.distribution not in found:
+            found[package.distribution] = package
+            waiting += [known[name] for name in package.requires]
+    return list(found.values())
 
-    def add(package: Package) -> None:
-        for name in package.requires:
-            add(known[name])
-        ordered.setdefault(package.distribution, package)
 
-    for package in packages:
-        add(package)
-    return list(ordered.values())
+def editable(packages: Iterable[Package]) -> list[str]:
+    """Arguments that let pip install the packages, with what their tests need, from their folders."""
+    named = list(packages)
+    needed = with_requirements(named)
+    return [part for p in needed for part in ("--editable", f"{p.path}{p.tested_extras if p in named else ''}")]

@@ -15,7 +15,7 @@ from workspace import ROOT, Package, find_packages
 PACKAGES = find_packages()
 each_package = pytest.mark.parametrize("package", [pytest.param(package, id=slug) for slug, package in PACKAGES.items()])
 
-INDEX_OPTIONS = re.compile(r"--(extra-)?index-url|--find-links[ =]\S*/")
+INDEX_OPTIONS = re.compile(r"--(extra-)?index-url[ =]\S*://|--find-links[ =]\S*/")
 INDEX_HOSTS = re.compile(r"\b(pypi|test\.pypi|pythonhosted|download\.pytorch)\.org\b")
 LONGEST_FILE = 600
 

@@ -2,6 +2,7 @@
 
 import json
 import math
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -106,7 +107,7 @@ def test_learning_rate_stays_between_zero_and_its_peak(name, steps, warmup, fina
     values = [schedule(t) for t in range(1, steps + 1)]
     assert all(0 <= value <= rate * (1 + 1e-12) for value in values)
     falling = values[warmup:]
-    assert all(a >= b for a, b in zip(falling, falling[1:], strict=False))
+    assert all(a >= b for a, b in pairwise(falling))
 
 
 def test_another_plan_is_refused_on_resume_unless_forced(train):

@@ -10,16 +10,15 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from omnitrain_toy.configs import Rows
-from omnitrain_toy.parts import Rows as build_rows
 
 from omnitrain.api import BatchPlan
 from omnitrain.engine.batches import EpochOrder, MapFeed, example_ids, make_feed, split_rows, to_device
 from omnitrain.errors import DataError, EnvironmentFault
+from omnitrain_toy import configs, parts
 
 
 def data(**settings_):
-    return build_rows(Rows(**settings_), None)
+    return parts.Rows(configs.Rows(**settings_), None)
 
 
 def take(feed, count):

@@ -2,9 +2,12 @@
 
 import os
 import signal
+import subprocess
+import sys
+import time
 
 import pytest
-from children import Fault, digests
+from children import Fault, digests, recipe_text
 
 from omnitrain.errors import Stopped
 from omnitrain.runs.stopping import StopRequest
@@ -90,3 +93,56 @@ def test_request_names_the_signal_and_keeps_the_first_reason():
         os.kill(os.getpid(), signal.SIGTERM)
         assert stop.reason == "SIGTERM"
     assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+
+
+class _Command:
+    """`omnitrain run` in a process group of its own, as a terminal or a scheduler starts it."""
+
+    def __init__(self, recipe, out, *more):
+        command = [sys.executable, "-m", "omnitrain", "run", str(recipe), "--out", str(out), *more]
+        self.out = out
+        self.process = subprocess.Popen(
+            command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True
+        )
+
+    def send(self, number, at_steps):
+        """Signal the whole group, workers too, once that many lines of metrics are there."""
+        deadline = time.monotonic() + 60
+        while not (self.out / "metrics.jsonl").exists() or (self.out / "metrics.jsonl").read_bytes().count(b"\n") < at_steps:
+            assert self.process.poll() is None, self.process.communicate()
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        os.killpg(self.process.pid, number)
+
+    def end(self):
+        """Return the exit code and what was said to the terminal."""
+        said, noted = self.process.communicate(timeout=60)
+        return self.process.returncode, said + noted
+
+
+def test_command_is_killed_stopped_and_resumed_exactly_with_workers(train, tmp_path):
+    """The signals go to the whole process group, so that workers get them too, at whatever moment they come."""
+    settings = {"rows": {"noise": "global", "slow_s": 0.01}, "fit": {"workers": 2, "log_every": 1, "steps": 60}}
+    whole = train("whole", **settings)
+    recipe, out = tmp_path / "side-0/recipe.yaml", tmp_path / "run"
+    for number, lines, code in ((signal.SIGKILL, 9, -9), (signal.SIGTERM, 25, 75)):
+        command = _Command(recipe, out)
+        command.send(number, lines)
+        ended, said = command.end()
+        assert ended == code, said
+        assert "Traceback" not in said
+        assert code == -9 or "run the same command again to go on" in said
+    assert _Command(recipe, out).end()[0] == 0
+    assert digests(out, checkpoints=False) == digests(whole.out, checkpoints=False)
+
+
+def test_command_leaves_at_the_second_interrupt(tmp_path):
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text(recipe_text(rows={"slow_s": 1.5}, fit={"log_every": 1, "evaluate_batches": 0}))
+    command = _Command(recipe, tmp_path / "run")
+    command.send(signal.SIGINT, 1)
+    time.sleep(0.2)
+    os.killpg(command.process.pid, signal.SIGINT)
+    ended, said = command.end()
+    assert ended == 130
+    assert "Traceback" not in said

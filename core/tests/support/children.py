@@ -272,7 +272,7 @@ def start(job: Job) -> Callable[[], Outcome]:
             json.loads(_read(job.side / "counts.json") or "{}"),
         )
 
-    wait.pid = process.pid  # type: ignore[attr-defined]
+    wait.pid, wait.out = process.pid, job.out  # type: ignore[attr-defined]
     return wait
 
 

@@ -56,7 +56,7 @@ def test_one_more_raw_token_would_not_fit(inputs_length, denoiser):
     plan = plan_segment(denoiser, inputs_length, 4096)
     tokens = plan.tokens_length + 1
     noise = round(tokens * denoiser.rate)
-    inputs = tokens - noise + round(noise / denoiser.mean_span) + 1
+    inputs = tokens - noise + max(1, round(noise / denoiser.mean_span)) + 1
     # At 0.5 one raw token can have been given up for the targets.
     assert inputs > inputs_length or denoiser.rate == 0.5
 

@@ -4,8 +4,6 @@ import numpy as np
 import pytest
 
 from omnitrain.errors import DataError
-from omnitrain_ul2.bench import corruption_rounds, row_by_row
-from omnitrain_ul2.denoisers import UL2_DENOISERS
 from omnitrain_ul2.metrics import accuracy, mean_multiclass_f1, rouge, squad
 from omnitrain_ul2.packing import draw_split_points, pack_decoder_only, pack_encoder_decoder
 
@@ -55,13 +53,3 @@ def test_packing_refuses_splits_outside_the_row():
         pack_decoder_only(np.ones((1, 4), int), [4])
     with pytest.raises(DataError, match="use at least 2"):
         draw_split_points(3, 1, np.random.default_rng(0))
-
-
-def test_benchmark_compares_functions_that_do_the_same():
-    rows = corruption_rounds(2, 1)
-    assert set(rows) == {denoiser.name for denoiser in UL2_DENOISERS} | {"mixture"}
-    assert all(row["own"]["median"] > 0 and row["ratio"] > 0 for row in rows.values())
-    ids = np.arange(2, 570, dtype=np.int32)[None]
-    inputs, targets = row_by_row(ids, UL2_DENOISERS[0], np.random.RandomState(0))
-    assert inputs.shape == (1, 512)
-    assert targets.shape == (1, 114)

@@ -87,14 +87,33 @@ class Run(Context, Protocol):
     def artifact(self, name: str, kind: str, **details: Any) -> AbstractContextManager[Path]:
         """Yield a temporary path next to the target; it is renamed and recorded when the block succeeds."""
 
-    def input(self, stage: str) -> Artifact:
-        """Return the artifact of an earlier stage."""
+    @property
+    def identity(self) -> str:
+        """Digits of all that decides this stage's result; checkpoints carry them."""
+
+    def input(self, stage: str, name: str = "model") -> Artifact:
+        """Return an artifact of an earlier stage."""
+
+    def describe_model(self, use: Use) -> dict[str, Any]:
+        """Return {"use", "config"} of what a model field stands for, also through `from`."""
+
+    def model_data(self, use: Use) -> Use | None:
+        """Return the data field of the stage that a model is from, or None."""
+
+    def predictor(self, model: Any, address: str, directory: Path) -> Any:
+        """Wrap a model of that component for evaluators. directory: the saved model, or the data's assets."""
+
+    def discard(self, name: str) -> None:
+        """Remove a file or folder of this stage."""
 
     def report(self, name: str, evaluation: Evaluation, step: int | None = None) -> None:
         """Store an evaluation in the run: metrics as lines, the rest for the report page."""
 
     def should_stop(self) -> bool:
         """True after SIGTERM, Ctrl-C or the time limit: save a checkpoint and raise Stopped."""
+
+    def stop_if_asked(self) -> None:
+        """Raise Stopped when there is such a request."""
 
 
 @runtime_checkable

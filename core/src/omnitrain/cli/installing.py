@@ -20,6 +20,7 @@ from omnitrain.errors import EnvironmentFault, UsageError, nearest
 PREFIX = "omnitrain-"
 CORE = "omnitrain-core"
 LAST_LINES = 12
+LAST_AGAIN = 2
 
 _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?")
 _REQUIREMENT = re.compile(rf"(?P<name>{_NAME.pattern})(?P<rest>\s*(?:\[.*|[<>=!~@;].*)?)")
@@ -37,10 +38,11 @@ def requirement(spec: str) -> str:
     """
     if spec.startswith("-"):
         raise UsageError(f"{spec!r} is no plugin; options of the installer are not passed on, use pip itself for them.")
-    if "://" in spec.partition("@")[0] or spec.startswith(("git+", "file:")):
+    head, named, _ = spec.partition(" @ ")
+    if "://" in head or spec.startswith("file:"):
         return spec
     path = Path(re.sub(r"\[[^\]]*\]$", "", spec))
-    if "/" in spec.partition("@")[0] or spec.startswith(".") or path.suffix in (".whl", ".gz", ".zip"):
+    if not named and ("/" in spec or spec.startswith(".") or path.suffix in (".whl", ".gz", ".zip")):
         if not path.exists():
             raise UsageError(f"{path} is not there; expected a folder with pyproject.toml, a wheel or a plugin's name.")
         return spec
@@ -81,7 +83,8 @@ def call(command: Sequence[str], what: str, quiet: bool) -> None:
             if not quiet:
                 note(line.rstrip())
     if process.returncode:
-        shown = "\n".join(f"  {line}" for line in last if line)
+        lines = [line for line in last if line]
+        shown = "\n".join(f"  {line}" for line in (lines if quiet else lines[-LAST_AGAIN:]))
         raise EnvironmentFault(f"{what} failed; the installer's last lines:\n{shown}")
 
 

@@ -24,12 +24,13 @@ def target_recipe(target: str, overrides: list[str], resumes: bool, force: bool)
 
     Raises UsageError for a folder that is not a run, and for overrides of a run that goes on, unless forced.
     """
+    from omnitrain.plugins import installed
     from omnitrain.recipes import load_recipe
     from omnitrain.runs import RunDirectory
 
     path = Path(target)
     if not is_run(target):
-        if path.is_dir() and (target.startswith((".", "/")) or target.count("/") != 1):
+        if path.is_dir() and target.partition("/")[0] not in installed().plugins:
             raise UsageError(f"{path} is a folder without recipe.lock.yaml; expected a recipe, a YAML file or a run directory.")
         return load_recipe(target, overrides)
     if overrides and resumes and not force:

@@ -129,6 +129,14 @@ class Engine:
         torch.distributed.all_reduce(agreed)
         return bool(agreed.item() > 0)
 
+    def gather(self, value: Any) -> list[Any]:
+        """Return the values of all processes, in order of rank."""
+        if self.world == 1:
+            return [value]
+        found: list[Any] = [None] * self.world
+        torch.distributed.all_gather_object(found, value)
+        return found
+
     def wait(self) -> None:
         """Wait until every process has come here."""
         if self._accelerator is not None:

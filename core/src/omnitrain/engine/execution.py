@@ -7,6 +7,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -70,12 +71,16 @@ def run_recipe(
     """
     options = options or Options()
     registry = registry or installed()
-    folder = RunDirectory(out)
-    folder.create()
-    with RunLock(out), StopRequest(options.time_limit_s) as stop, explained_disk_faults(out):
-        folder.claim(recipe, options.force)
-        folder.sweep()
-        display = Display(stop.raise_if_asked, options.quiet)
+    first = int(os.environ.get("RANK", "0")) == 0
+    folder = RunDirectory(out, writes=first)
+    if first:
+        folder.create()
+    lock = RunLock(out) if first else nullcontext()
+    with lock, StopRequest(options.time_limit_s) as stop, explained_disk_faults(out):
+        if first:
+            folder.claim(recipe, options.force)
+            folder.sweep()
+        display = Display(stop.raise_if_asked, options.quiet or not first)
         builder = ComponentBuilder(registry, folder, recipe)
         upstream: dict[str, str] = {}
         try:
@@ -84,7 +89,10 @@ def run_recipe(
                 upstream[stage.name] = stage_fingerprint(recipe, stage, upstream, code)
                 run = StageRun(stage.name, folder, recipe.seed, cache_folder(), builder, stop, display, upstream[stage.name])
                 _run_stage(stage, run, code, registry, options.force)
+                _meet()
         except BaseException:
+            if not first:
+                raise
             _write_log(folder, traceback.format_exc())
             _tell(finished, folder, quietly=True)
             raise
@@ -93,6 +101,13 @@ def run_recipe(
         finally:
             folder.close()
     return folder
+
+
+def _meet() -> None:
+    """Wait for the other processes of this run, if there are any, so that all find what the stage has made."""
+    distributed = sys.modules.get("torch.distributed")
+    if distributed is not None and distributed.is_available() and distributed.is_initialized():
+        distributed.barrier()
 
 
 def _tell(finished: Callable[[RunDirectory], None] | None, folder: RunDirectory, quietly: bool = False) -> None:

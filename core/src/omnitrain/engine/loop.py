@@ -218,15 +218,23 @@ class Loop:
         last = self.checkpoints.steps()[-1]
         raise NumericalError(
             f"{self.skipped_in_a_row} updates in a row, up to step {self.step + 1}, had a NaN or infinite loss or gradient "
-            f"and were not applied; the weights are good. The last checkpoint is of step {last}. events.jsonl names the "
-            "examples; look at them or lower fit.learning_rate."
+            f"and were not applied; the weights are those before. The last checkpoint is of step {last}. events.jsonl "
+            "names the examples; look at them or lower fit.learning_rate."
         )
 
     def _finish_due_evaluation(self) -> None:
         if not self.evaluation_due:
             return
-        values = self._evaluate() if self.engine.is_main else {}
-        self.engine.wait()
+        values: dict[str, float] = {}
+        stopped = False
+        if self.engine.is_main:
+            try:
+                values = self._evaluate()
+            except Stopped:
+                stopped = True
+        if self.engine.any(stopped):
+            raise Stopped("Stopped on request in an evaluation; run the same command again to go on.")
+        values = self.engine.gather(values)[0]
         self.evaluation_due = False
         score = values.get(self._watched())
         if score is None or score != score:
@@ -258,13 +266,24 @@ class Loop:
     def save(self) -> None:
         """Take a checkpoint of the present step."""
         self.tally.flush(self._log)
+        processes = self.engine.gather(self.process_state())
         if self.engine.is_main:
             self.run_.sync_records()
-            self.checkpoints.save(self.step, self.state(), self.best if self.without_improvement == 0 else None)
+            state = {**self.state(), "processes": processes}
+            self.checkpoints.save(self.step, state, self.best if self.without_improvement == 0 else None)
         self.engine.wait()
 
+    def process_state(self) -> dict[str, Any]:
+        """Return what differs between processes: position in the data, randomness, carried state, sums for the log."""
+        return {
+            "data": self.feed.state_dict(),
+            "carried": self.carried,
+            "random": rng_state(),
+            "tally": self.tally.state_dict(),
+        }
+
     def state(self) -> dict[str, Any]:
-        """Return everything that decides how training goes on."""
+        """Return everything that decides how training goes on and is the same on every process."""
         return {
             "model": dict(model_state(self.model)),
             "optimiser": self.optimiser.state_dict(),
@@ -277,12 +296,8 @@ class Loop:
                 "without_improvement": self.without_improvement,
                 "evaluation_due": self.evaluation_due,
                 "finished_early": self.finished_early,
-                "tally": self.tally.state_dict(),
                 "lines": self.run_.line_counts(),
             },
-            "data": self.feed.state_dict(),
-            "carried": self.carried,
-            "random": rng_state(),
         }
 
     def _resume(self) -> None:
@@ -300,10 +315,17 @@ class Loop:
         self.skipped_in_a_row, self.best = loop["skipped_in_a_row"], loop["best"]
         self.without_improvement = loop["without_improvement"]
         self.evaluation_due, self.finished_early = loop["evaluation_due"], loop["finished_early"]
-        self.tally.load_state_dict(loop["tally"])
-        self.feed.load_state_dict(parts["data"])
-        self.carried = _on_device(parts["carried"], self.engine.device)
-        set_rng_state(parts["random"])
+        if len(parts["processes"]) != self.engine.world:
+            count = len(parts["processes"])
+            raise UsageError(
+                f"The checkpoint of step {restored.step} is of {count} processes, this run has {self.engine.world}; start "
+                "as many, or begin anew with another --out."
+            )
+        own = parts["processes"][self.engine.rank]
+        self.tally.load_state_dict(own["tally"])
+        self.feed.load_state_dict(own["data"])
+        self.carried = _on_device(own["carried"], self.engine.device)
+        set_rng_state(own["random"])
         if self.engine.is_main:
             self.run_.rewind(*loop["lines"])
             self.run_.event("resumed", step=self.step)

@@ -36,10 +36,8 @@ def chosen_claims(plugin: str, ids: Sequence[str], registry: Registry) -> list[C
 def machine(pool: Pool) -> str:
     """Describe in one line where the runs are made, without names of the machine."""
     torch = "".join(f", torch {version}" for version in versions(("torch",)).values())
-    share = (
-        f"{pool.jobs} {'run' if pool.jobs == 1 else 'runs'} at a time with {pool.threads} thread{'s' * (pool.threads > 1)} each"
-    )
-    return f"{platform.machine()}, {processors()} processors, Python {platform.python_version()}{torch}; {share}"
+    share = f"{pool.jobs} at a time with {pool.threads} thread{'s' if pool.threads > 1 else ''} each"
+    return f"{platform.machine()}, {processors()} processors, Python {platform.python_version()}{torch}, runs {share}"
 
 
 def reproduce(

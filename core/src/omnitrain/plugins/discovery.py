@@ -130,7 +130,7 @@ def _load(found: _Found) -> PluginState:
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # a plugin may raise anything at import, SystemExit too; it becomes its state
-        reason = f"{type(error).__name__}: {error}".strip().splitlines()[0]
+        reason = " ".join(f"{type(error).__name__}: {error}".split())[:300]
         return state("broken", reason, trace=traceback.format_exc())
     if misfit:
         return state("incompatible", misfit, api=str(plugin.api))

@@ -67,9 +67,19 @@ class Registry:
         return [address for address, _ in self.components(kind)]
 
     def config_class(self, component: Component) -> type[Any]:
-        """Import the strict config class of a component."""
-        cls: type[Any] = self._import(component, component.config)
-        return cls
+        """Import the strict config class of a component.
+
+        Raises PluginError when it can't be imported or is no omnitrain.api.Config.
+        """
+        from omnitrain.api.config import Config
+
+        found = self._import(component, component.config)
+        if not isinstance(found, type) or not issubclass(found, Config):
+            raise PluginError(
+                f"The {component.kind} {component.name!r} names {component.config!r} as its config; "
+                "that is no omnitrain.api.Config."
+            )
+        return found
 
     def builder(self, component: Component) -> Any:
         """Import the callable that builds a component (or runs a stage)."""

@@ -20,7 +20,7 @@ def read_recipe(address: str, registry: Registry) -> tuple[str, Document]:
         return address, read_file(Path(address))
     _, path = registry.recipe(address)
     full = address if "/" in address else f"{address}/mini"
-    return full, read_file(path)
+    return full, read_file(path, full)
 
 
 def load_recipe(address: str, overrides: list[str] | None = None, registry: Registry | None = None) -> ResolvedRecipe:

@@ -34,6 +34,8 @@ def _set(root: Any, path: Path_, value: Any, text: str) -> None:
         if isinstance(here, list):
             if not isinstance(part, int) or part >= len(here):
                 raise UsageError(f"{text!r}: {part!r} is not one of the {len(here)} entries of the list.")
+            if isinstance(here[part], str):
+                here[part] = {"use": here[part]}
             here = here[part]
         elif isinstance(here, dict):
             if isinstance(here.get(str(part)), str):

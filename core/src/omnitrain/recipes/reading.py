@@ -120,7 +120,7 @@ def read_text(text: str, source: str, first_line: int = 1) -> Document:
     try:
         node = yaml.compose(text.removeprefix("\ufeff"), Loader=yaml.SafeLoader)
         if node is None:
-            return Document(None, {})
+            return Document(None, {(): Origin(source, first_line)})
         return Document(reader.read(node, ()), reader.origins)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
@@ -131,17 +131,18 @@ def read_text(text: str, source: str, first_line: int = 1) -> Document:
         raise UsageError(
             f"{source}:{number}: not valid YAML: the character {chr(error.character)!r} is not allowed."
         ) from error
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise UsageError(
-            f"{source}: not valid YAML: {str(error).splitlines()[0] if str(error) else 'nested too deep'}."
-        ) from error
+    except RecursionError as error:
+        raise UsageError(f"{source}: nested too deep; a recipe needs a handful of levels.") from error
+    except (yaml.YAMLError, ValueError) as error:
+        raise UsageError(f"{source}: not valid YAML: {' '.join(str(error).split())}.") from error
 
 
-def read_file(path: Path) -> Document:
-    """Read a YAML file.
+def read_file(path: Path, source: str | None = None) -> Document:
+    """Read a YAML file. source: what messages and lock files call it instead of its path.
 
     Raises UsageError when it is missing, unreadable, too large, not UTF-8 or not plain YAML.
     """
+    name = source or str(path)
     try:
         if path.stat().st_size > BYTE_LIMIT:
             raise UsageError(f"{path}: larger than {BYTE_LIMIT // 1_000_000} MB; that is not a recipe.")
@@ -155,7 +156,7 @@ def read_file(path: Path) -> Document:
         raise UsageError(f"{path}:{line}: not UTF-8 (byte {error.start}); save the file as UTF-8.") from error
     except OSError as error:
         raise UsageError(f"{path}: can't be read: {error.strerror}.") from error
-    return read_text(text, str(path))
+    return read_text(text, name)
 
 
 def read_value(text: str, source: str) -> Any:

@@ -25,7 +25,7 @@ class _Problems:
     def __init__(self, origins: Mapping[Path_, Origin]) -> None:
         self.origins = origins
         self.messages: list[str] = []
-        self.stages: list[str | None] = []
+        self.stages: list[Any] = []
         self.error: OmnitrainError | None = None
 
     def place(self, path: Path_) -> str:
@@ -42,7 +42,8 @@ class _Problems:
         """Write stages.0.fit as pretrain.fit, which is how an override would name it."""
         if len(path) > 2 and path[0] == "stages" and isinstance(path[1], int) and path[1] < len(self.stages):
             name = self.stages[path[1]]
-            return (name, *path[2:]) if name else path
+            usable = isinstance(name, str) and _STAGE_NAME.fullmatch(name) and self.stages.count(name) == 1
+            return (name, *path[2:]) if usable else path
         return path
 
     def check(self) -> None:
@@ -119,12 +120,27 @@ def _stage(raw: Any, path: Path_, earlier: list[str], registry: Registry, proble
 
 def _config(cls: type[Config], settings: Any, path: Path_, problems: _Problems) -> Config | None:
     """Validate plain settings; JSON mode keeps strictness while lists may stand for tuples and text for paths."""
+    settings = _completed(cls, settings)
     try:
         return cls.model_validate_json(json.dumps(settings), strict=True)
     except ValidationError as error:
         for item in error.errors(include_url=False):
             problems.add((*path, *_clean(item["loc"], settings)), _message(item, cls))
         return None
+
+
+def _completed(cls: type[Config], settings: Any) -> Any:
+    """Add `use` where settings are given for a component that the config uses by default."""
+    if not isinstance(settings, dict):
+        return settings
+    out = dict(settings)
+    for name, field in cls.model_fields.items():
+        given = out.get(name)
+        if isinstance(given, dict) and "use" not in given and "from" not in given and not field.is_required():
+            default = field.get_default(call_default_factory=True, validated_data={})
+            if isinstance(default, Use) and default.use is not None:
+                out[name] = {"use": default.use, **default.raw, **given}
+    return out
 
 
 def _check_uses_beside(

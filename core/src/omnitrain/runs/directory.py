@@ -49,13 +49,16 @@ class StageRecord:
 
 
 class RunDirectory:
-    """A run's folder: lock file, run.json, metrics, one folder a stage, report."""
+    """A run's folder: lock file, run.json, metrics, one folder a stage, report.
 
-    def __init__(self, root: Path) -> None:
-        self.root = root
-        self.metrics = Records(root / "metrics.jsonl")
-        self.timing = Records(root / "timing.jsonl")
-        self.events = Records(root / "events.jsonl")
+    writes: false on all but the first of several processes, which read what the first one writes.
+    """
+
+    def __init__(self, root: Path, writes: bool = True) -> None:
+        self.root, self.writes = root, writes
+        self.metrics = Records(root / "metrics.jsonl", writes)
+        self.timing = Records(root / "timing.jsonl", writes)
+        self.events = Records(root / "events.jsonl", writes)
 
     def create(self) -> None:
         """Make the folder and check that it can be written.
@@ -153,11 +156,15 @@ class RunDirectory:
 
     def write_stage(self, stage: str, record: StageRecord) -> None:
         """Store what is known of a stage."""
+        if not self.writes:
+            return
         (self.root / stage).mkdir(exist_ok=True)
         write_json(self.root / stage / STAGE_FILE, asdict(record))
 
     def reset_stage(self, stage: str) -> None:
         """Remove a stage's folder and its lines, to run it from its beginning."""
+        if not self.writes:
+            return
         remove(self.root / stage)
         for records in (self.metrics, self.timing):
             records.cut(stage, 0)

@@ -16,8 +16,8 @@ from omnitrain.runs.files import write_text
 class Records:
     """One .jsonl file of a run, shared by its stages; every line carries its stage."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, path: Path, writes: bool = True) -> None:
+        self.path, self._writes = path, writes
         self._file: FileIO | None = None
         self._counts: dict[str, int] = {}
 
@@ -46,6 +46,8 @@ class Records:
 
         Raises EnvironmentFault when the disk is full.
         """
+        if not self._writes:
+            return
         if self._file is None:
             self.open()
         assert self._file is not None
@@ -63,12 +65,16 @@ class Records:
 
     def count(self, stage: str) -> int:
         """Return how many lines a stage has."""
+        if not self._writes:
+            return 0
         if self._file is None:
             self.open()
         return self._counts.get(stage, 0)
 
     def cut(self, stage: str, keep: int) -> None:
         """Keep only the first `keep` lines of a stage; other stages' lines stay."""
+        if not self._writes:
+            return
         kept, seen = [], 0
         for line in self._lines():
             if json.loads(line).get("stage", "") == stage:

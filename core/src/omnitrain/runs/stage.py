@@ -98,7 +98,7 @@ class StageRun:
     def log(self, step: int, values: Mapping[str, float], split: str = "train") -> None:
         """Append metrics of a step."""
         self.folder.metrics.append(self.name, step=step, split=split, **values)
-        if self._tensorboard is None:
+        if self._tensorboard is None and self.folder.writes:
             self._tensorboard = _tensorboard_writer(self.folder.root / "tensorboard" / self.name)
         for key, value in values.items() if self._tensorboard else ():
             if isinstance(value, (int, float)):
@@ -110,6 +110,8 @@ class StageRun:
 
     def event(self, name: str, **details: Any) -> None:
         """Append an event and show it."""
+        if not self.folder.writes:
+            return
         self.folder.events.append(self.name, event=name, **details)
         shown = ", ".join(f"{k} {v}" for k, v in details.items())
         self._display.say(f"{self.name}: {name}{': ' + shown if shown else ''}")
@@ -122,6 +124,8 @@ class StageRun:
     def artifact(self, name: str, kind: str, **details: Any) -> Iterator[Path]:
         """Yield a temporary path; on success it becomes <stage>/<name> and is recorded with kind and details."""
         target = self.directory / name
+        if not self.folder.writes:
+            raise RuntimeError("only the first of several processes makes artifacts")
         with whole(target) as temporary:
             yield temporary
         relative = str(target.relative_to(self.folder.root))
@@ -133,6 +137,8 @@ class StageRun:
 
     def report(self, name: str, evaluation: Evaluation, step: int | None = None) -> None:
         """Store an evaluation: a json file for the report, pictures as files, metrics as lines."""
+        if not self.folder.writes:
+            return
         place = self.directory / "evaluations"
         place.mkdir(parents=True, exist_ok=True)
         stem = name.replace("/", "-") + ("" if step is None else f"-{step:08d}")
@@ -164,7 +170,8 @@ class StageRun:
 
     def discard(self, name: str) -> None:
         """Remove a file or folder of this stage."""
-        remove(self.directory / name)
+        if self.folder.writes:
+            remove(self.directory / name)
 
     def close(self) -> None:
         """Flush what is open."""

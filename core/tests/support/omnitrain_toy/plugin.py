@@ -1,6 +1,7 @@
 """What the toy plugin holds."""
 
 from omnitrain.api import Component, Plugin, Recipe, hookimpl
+from omnitrain_toy.claims import CLAIMS
 
 
 @hookimpl
@@ -17,4 +18,6 @@ def omnitrain_plugin() -> Plugin:
             Component("evaluator", "error", "Mean error.", "omnitrain_toy.configs:Error", "omnitrain_toy.parts:Error"),
         ),
         recipes=(Recipe("tiny", "Seconds.", "omnitrain_toy:tiny.yaml"), Recipe("mini", "Seconds.", "omnitrain_toy:tiny.yaml")),
+        claims=CLAIMS,
+        bench="omnitrain_toy.bench:benches",
     )

@@ -38,6 +38,7 @@ class Examination:
         self.declared = with_file(declared, self.plugin, self.package) if healthy else declared
         self._workers = workers
         self._own_workers: Workers | None = None
+        self.loaded: dict[str, list[str] | str] | None = None
 
     @property
     def plugin(self) -> Plugin:

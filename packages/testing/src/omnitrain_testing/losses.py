@@ -86,6 +86,8 @@ def measure(objective: Any, model: nn.Module, batch: dict[str, Any]) -> Measured
 class Sharp:
     """A subject's model and objective in the highest precision that they take. tolerance: relative, of comparisons."""
 
+    cast: Callable[[dict[str, Any]], dict[str, Any]]
+
     def __init__(self, subject: Subject) -> None:
         self.objective = subject.objective
         self.model, self.cast, self.tolerance = subject.model().double(), _doubled, 1e-5
@@ -97,8 +99,6 @@ class Sharp:
     def __call__(self, batch: dict[str, Any]) -> Measured:
         """Measure one batch."""
         return measure(self.objective, self.model, self.cast(batch))
-
-    cast: Callable[[dict[str, Any]], dict[str, Any]]
 
 
 def _doubled(batch: dict[str, Any]) -> dict[str, Any]:

@@ -181,7 +181,9 @@ def own_use(examination: Examination, run_recipe: ResolvedRecipe, use: Use) -> s
 def subjects_of(examination: Examination) -> Iterator[Subject]:
     """Yield the training stages of tiny that hold something of the plugin's own, then what is substituted into them."""
     tiny = examination.tiny
-    for stage in tiny.stages if tiny is not None else ():
+    if tiny is None:
+        return
+    for stage in tiny.stages:
         if not isinstance(stage.config, FitConfig):
             continue
         kinds = {kind for kind in PARTS if own_use(examination, tiny, getattr(stage.config, kind))}
@@ -193,14 +195,13 @@ def subjects_of(examination: Examination) -> Iterator[Subject]:
             continue
         use = {"use": f"{examination.plugin.name}/{component.name}", **settings}
         choices = {**_partners(examination), component.kind: [use]}
-        if all(choices[kind] for kind in PARTS) and tiny is not None:
-            kinds = {component.kind}
-            name = examination.address(component)
-            yield Substituted(name, examination, tiny, "train", frozenset(kinds), choices)
+        if all(choices[kind] for kind in PARTS):
+            own = frozenset({component.kind})
+            yield Substituted(examination.address(component), examination, tiny, "train", own, choices)
 
 
 def substitute_settings(examination: Examination, component: Component) -> dict[str, Any] | None:
-    """Return the settings of a component beside tiny: those given, or none at all where tiny leaves it out and none are needed."""
+    """Return the settings of a component beside tiny: those given; none, where it is not in tiny and needs none; or None."""
     given = examination.declared.settings.get(examination.address(component))
     if given is not None:
         return dict(given)
@@ -293,8 +294,10 @@ def data_subjects(examination: Examination) -> Iterator[DataSubject]:
     """Yield data of tiny's stages, then own data inside other components, then data with given settings."""
     seen: set[str] = set()
     tiny = examination.tiny
+    if tiny is None:
+        return
     nested: dict[str, DataSubject] = {}
-    for stage in tiny.stages if tiny is not None else ():
+    for stage in tiny.stages:
         for path, use in uses(stage.config):
             address = own_use(examination, tiny, use) if use.kind == "data" else None
             if address is None:
@@ -314,9 +317,7 @@ def data_subjects(examination: Examination) -> Iterator[DataSubject]:
         yield from _alone(examination, component, address, settings)
 
 
-def _alone(
-    examination: Examination, component: Component, address: str, settings: dict[str, Any]
-) -> Iterator[DataSubject]:
+def _alone(examination: Examination, component: Component, address: str, settings: dict[str, Any]) -> Iterator[DataSubject]:
     """Yield data with given settings; settings that are refused are reported by the check that it is exercised."""
     from omnitrain.recipes import resolve_component
 

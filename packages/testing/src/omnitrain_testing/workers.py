@@ -16,7 +16,7 @@ LIMIT_S = 600.0
 
 
 class Workers:
-    """Starts a worker when it is first asked. modules: what they import before they fork."""
+    """Starts both when one is first asked. modules: what they import before they fork."""
 
     def __init__(self, modules: Sequence[str] = ()) -> None:
         self._modules = tuple(modules)
@@ -32,7 +32,8 @@ class Workers:
         environment = {"OMNITRAIN_CACHE": str(cache)}
         paths = {"log": str(log), "answer": str(answer), "out": str(folder / "run")}
         full = {**paths, "paths": sys.path, "environment": environment, "limit_s": LIMIT_S, **request}
-        process = self._process(number)
+        self._start()
+        process = self._processes[number]
         assert process.stdin is not None
         assert process.stdout is not None
         process.stdin.write(json.dumps(full) + "\n")
@@ -46,8 +47,9 @@ class Workers:
         reason = f"it took longer than {LIMIT_S:g} s" if code is None else f"its process ended with {code}"
         return {"code": 1, "error": "; ".join([reason, *said]), "out": full["out"]}
 
-    def _process(self, number: int) -> subprocess.Popen[str]:
-        if number not in self._processes:
+    def _start(self) -> None:
+        """Start both, so that they import at the same time."""
+        for number in range(len(HASH_SEEDS)) if not self._processes else ():
             environment = {
                 **os.environ,
                 "PYTHONHASHSEED": str(HASH_SEEDS[number]),
@@ -63,7 +65,6 @@ class Workers:
                 env=environment,
                 text=True,
             )
-        return self._processes[number]
 
     def close(self) -> None:
         """End the processes."""

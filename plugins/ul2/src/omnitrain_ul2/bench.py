@@ -1,15 +1,22 @@
-"""Speed of the corruption beside a row-by-row numpy collator and beside one copy of the ids."""
+"""Speed of the corruption beside a row-by-row numpy collator, and of whole training batches."""
 
 from collections.abc import Callable
-from statistics import median
+from dataclasses import dataclass
 from time import process_time
 from typing import Any
 
 import numpy as np
 
+from omnitrain.api import BatchPlan as TrainingPlan
+from omnitrain.api.bench import Bench
+from omnitrain_language.configs import TextConfig
+from omnitrain_language.text import TextData
+from omnitrain_ul2.configs import DenoisingConfig
+from omnitrain_ul2.data import DenoisingData
 from omnitrain_ul2.denoisers import UL2_DENOISERS, Denoiser, mixture
-from omnitrain_ul2.examples import BatchPlan, denoise_batch, join_segments, plan_batches
+from omnitrain_ul2.examples import BatchPlan, denoise_batch, plan_batches
 from omnitrain_ul2.mixture import MixtureSampler
+from omnitrain_ul2.segments import Documents
 from omnitrain_ul2.sentinels import Tokens
 from omnitrain_ul2.vocabulary import Vocabulary
 
@@ -17,6 +24,7 @@ SENTINELS = 128
 VOCABULARY = Vocabulary(first_sentinel=32127, sentinels=SENTINELS, ordinary_size=32000)
 INPUTS_LENGTH = 512
 TOKENS_PER_ROUND = 400_000
+BATCHES = (8, 128)
 
 
 def _row_segments(items: int, parts: int, random: np.random.RandomState) -> np.ndarray:
@@ -72,68 +80,95 @@ def _pad(rows: list[np.ndarray]) -> np.ndarray:
     return out
 
 
-def _rate(work: Callable[[], Any], tokens: int, repeats: int) -> float:
-    begin = process_time()
-    for _ in range(repeats):
-        work()
-    return tokens * repeats / max(process_time() - begin, 1e-9)
+def _timed(work: Callable[[], Any], tokens: int, repeats: int) -> Callable[[], float]:
+    """A variant that gives million raw tokens a second of one core (CPU time)."""
+
+    def measure() -> float:
+        begin = process_time()
+        for _ in range(repeats):
+            work()
+        return tokens * repeats / max(process_time() - begin, 1e-9) / 1e6
+
+    return measure
 
 
-def _variants(
-    denoiser_index: int, batch: int, plan: BatchPlan, ids: Tokens, generator: np.random.Generator
-) -> dict[str, Callable[[], Any]]:
-    index = np.full(batch, denoiser_index)
-    denoiser = plan.segments[denoiser_index].denoiser
-    random = np.random.RandomState(0)
-    return {
-        "own": lambda: denoise_batch(ids, index, plan, generator),
-        "row_by_row": lambda: row_by_row(ids, denoiser, random),
-        "copy": ids.copy,
+def _bench(name: str, own: Callable[[], Any], peer: Callable[[], Any], ids: np.ndarray) -> Bench:
+    repeats = max(1, TOKENS_PER_ROUND // ids.size)
+    variants = {
+        "denoise_batch": _timed(own, ids.size, repeats),
+        "row by row": _timed(peer, ids.size, repeats),
     }
+    return Bench(name, "full segments for 512 inputs", "M tokens/s", "denoise_batch", variants, higher_is_better=True, rounds=7)
 
 
-def corruption_rounds(batch: int, rounds: int, seed: int = 0) -> dict[str, dict[str, Any]]:
-    """Raw tokens a second of one core (CPU time), per denoiser, at inputs of 512 tokens, full segments.
+def _alone(number: int, batch: int, plan: BatchPlan, generator: np.random.Generator) -> Bench:
+    segment = plan.segments[number]
+    ids = generator.integers(2, VOCABULARY.ordinary_size, (batch, segment.tokens_length), dtype=np.int32)
+    index, random = np.full(batch, number), np.random.RandomState(0)
+    return _bench(
+        f"{segment.denoiser.name}, batch {batch}",
+        lambda: denoise_batch(ids, index, plan, generator),
+        lambda: row_by_row(ids, segment.denoiser, random),
+        ids,
+    )
 
-    batch: rows; rounds: repetitions, the variants in turn within each. Every entry has own, row_by_row and copy (one
-    copy of the ids) with median, min and max, and `ratio` = own / row_by_row of the medians.
-    The entry `mixture` is one batch of the balanced mixture: rows of different denoisers and lengths together.
-    """
-    generator = np.random.default_rng(seed)
+
+def _mixed(batch: int, plan: BatchPlan, generator: np.random.Generator) -> Bench:
+    index = MixtureSampler(mixture("balanced"), 0).draw(batch)
+    lengths = np.array([plan.segments[i].tokens_length for i in index])
+    flat = generator.integers(2, VOCABULARY.ordinary_size, lengths.sum(), dtype=np.int32)
+    rows, random = np.split(flat, np.cumsum(lengths)[:-1]), np.random.RandomState(0)
+    return _bench(
+        f"balanced mixture, batch {batch}",
+        lambda: denoise_batch(flat, index, plan, generator, lengths),
+        lambda: [row_by_row(row[None], plan.segments[i].denoiser, random) for row, i in zip(rows, index, strict=True)],
+        flat,
+    )
+
+
+@dataclass(frozen=True)
+class _Stream:
+    """Random documents in the layout of `omnitrain_language.tokens`."""
+
+    tokens: np.ndarray
+    offsets: np.ndarray
+
+
+def _documents(generator: np.random.Generator) -> Documents:
+    lengths = generator.integers(200, 3000, 2000)
+    tokens = generator.integers(2, VOCABULARY.ordinary_size, 1 + int((lengths + 1).sum()), dtype=np.uint16)
+    return Documents(_Stream(tokens, 1 + np.append(0, np.cumsum(lengths + 1))))
+
+
+def _stream(batch: int, documents: Documents, pack: bool) -> Callable[[], float]:
+    """A variant that times whole batches: segments gathered, corrupted and laid out as tensors."""
+    packed = {"pack": True, "packed_inputs_length": 2048, "packed_targets_length": 1024} if pack else {}
+    # Never read: the documents below take its place.
+    text: Any = TextData(TextConfig())
+    data = DenoisingData(DenoisingConfig.model_validate(packed), text)
+    data.use_documents(VOCABULARY, {"train": documents})
+    stream = data.batches("train", TrainingPlan(batch, 0))
+    batches = iter(stream)
+
+    def measure() -> float:
+        before, begin = stream.seen.by_task[:, 1:].sum(), process_time()
+        for _ in range(max(1, 2048 // batch)):
+            next(batches)
+        return float(stream.seen.by_task[:, 1:].sum() - before) / (process_time() - begin) / 1e6
+
+    return measure
+
+
+def benches() -> list[Bench]:
+    """Corruption of each denoiser and of the mixture beside the peer, and whole training batches."""
+    generator = np.random.default_rng(0)
     plan = plan_batches(UL2_DENOISERS, VOCABULARY, INPUTS_LENGTH, INPUTS_LENGTH)
-    results: dict[str, dict[str, Any]] = {}
-    for number, segment in enumerate(plan.segments):
-        ids = generator.integers(2, VOCABULARY.ordinary_size, (batch, segment.tokens_length), dtype=np.int32)
-        results[segment.denoiser.name] = _measure(_variants(number, batch, plan, ids, generator), ids.size, rounds)
-    results["mixture"] = _measure(*_mixed(batch, plan, generator, seed), rounds)
-    return results
-
-
-def _mixed(batch: int, plan: BatchPlan, generator: np.random.Generator, seed: int) -> tuple[dict[str, Callable[[], Any]], int]:
-    index = MixtureSampler(mixture("balanced"), seed).draw(batch)
-    lengths = [plan.segments[i].tokens_length for i in index]
-    rows = [generator.integers(2, VOCABULARY.ordinary_size, length, dtype=np.int32) for length in lengths]
-    flat = join_segments(rows)[0]
-
-    random = np.random.RandomState(seed)
-
-    def peer() -> list[tuple[np.ndarray, np.ndarray]]:
-        return [row_by_row(row[None], plan.segments[i].denoiser, random) for row, i in zip(rows, index, strict=True)]
-
-    own = {"own": lambda: denoise_batch(rows, index, plan, generator), "row_by_row": peer, "copy": flat.copy}
-    return own, len(flat)
-
-
-def _measure(variants: dict[str, Callable[[], Any]], tokens: int, rounds: int) -> dict[str, Any]:
-    repeats = max(1, TOKENS_PER_ROUND // tokens)
-    taken: dict[str, list[float]] = {name: [] for name in variants}
-    for work in variants.values():
-        work()
-    for _ in range(rounds):
-        for name, work in variants.items():
-            taken[name].append(_rate(work, tokens, repeats if name != "copy" else repeats * 8))
-    result: dict[str, Any] = {
-        name: {"median": median(rates), "min": min(rates), "max": max(rates)} for name, rates in taken.items()
-    }
-    result["ratio"] = result["own"]["median"] / result["row_by_row"]["median"]
-    return result
+    found = [_alone(n, batch, plan, generator) for batch in BATCHES for n in range(len(UL2_DENOISERS))]
+    found += [_mixed(batch, plan, generator) for batch in BATCHES]
+    documents = _documents(generator)
+    for batch in BATCHES:
+        variants = {"one example a row": _stream(batch, documents, False), "packed": _stream(batch, documents, True)}
+        summary = "tokens of inputs and targets, gathered, corrupted and laid out"
+        name = f"training batches, batch {batch}"
+        found.append(Bench(name, summary, "M tokens/s", "one example a row", variants, higher_is_better=True))
+    return found

@@ -78,16 +78,29 @@ class DenoisingData:
         settings = tokenizer_config(self.config.tokenizer, self.config.modes, needed)
         train = self.text.splits()[0]
         self._tokenizer = prepare_tokenizer(settings, texts_of(self.text, train), self.text.fingerprint, workspace)
-        self._vocabulary = vocabulary_of(self._tokenizer, self.config.modes, needed > 0)
+        vocabulary = vocabulary_of(self._tokenizer, self.config.modes, needed > 0)
+        self._plan_all(vocabulary)
+        self.files = prepare_tokens(self.text, self._tokenizer, workspace, context)
+        self.use_documents(vocabulary, {split: Documents(file) for split, file in self.files.items()})
+
+    def use_documents(self, vocabulary: Vocabulary, documents: Mapping[str, Documents]) -> None:
+        """Take tokenised documents by split, as `prepare` does with those of the text.
+
+        Raises UsageError where lengths or sentinels do not fit, DataError for too short a text.
+        """
+        plan = self._plan_all(vocabulary)
+        self._documents = dict(documents)
+        self.tables(next(iter(documents)), plan, training=True)
+
+    def _plan_all(self, vocabulary: Vocabulary) -> DenoisingPlan:
+        self._vocabulary = vocabulary
         plan = self.plan(self.mixture.denoisers)
         if self.config.pack and self.packed_lengths[1] < plan.targets_length:
             raise UsageError(
                 f"packed_targets_length {self.packed_lengths[1]} is below the longest targets of {plan.targets_length} tokens; "
                 f"set it to at least {plan.targets_length}."
             )
-        self.files = prepare_tokens(self.text, self._tokenizer, workspace, context)
-        self._documents = {split: Documents(file) for split, file in self.files.items()}
-        self.tables(train, plan, training=True)
+        return plan
 
     @property
     def tokenizer(self) -> PreTrainedTokenizerFast:

@@ -46,6 +46,12 @@ def random_spans_lengths(
     return tokens, targets
 
 
+def _mask_counts(tokens: int, denoiser: Denoiser) -> tuple[int, int]:
+    """Noise tokens and spans that the mask of so many tokens really has."""
+    noise, spans = noise_counts([tokens], denoiser.mean_span or 1.0, denoiser.rate)
+    return int(noise[0]), int(spans[0])
+
+
 def plan_segment(denoiser: Denoiser, inputs_length: int, targets_length: int, reserved: int = 0) -> SegmentPlan:
     """Plan of one denoiser (paper's listing and t5).
 
@@ -69,7 +75,13 @@ def plan_segment(denoiser: Denoiser, inputs_length: int, targets_length: int, re
         needed, spans = tokens - low + 1, 1
     else:
         tokens, needed = random_spans_lengths(room, denoiser.rate, denoiser.mean_span)
-        spans = int(noise_counts([tokens], denoiser.mean_span, denoiser.rate)[1][0])
+        noise, spans = _mask_counts(tokens, denoiser)
+        # The search counts no span where the mean span is over twice the noise, but masks have one at least: a token
+        # less, or the final cut would take the sentinel.
+        while tokens - noise + spans + 1 > room:
+            tokens -= 1
+            noise, spans = _mask_counts(tokens, denoiser)
+        needed = max(needed, noise + spans + 1)
     if needed > targets_length:
         raise UsageError(
             f"{denoiser.name} needs targets of {needed} tokens at inputs_length {inputs_length}, but targets_length is "
@@ -90,4 +102,4 @@ def sentinels_needed(plans: Sequence[SegmentPlan]) -> int:
 
     A rotated mask can cut a run in two, which takes one more.
     """
-    return max((p.spans + p.denoiser.random_roll for p in plans if p.denoiser.kind != "S"), default=0)
+    return max((max(p.spans, 1) + p.denoiser.random_roll for p in plans if p.denoiser.kind != "S"), default=0)

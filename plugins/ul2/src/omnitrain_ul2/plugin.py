@@ -56,6 +56,7 @@ PLUGIN = Plugin(
     ),
     claims=CLAIMS,
     parity="omnitrain_ul2.parity:ADAPTERS",
+    bench="omnitrain_ul2.bench:benches",
 )
 
 

@@ -2,22 +2,33 @@
 
 from __future__ import annotations
 
+from typing import Any, Protocol
+
 import numpy as np
 import numpy.typing as npt
 
 from omnitrain.errors import DataError
 from omnitrain_language.order import permute
-from omnitrain_language.tokens import TokenFile
 from omnitrain_ul2.lengths import SegmentPlan
 
 Ints = npt.NDArray[np.int64]
 AHEAD = 1024
 
 
+class FlatTokens(Protocol):
+    """Tokens of documents in one array, in the layout of `omnitrain_language.tokens`."""
+
+    @property
+    def tokens(self) -> npt.NDArray[Any]: ...
+
+    @property
+    def offsets(self) -> Ints: ...
+
+
 class Documents:
     """A token file seen without the end-of-sequence tokens between its documents (the paper joins without them)."""
 
-    def __init__(self, file: TokenFile) -> None:
+    def __init__(self, file: FlatTokens) -> None:
         # A plain array over the mapped file: slices of a memmap object are ten times slower.
         self._tokens = np.asarray(file.tokens)
         self._offsets: Ints = np.asarray(file.offsets, np.int64)

@@ -19,9 +19,6 @@ from omnitrain_ul2.spans import Ints
 if TYPE_CHECKING:
     from omnitrain_ul2.data import DenoisingData
 
-# Tokens that packing chooses from, in units of the rows to be filled: more fill them better and wait longer.
-CHOICE = 1.25
-
 
 @dataclass(frozen=True, slots=True)
 class Examples:
@@ -199,8 +196,8 @@ class PackedStream(DenoisingStream):
             yield data.lay_out_packed(examples, row, rows)
 
     def _fill(self, pool: Examples) -> Examples:
-        """Draw until there is a choice of examples for all rows, or the split ends."""
-        room = CHOICE * self._rows * np.asarray(self._data.capacity)
+        """Draw until the examples could fill all rows, or the split ends."""
+        room = self._rows * np.asarray(self._data.capacity)
         while (self._data.sizes(pool.sides).sum(axis=0) < room).all() and self._source.left != 0:
             pool = join_examples(pool, self._source.draw(self._rows), self._data.vocabulary.pad_id)
         return pool

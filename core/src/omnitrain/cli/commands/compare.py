@@ -42,7 +42,6 @@ def compare(runs: tuple[Path, ...], html: Path | None, as_json: bool) -> None:
 
 def _show(content: Mapping[str, Any]) -> None:
     names = [run["name"] for run in content["runs"]]
-    heads = content["runs"]
     rows = [
         [run["name"], run["recipe"], run["status"], run["created"][:16].replace("T", " "), run["seconds"]]
         for run in content["runs"]

@@ -30,9 +30,9 @@ def install(specs: tuple[str, ...], editable: bool, upgrade: bool, as_json: bool
     wanted = [requirement(spec) for spec in specs]
     command = [*installer()[0], *(["--upgrade"] if upgrade else [])]
     before = discover_afresh()
-    call(
-        [*command, *(part for text in wanted for part in (["--editable", text] if editable else [text]))], "Installing", as_json
-    )
+    for text in wanted:
+        command += ["--editable", text] if editable else [text]
+    call(command, "Installing", as_json)
     added = [entry for key, entry in discover_afresh().items() if before.get(key) != entry]
     if as_json:
         emit_json({"installed": added})
@@ -47,10 +47,8 @@ def _show(added: list[dict[str, Any]]) -> None:
     if not added:
         note("No plugin was added or changed.")
         return
-    table(
-        ["plugin", "distribution", "version", "status"],
-        [[e["name"], e["distribution"], e["version"], e["status"]] for e in added],
-    )
+    columns = ("name", "distribution", "version", "status")
+    table(columns, [[entry[column] for column in columns] for entry in added])
     offered = [
         [address["address"], kind, address["summary"]]
         for entry in added

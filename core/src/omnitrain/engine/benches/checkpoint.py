@@ -8,7 +8,7 @@ import time
 import torch
 
 from omnitrain.api.bench import Bar, Bench
-from omnitrain.engine.benches.language_model import scratch
+from omnitrain.engine.benches.language_model import one_thread, scratch
 from omnitrain.engine.checkpoints import Checkpoints
 
 MEBIBYTES = 120
@@ -50,6 +50,10 @@ def checkpoint_bench() -> Bench:
         summary="Wall time that the loop waits for a checkpoint.",
         unit="ms",
         ours="omnitrain, written behind",
-        variants={"omnitrain, written behind": behind, "torch.save": torch_save, "omnitrain, until it is safe on disk": whole},
+        variants={
+            "omnitrain, written behind": one_thread(behind),
+            "torch.save": one_thread(torch_save),
+            "omnitrain, until it is safe on disk": one_thread(whole),
+        },
         bars=(Bar("torch.save", 2.0),),
     )

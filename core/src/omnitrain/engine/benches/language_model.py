@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -166,3 +166,17 @@ class QuietRun:
 def scratch() -> Path:
     """Return a new folder for one measurement."""
     return Path(tempfile.mkdtemp(prefix="omnitrain-bench-"))
+
+
+def one_thread(run: Callable[[], float]) -> Callable[[], float]:
+    """Return a measurement that is made with one thread of torch."""
+
+    def measured() -> float:
+        threads = torch.get_num_threads()
+        torch.set_num_threads(1)
+        try:
+            return run()
+        finally:
+            torch.set_num_threads(threads)
+
+    return measured

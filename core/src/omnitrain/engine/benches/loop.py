@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 import statistics
 import time
-from collections.abc import Callable
 from functools import partial
 from importlib.util import find_spec
 from typing import Any
@@ -24,6 +23,7 @@ from omnitrain.engine.benches.language_model import (
     Rows,
     Size,
     make_model,
+    one_thread,
     scratch,
 )
 from omnitrain.engine.engine import Engine
@@ -137,18 +137,6 @@ def trainer_loop(size: Size, steps: int) -> float:
     return clock.median()
 
 
-def _one_thread(run: Callable[[], float]) -> Callable[[], float]:
-    def measured() -> float:
-        threads = torch.get_num_threads()
-        torch.set_num_threads(1)
-        try:
-            return run()
-        finally:
-            torch.set_num_threads(threads)
-
-    return measured
-
-
 def fixed_cost_bench() -> Bench | None:
     """Fixed cost of a step at null model size."""
     if find_spec("transformers") is None:
@@ -166,7 +154,7 @@ def fixed_cost_bench() -> Bench | None:
         summary="GPT-2 of 5 k parameters, one thread: CPU time over a bare forward-backward-AdamW loop.",
         unit="us a step over bare",
         ours="omnitrain",
-        variants={name: _one_thread(run) for name, run in variants.items()},
+        variants={name: one_thread(run) for name, run in variants.items()},
         over="bare",
         bars=(
             Bar("hand-written loop with the same work", 0.93),
@@ -192,7 +180,7 @@ def real_size_bench() -> Bench | None:
         summary="GPT-2 of 10.5 M parameters, 8 rows of 128, one thread.",
         unit="us a step",
         ours="omnitrain",
-        variants={name: _one_thread(run) for name, run in variants.items()},
+        variants={name: one_thread(run) for name, run in variants.items()},
         bars=(Bar("bare", 1 / 1.02), Bar("omnitrain, logging every step and checkpoints", 0.97)),
         rounds=4,
     )
@@ -212,7 +200,7 @@ def precision_bench() -> Bench | None:
         summary="GPT-2 of 10.5 M parameters, 8 rows of 128, one thread; gains need a CPU with AMX or AVX-512 bf16.",
         unit="us a step",
         ours="omnitrain, bf16 and gelu_pytorch_tanh",
-        variants={name: _one_thread(run) for name, run in variants.items()},
+        variants={name: one_thread(run) for name, run in variants.items()},
         bars=(Bar("bare, float32 stock GPT-2", 1.8),),
         rounds=4,
     )

@@ -1,0 +1,390 @@
+"""Claims: statistics, runs in worker processes, verdicts, stored results and the tables made from them."""
+
+import json
+import math
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from omnitrain.api import Claim, Published, Variant
+from omnitrain.cli import run
+from omnitrain.errors import EnvironmentFault, OmnitrainError, PluginError, Stopped, UsageError
+from omnitrain.evidence import checkouts, trials, workers
+from omnitrain.evidence.claims import judge, measure_seed, store
+from omnitrain.evidence.statistics import mean_interval, summarise, t_quantile
+from omnitrain.evidence.trials import Plan, Trial, is_finished, make_plan
+from omnitrain.evidence.workers import Pool, make_pool, run_trials
+from omnitrain.plugins import installed
+from omnitrain.report.dots import dot_plot
+from omnitrain.report.markdown import between_markers, claims_table
+from omnitrain.runs import StopRequest
+
+# From the usual printed tables: 97.5 % points by degrees of freedom.
+T_TABLE = {1: 12.706, 2: 4.303, 3: 3.182, 4: 2.776, 5: 2.571, 9: 2.262, 10: 2.228, 19: 2.093, 28: 2.048, 29: 2.045, 1000: 1.962}
+
+
+@pytest.mark.parametrize("degrees", T_TABLE)
+def test_quantile_is_that_of_the_printed_table(degrees: int) -> None:
+    assert t_quantile(degrees) == pytest.approx(T_TABLE[degrees], abs=5e-4)
+
+
+def test_quantile_of_another_confidence_and_its_limits() -> None:
+    assert t_quantile(2, 0.99) == pytest.approx(9.925, abs=5e-4)
+    for degrees, confidence in ((0, 0.95), (3, 0.0), (3, 1.0)):
+        with pytest.raises(ValueError, match="no quantile"):
+            t_quantile(degrees, confidence)
+
+
+def test_interval_is_worked_out_by_hand_for_three_numbers() -> None:
+    low, high = mean_interval([1.0, 2.0, 3.0]) or (0.0, 0.0)
+    assert (low, high) == pytest.approx((2 - 4.3027 / 3**0.5, 2 + 4.3027 / 3**0.5), abs=1e-4)
+    assert summarise([1.0, 2.0, 3.0]).spread == pytest.approx(1.0)
+
+
+@given(st.lists(st.floats(-1e6, 1e6), min_size=2, max_size=12), st.floats(-1e3, 1e3))
+def test_interval_moves_with_its_numbers_and_holds_their_mean(values: list[float], shift: float) -> None:
+    low, high = mean_interval(values) or (math.nan, math.nan)
+    assert low <= summarise(values).mean <= high
+    moved = mean_interval([value + shift for value in values]) or (math.nan, math.nan)
+    assert moved == pytest.approx((low + shift, high + shift), abs=1e-5 * (1 + max(map(abs, values))))
+
+
+def test_one_number_and_one_that_is_not_finite_have_no_interval() -> None:
+    assert mean_interval([1.0]) is None
+    assert mean_interval([1.0, math.nan]) is None
+    assert mean_interval([math.inf, 1.0]) is None
+
+
+@pytest.mark.parametrize(
+    ("differences", "direction", "margin", "status"),
+    [
+        ([0.9, 1.0, 1.1], "higher", 0.0, "shown"),
+        ([-0.9, -1.0, -1.1], "lower", 0.0, "shown"),
+        ([0.5, 0.5], "higher", 0.5, "shown"),
+        ([0.9, 1.0, 1.1], "lower", 0.0, "not shown"),
+        ([0.0, 0.0], "higher", 0.0, "not shown"),
+        ([1.0, 2.0, -0.5], "higher", 0.0, "not shown (direction holds in 2 of 3 seeds)"),
+        ([0.9, 1.0, 1.1], "higher", 2.0, "not shown (the difference is below the claimed 2)"),
+        ([1.0], "higher", 0.0, "not shown (direction holds; one seed has no interval)"),
+        ([1.0, math.nan], "higher", 0.0, "not shown (a measured number is not finite)"),
+    ],
+)
+def test_claim_is_judged_by_mean_interval_and_margin(
+    differences: list[float], direction: str, margin: float, status: str
+) -> None:
+    assert judge(differences, direction, margin) == (status == "shown", status)
+
+
+def _plan(out: Path, *ids: str, seeds: tuple[int, ...] = (0, 1)) -> Plan:
+    claims = [claim for claim in installed().claims("toy") if not ids or claim.id in ids]
+    return make_plan("toy", claims, {claim.id: seeds for claim in claims}, out, installed())
+
+
+def test_equal_runs_of_different_claims_are_run_once(tmp_path: Path) -> None:
+    plan = _plan(tmp_path)
+    assert len(plan.trials) == 4
+    assert len({trial.folder for trial in plan.trials}) == 4
+    first, second = plan.claims
+    assert plan.of(first, 1)["many"] is plan.of(second, 1)["many"]
+    assert {trial.recipe.seed for trial in plan.trials} == {0, 1}
+
+
+def test_settings_that_a_recipe_does_not_take_are_found_before_anything_runs(tmp_path: Path) -> None:
+    claim = replace(installed().claims("toy")[0], variants=(Variant("odd", "tiny", ("train.fit.stpes=3",)),))
+    with pytest.raises(UsageError, match="Variant 'odd' of claim 'C1'") as caught:
+        make_plan("toy", [claim], {"C1": (0,)}, tmp_path, installed())
+    assert "'steps'" in str(caught.value)
+
+
+def _numbers_of(value: Any, **more: Any) -> Claim:
+    """Return a claim whose measure gives that value."""
+    sys.modules[__name__].__dict__["measured_value"] = lambda runs: value
+    sys.modules.setdefault("claims_under_test", sys.modules[__name__])
+    paper = {"x": Published(None, "-")}
+    return Claim("C9", "S.", paper, (), "claims_under_test:measured_value", "a", "b", "higher", **more)
+
+
+def test_measure_has_to_give_the_numbers_that_the_claim_names() -> None:
+    assert measure_seed(_numbers_of({"a": 1, "b": 2.5, "c": 0}), {}, 0) == {"a": 1.0, "b": 2.5, "c": 0.0}
+    with pytest.raises(PluginError, match="the claim needs b as well"):
+        measure_seed(_numbers_of({"a": 1}), {}, 0)
+    with pytest.raises(PluginError, match="expected numbers by name"):
+        measure_seed(_numbers_of({"a": "1", "b": 2}), {}, 0)
+
+
+def test_measure_that_fails_names_its_claim_and_seed() -> None:
+    claim = replace(_numbers_of({}), measure="claims_under_test:nowhere")
+    with pytest.raises(PluginError, match="claim 'C9' failed for seed 3: AttributeError"):
+        measure_seed(claim, {}, 3)
+
+
+def _python(code: str) -> Callable[[Trial], list[str]]:
+    """Return a command for every trial that runs this code with the run's folder as its argument."""
+    return lambda trial: [sys.executable, "-c", code, str(trial.folder)]
+
+
+def _run_all(plan: Plan, code: str, jobs: int = 2) -> list[Trial]:
+    ended: list[Trial] = []
+    with StopRequest() as stop:
+        run_trials(plan.trials, Pool(jobs, 3), stop, lambda trial, seconds: ended.append(trial), _python(code))
+    return ended
+
+
+def test_every_trial_runs_in_a_process_of_its_own_with_its_threads(tmp_path: Path) -> None:
+    plan = _plan(tmp_path)
+    code = "import os, sys; os.mkdir(sys.argv[1]); print(os.environ['OMP_NUM_THREADS'], os.getpid())"
+    assert {trial.folder for trial in _run_all(plan, code)} == {trial.folder for trial in plan.trials}
+    said = [trial.log.read_text().split() for trial in plan.trials]
+    assert {threads for threads, _ in said} == {"3"}
+    assert len({process for _, process in said}) == 4
+
+
+def test_no_more_runs_than_jobs_go_on_at_a_time(tmp_path: Path) -> None:
+    code = (
+        "import os, sys, pathlib, time; place = pathlib.Path(sys.argv[1]).parent; mark = place / f'on-{os.getpid()}';"
+        "mark.touch(); time.sleep(0.05); print(len(list(place.glob('on-*')))); mark.unlink()"
+    )
+    plan = _plan(tmp_path)
+    _run_all(plan, code, jobs=1)
+    assert [trial.log.read_text().strip() for trial in plan.trials] == ["1"] * 4
+
+
+def test_failed_run_names_variant_seed_and_log_and_gives_its_exit_code(tmp_path: Path) -> None:
+    code = "import sys; print('a note'); print('error: no such file x.txt.'); sys.exit(4)"
+    with pytest.raises(OmnitrainError) as caught:
+        _run_all(_plan(tmp_path), code, jobs=1)
+    assert caught.value.exit_code == 4
+    said = str(caught.value)
+    assert said.startswith("C1 few, seed 0 failed with exit code 4: no such file x.txt.")
+    assert f"{_plan(tmp_path).trials[0].log}" in said
+
+
+def test_run_that_is_killed_is_a_fault_of_the_environment(tmp_path: Path) -> None:
+    with pytest.raises(EnvironmentFault, match="ended by SIGKILL"):
+        _run_all(_plan(tmp_path), "import os, signal; os.kill(os.getpid(), signal.SIGKILL)", jobs=1)
+
+
+def test_ctrl_c_stops_the_workers_and_waits_for_them(tmp_path: Path) -> None:
+    code = (
+        "import signal, sys, time, pathlib\n"
+        "place = pathlib.Path(sys.argv[1])\n"
+        "def leave(number, frame):\n    time.sleep(0.2)\n    place.with_suffix('.saved').touch()\n    sys.exit(75)\n"
+        "signal.signal(signal.SIGTERM, leave)\nplace.with_suffix('.ready').touch()\ntime.sleep(60)\n"
+    )
+    plan = _plan(tmp_path)
+
+    def interrupt() -> None:
+        while len(list(tmp_path.glob("*.ready"))) < 2:
+            threading.Event().wait(0.02)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    threading.Thread(target=interrupt, daemon=True).start()
+    with pytest.raises(Stopped, match="run the same command again"):
+        _run_all(plan, code)
+    assert len(list(tmp_path.glob("*.saved"))) == 2
+
+
+def test_processors_are_shared_among_the_jobs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(workers, "processors", lambda: 16)
+    monkeypatch.delenv("OMP_NUM_THREADS")
+    assert make_pool(None, 9) == Pool(2, 8)
+    assert make_pool(5, 9) == Pool(5, 3)
+    assert make_pool(5, 1) == Pool(1, 16)
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")
+    assert make_pool(4, 9) == Pool(4, 2)
+
+
+@pytest.fixture(scope="module")
+def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with all runs of the toy's claims but one."""
+    folder = tmp_path_factory.mktemp("reproduce") / "toy"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("OMNITRAIN_CACHE", str(folder.parent / "cache"))
+        for trial in _plan(folder).trials[1:]:
+            command = ["run", trial.address, *trial.overrides, f"seed={trial.seed}", "--out", str(trial.folder), "--quiet"]
+            assert run(command) == 0
+    return folder
+
+
+@pytest.fixture(scope="module")
+def content(out: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """The results of the toy's claims; the missing run is made by a worker."""
+    before = {trial.folder: (trial.folder / "run.json").exists() for trial in _plan(out).trials}
+    assert sum(before.values()) == 3
+    file = tmp_path_factory.mktemp("saved") / "results" / "claims.json"
+    assert run(["reproduce", "toy", "--out", str(out), "--save", str(file), "--quiet"]) == 0
+    stored: dict[str, Any] = json.loads(file.read_text())
+    return stored
+
+
+def test_claim_that_shows_and_its_opposite_are_told_apart(content: dict[str, Any]) -> None:
+    shown, opposite = content["claims"]
+    for key in ("id", "statement", "paper", "measured", "direction", "holds", "seeds", "seconds"):
+        assert key in shown
+    assert (shown["id"], shown["holds"], shown["status"], shown["seeds"]) == ("C1", True, "shown", 2)
+    assert (opposite["id"], opposite["holds"], opposite["status"]) == ("C2", False, "not shown")
+    assert shown["paper"] == {"error": {"value": 0.5, "source": "Table 1"}}
+    assert shown["measured"]["mean"] == pytest.approx(sum(shown["measured"]["per_seed"]) / 2)
+    assert shown["difference"]["interval"][1] < 0
+    assert shown["seconds"] > 0
+
+
+def test_run_of_a_worker_is_the_run_of_the_command_line(out: Path, content: dict[str, Any]) -> None:
+    made = _plan(out).trials[0]
+    assert is_finished(made, installed())
+    assert (made.folder / "report.html").exists()
+    record = json.loads((made.folder / "run.json").read_text())
+    assert (record["address"], record["recipe"]["seed"]) == ("toy/tiny", 0)
+
+
+@pytest.mark.usefixtures("content")
+def test_finished_runs_are_not_run_again(
+    out: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(subprocess, "Popen", lambda *arguments, **more: pytest.fail("a run was started"))
+    assert run(["reproduce", "toy", "--out", str(out), "--claim", "C1", "--json"]) == 0
+    shown = capsys.readouterr()
+    assert [claim["id"] for claim in json.loads(shown.out)["claims"]] == ["C1"]
+    assert "4 of 4 runs finished before" in shown.err
+
+
+@pytest.mark.usefixtures("content")
+def test_runs_of_another_version_of_the_code_do_not_count(out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    trial = _plan(out).trials[0]
+    assert is_finished(trial, installed())
+    monkeypatch.setattr(trials, "stage_code", lambda stage, registry: {"omnitrain-core": "9.9"})
+    assert not is_finished(trial, installed())
+
+
+@pytest.mark.usefixtures("content")
+def test_strict_command_ends_with_6_when_a_claim_is_not_shown(out: Path) -> None:
+    assert run(["reproduce", "toy", "--out", str(out), "--quiet", "--strict"]) == 6
+    assert run(["reproduce", "toy", "--out", str(out), "--quiet", "--strict", "--claim", "C1"]) == 0
+
+
+@pytest.mark.usefixtures("content")
+def test_page_of_claims_is_whole_and_loads_nothing(out: Path) -> None:
+    assert run(["reproduce", "toy", "--out", str(out), "--quiet"]) == 0
+    page = (out / "claims.html").read_text(encoding="utf-8")
+    assert "1 of 2 shown" in page
+    assert page.count("<svg") == 2
+    assert "More updates lower the error." in page
+    assert not re.search(r"<script|<link|<iframe|@import|(src|action)\s*=", page)
+
+
+def test_dot_plot_escapes_its_texts_and_leaves_out_what_is_not_finite() -> None:
+    drawing = str(dot_plot([("<b>", {"a&b": 1.0, "c": math.nan}), ("2", {"a&b": 2.0, "c": 3.0})], ""))
+    assert drawing.count("<circle") == 3
+    assert "<b>" not in drawing
+    assert "a&amp;b" in drawing
+    assert "<circle" not in str(dot_plot([("1", {"a": math.nan})], ""))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (["toy", "--claim", "C7"], 2, "has no claim 'C7'"),
+        (["core"], 3, "declares no claims"),
+        (["toy", "--seeds", "2", "--seed", "1"], 2, "exclude each other"),
+        (["toy", "--seed", "1,x"], 2, "'x' is not a seed"),
+        (["toy", "--seed", "5-2"], 2, "'5-2' is no range"),
+        (["toy", "--stored", "--save", "absent.json"], 2, "absent.json is missing"),
+        (["toy", "--check-readme"], 2, "is not installed from a folder"),
+    ],
+)
+def test_mistake_is_answered_before_anything_runs(
+    arguments: list[str],
+    code: int,
+    said: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert run(["reproduce", *arguments]) == code
+    assert said in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_seeds_are_read_as_numbers_and_ranges() -> None:
+    from omnitrain.cli.commands.reproduce import read_seeds
+
+    assert read_seeds(None, None, "100-102, 7,101") == (100, 101, 102, 7)  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def sources(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A checkout of the toy plugin with a README."""
+    monkeypatch.setattr(checkouts, "checkout", lambda name: tmp_path)
+    marks = "".join(f"<!-- {name} -->\n<!-- /{name} -->\nafter {name}\n" for name in ("claims", "bench"))
+    (tmp_path / "README.md").write_text(f"# toy\n{marks}")
+    return tmp_path
+
+
+def test_readme_is_written_from_stored_results_and_checked(
+    sources: Path, content: dict[str, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    store(sources / "results" / "claims.json", content, "claims", "id", ["C1", "C2"])
+    assert run(["reproduce", "toy", "--check-readme"]) == 6
+    assert "omnitrain reproduce toy --stored --write-readme" in capsys.readouterr().err
+    assert run(["reproduce", "toy", "--stored", "--write-readme"]) == 0
+    written = (sources / "README.md").read_text()
+    assert "| **C1** More updates lower the error. | error: 0.5 (Table 1) |" in written
+    assert "| **shown** |" in written
+    assert "| not shown |" in written
+    assert "- C1: Updates are counted, not time." in written
+    assert "after claims" in written
+    assert run(["reproduce", "toy", "--check-readme", "--claim", "C1"]) == 0
+    assert run(["reproduce", "toy", "--stored", "--write-readme"]) == 0
+    assert (sources / "README.md").read_text() == written
+    (sources / "README.md").write_text(written.replace("| **shown** |", "| **shown!** |"))
+    assert run(["reproduce", "toy", "--check-readme"]) == 6
+
+
+def test_results_of_one_claim_are_stored_beside_those_of_others(tmp_path: Path, content: dict[str, Any]) -> None:
+    file = tmp_path / "claims.json"
+    first, second = content["claims"]
+    store(file, {"plugin": "toy", "claims": [second]}, "claims", "id", ["C1", "C2"])
+    store(file, {"plugin": "toy", "claims": [{**first, "note": "new"}]}, "claims", "id", ["C1", "C2"])
+    assert [claim["id"] for claim in json.loads(file.read_text())["claims"]] == ["C1", "C2"]
+    store(file, {"plugin": "toy", "claims": []}, "claims", "id", ["C2"])
+    assert [claim["id"] for claim in json.loads(file.read_text())["claims"]] == ["C2"]
+
+
+def test_table_names_claims_without_a_result_and_keeps_cells_whole(content: dict[str, Any]) -> None:
+    odd = {**content["claims"][0], "statement": "a | b\n<!-- /claims -->"}
+    lines = claims_table("toy", ["C1", "C3"], {"claims": [odd]}).splitlines()
+    assert lines[2].startswith("| **C1** a \\| b &lt;!-- /claims --> |")
+    assert lines[3].endswith("| not measured yet |")
+
+
+def test_readme_without_its_markers_is_refused(tmp_path: Path) -> None:
+    for text in ("nothing", "<!-- /claims --><!-- claims -->", "<!-- claims --><!-- claims --><!-- /claims -->"):
+        with pytest.raises(UsageError, match="needs one line '<!-- claims -->'"):
+            between_markers(text, "claims", "x", tmp_path)
+
+
+def test_bench_results_are_stored_shown_and_put_into_the_readme(sources: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["bench", "toy", "--only", "sort", "--write-readme"]) == 0
+    assert run(["bench", "toy", "--only", "sum", "--write-readme", "--json"]) == 0
+    capsys.readouterr()
+    written = (sources / "README.md").read_text()
+    assert "| sum: Adding up. | 2 us | peer | 3 us | 1.50 (1.50 to 1.50) | 1.20 met |" in written
+    assert "| sort: Sorting. | 4 us | peer | 2 us | 0.50 (0.50 to 0.50) |  |" in written
+    assert "Not installed there: other." in written
+    assert run(["bench", "toy", "--check-readme"]) == 0
+    assert run(["bench", "toy", "--stored", "--only", "sum"]) == 0
+    assert "ours is faster by" in capsys.readouterr().out
+    (sources / "README.md").write_text(written.replace("1.50", "9.50"))
+    assert run(["bench", "toy", "--check-readme"]) == 6

@@ -1,0 +1,39 @@
+"""Recipes: the three that every plugin ships, each valid and dry-run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from omnitrain_testing.findings import Note
+
+if TYPE_CHECKING:
+    from omnitrain_testing.examination import Examination
+
+MEANINGS = {
+    "tiny": "the whole method in seconds, for tests",
+    "mini": "minutes on two cores, what 'omnitrain run' runs",
+    "paper": "the paper's scale",
+}
+
+
+def present(examination: Examination) -> Iterator[str]:
+    """tiny, mini and paper are there."""
+    names = [recipe.name for recipe in examination.plugin.recipes]
+    for name, meaning in MEANINGS.items():
+        if name not in names and (name != "paper" or examination.implements_paper):
+            yield f"There is no recipe {name!r} ({meaning}): write recipes/{name}.yaml and list it in Plugin.recipes."
+    for name in {name for name in names if names.count(name) > 1}:
+        yield f"Two recipes are named {name!r}: rename one."
+
+
+def dry_run(examination: Examination, name: str) -> Iterator[str]:
+    """A recipe is valid and passes its dry run, without a network."""
+    recipe = f"{examination.plugin.name}/{name}"
+    found = examination.ask(0, "dry-run", recipe)
+    if found["code"]:
+        yield f"'omnitrain run {recipe} --dry-run' ends with exit code {found['code']}: {found['error']}"
+        return
+    for stage in found.get("stages", ()):
+        yield from (f"Stage {stage['name']!r} of {recipe}: {problem}." for problem in stage["problems"])
+        yield from (Note(f"stage {stage['name']!r}: {note}") for note in stage["notes"] if "not checked here" in note)

@@ -1,0 +1,95 @@
+"""The recipe tiny: runs, runs alike under the same seed, and goes on after a stop as if there had been none."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from omnitrain.errors import Stopped
+from omnitrain_testing.findings import Note
+
+if TYPE_CHECKING:
+    from omnitrain_testing.examination import Examination
+
+METRICS = "metrics.jsonl"
+
+
+def tiny_run(examination: Examination) -> Iterator[str]:
+    """The recipe tiny ends well."""
+    found = examination.first_run
+    if found["code"]:
+        yield f"'omnitrain run {examination.state.name}/tiny' ends with exit code {found['code']}: {found['error']}"
+
+
+def determinism(examination: Examination) -> Iterator[str]:
+    """Two runs of tiny in different processes, with strings hashed differently, agree in every bit."""
+    if examination.first_run["code"]:
+        yield Note("not judged, since tiny does not run")
+        return
+    second = examination.second_run
+    if second["code"]:
+        yield f"The second run of tiny ends with exit code {second['code']}: {second['error']}"
+        return
+    difference = first_difference(Path(examination.first_run["out"]), Path(second["out"]))
+    if difference:
+        yield (
+            f"Two runs of tiny with the same seed differ: {difference}. Take every draw from run.seed or context.seed, and "
+            "order nothing by sets, hashes, clocks or folders' listings."
+        )
+
+
+def resume(examination: Examination) -> Iterator[str]:
+    """A run of tiny that is stopped in its middle and run again equals one that was not stopped."""
+    if examination.first_run["code"]:
+        yield Note("not judged, since tiny does not run")
+        return
+    recipe = f"{examination.state.name}/tiny"
+    looks = max(1, _looks(examination) // 2)
+    stopped = examination.ask(0, "run", recipe, stop_at=looks)
+    if stopped["code"] != Stopped.exit_code:
+        yield (
+            f"Asked to stop half-way, tiny ends with exit code {stopped['code']} instead of {Stopped.exit_code}"
+            f"{': ' + stopped['error'] if stopped['error'] else ''}. Look at run.should_stop in loops, save, raise Stopped."
+        )
+        return
+    resumed = examination.ask(0, "run", recipe, out=stopped["out"])
+    if resumed["code"]:
+        yield f"The stopped run of tiny can't be gone on with, exit code {resumed['code']}: {resumed['error']}"
+        return
+    difference = first_difference(Path(examination.first_run["out"]), Path(resumed["out"]))
+    if difference:
+        yield (
+            f"Stopped and resumed, tiny ends with other results: {difference}. Put everything that decides how training goes "
+            "on into a state_dict, or derive it from the step and the seed."
+        )
+
+
+def _looks(examination: Examination) -> int:
+    """How often a run with filled caches looks whether it should stop."""
+    found = examination.second_run
+    return int(found["looks"] if not found["code"] else examination.first_run["looks"])
+
+
+def first_difference(one: Path, other: Path) -> str | None:
+    """Compare metrics line by line, then weights and evaluations bit by bit."""
+    lines, others = ((folder / METRICS).read_text(encoding="utf-8").splitlines() for folder in (one, other))
+    for number, (a, b) in enumerate(zip(lines, others, strict=False), 1):
+        if a != b:
+            return f"{METRICS}:{number} is {b}, it was {a}"
+    if len(lines) != len(others):
+        return f"{METRICS} has {len(others)} lines, it had {len(lines)}"
+    digests, found = _digests(one), _digests(other)
+    names = sorted({*digests, *found})
+    changed = [name for name in names if digests.get(name) != found.get(name)]
+    return f"{', '.join(changed[:3])} differ" if changed else None
+
+
+def _digests(out: Path) -> dict[str, str]:
+    files = [*out.glob("*/*/*.safetensors"), *out.glob("*/evaluations/*.json")]
+    return {
+        str(path.relative_to(out)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in files
+        if "checkpoints" not in path.parts
+    }

@@ -1,0 +1,58 @@
+"""The kit finds every fault, each with the one check that is there for it, and none in a good plugin."""
+
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from faults import FAULTS
+from sample import Fault, write_plugin
+
+from omnitrain_testing.collecting import DECLARED, checks_of
+from omnitrain_testing.declaration import Declaration
+from omnitrain_testing.examination import Examination
+from omnitrain_testing.findings import Result, carry_out
+from omnitrain_testing.workers import Workers
+
+torch.set_num_threads(1)
+
+
+def examined(folder: Path, name: str, fault: Fault | None, workers: Workers, **declared) -> dict[str, Result]:
+    source = write_plugin(folder, name, fault)
+    sys.path.insert(0, str(source))
+    examination = Examination(Declaration(name, **declared), workers)
+    try:
+        return {check.name: carry_out(check, examination) for check in checks_of(examination)}
+    finally:
+        examination.close()
+        sys.path.remove(str(source))
+
+
+def failures(results: dict[str, Result]) -> dict[str, tuple[str, ...]]:
+    return {name: result.problems for name, result in results.items() if result.status == "failed"}
+
+
+def test_good_plugin_passes_every_check_without_a_note(tmp_path: Path, workers: Workers) -> None:
+    results = examined(tmp_path, "sample", None, workers)
+    assert failures(results) == {}
+    assert {name: result.notes for name, result in results.items() if result.notes} == {}
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_fault_is_found_by_its_check_alone(name: str, tmp_path: Path, workers: Workers) -> None:
+    fault, plugin = FAULTS[name], "sample" + "".join(c for c in name if c.isalpha())
+    found = failures(examined(tmp_path, plugin, fault, workers))
+    concerned = fault.check.replace("NAME", plugin)
+    assert list(found) == [concerned], found
+    assert fault.says in " ".join(found[concerned])
+
+
+def test_every_check_of_the_good_plugin_has_a_fault(tmp_path: Path) -> None:
+    source = write_plugin(tmp_path, "samplenames")
+    sys.path.insert(0, str(source))
+    examination = Examination(Declaration("samplenames"))
+    names = {check.name.partition("/")[2].partition(" ")[2] or check.name for check in checks_of(examination)}
+    examination.close()
+    sys.path.remove(str(source))
+    covered = {fault.check.partition("/")[2].partition(" ")[2] or fault.check for fault in FAULTS.values()}
+    assert names - covered == {DECLARED, "recipe tiny", "recipe paper"}
