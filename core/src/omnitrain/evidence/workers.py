@@ -81,6 +81,7 @@ def run_trials(
                     continue
                 active.remove(entry)
                 if code:
+                    stop.raise_if_asked()  # a Ctrl-C may have ended it before it could save anything
                     raise _failure(trial, code)
                 ended(trial, time.monotonic() - started)
             stop.raise_if_asked()
