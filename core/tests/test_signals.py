@@ -140,8 +140,10 @@ def test_command_leaves_at_the_second_interrupt(tmp_path):
     recipe = tmp_path / "recipe.yaml"
     recipe.write_text(recipe_text(rows={"slow_s": 1.5}, fit={"log_every": 1, "evaluate_batches": 0}))
     command = _Command(recipe, tmp_path / "run")
-    command.send(signal.SIGINT, 1)
-    time.sleep(0.2)
+    command.send(0, 1)  # at the end of an update; the next one takes longer than the two pauses
+    time.sleep(0.5)
+    os.killpg(command.process.pid, signal.SIGINT)
+    time.sleep(0.3)
     os.killpg(command.process.pid, signal.SIGINT)
     ended, said = command.end()
     assert ended == 130
