@@ -99,7 +99,8 @@ def test_data_has_the_abilities_that_core_asks_for(context: FakeContext, corpus:
 def test_blocks_know_sizes_fingerprint_and_pieces(context: FakeContext, corpus: Path, tmp_path: Path) -> None:
     data = blocks(context, corpus)
     facts = data.facts()
-    assert facts == {"vocabulary_size": len(data.tokenizer), "pad_id": 0, "eos_id": 1, "length": 16}
+    size = len(data.tokenizer)
+    assert facts == {"vocabulary_size": size, "unextended_size": size, "pad_id": 0, "eos_id": 1, "length": 16}
     assert data.fingerprint == blocks(context, corpus).fingerprint != blocks(context, corpus, packing="packed").fingerprint
     batch = data.collate([data.examples("valid")[-1]])
     shown = data.explain(batch, 0)

@@ -30,7 +30,8 @@ def _modules(root: Path) -> Iterator[tuple[str, Path]]:
     yield from sorted(found)
 
 
-def _parse(source: str) -> ast.Module | None:
+def parse(source: str) -> ast.Module | None:
+    """Return the syntax tree of a source text, None where it has none."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
@@ -41,7 +42,7 @@ def _parse(source: str) -> ast.Module | None:
 
 def docstrings(source: str) -> list[str]:
     """Return the cleaned docstrings of a module's source, in their order, without running it."""
-    tree = _parse(source)
+    tree = parse(source)
     if tree is None:
         return []
     found = []
@@ -55,11 +56,26 @@ def docstrings(source: str) -> list[str]:
 
 def _topics(root: Path) -> Iterator[tuple[str, str]]:
     path = root / "pydoc_data" / "topics.py"
-    tree = _parse(path.read_text("utf-8")) if path.is_file() else None
+    tree = parse(path.read_text("utf-8")) if path.is_file() else None
     for node in tree.body if tree else ():
         if isinstance(node, ast.Assign) and isinstance(node.value, ast.Dict):
             for key, text in sorted(ast.literal_eval(node.value).items()):
                 yield f"topic:{key}", inspect.cleandoc(text)
+
+
+def library_root() -> Path:
+    """Return the folder of the standard library."""
+    return Path(sysconfig.get_paths()["stdlib"])
+
+
+def library_sources(root: Path) -> Iterator[tuple[str, str]]:
+    """Yield (dotted name, source text) of the standard library's readable modules, in the order of their names."""
+    for name, path in _modules(root):
+        try:
+            source = path.read_text("utf-8")
+        except (OSError, UnicodeDecodeError):
+            continue
+        yield name, source
 
 
 @lru_cache(maxsize=2)
@@ -70,13 +86,9 @@ def builtin_documents(content: str) -> tuple[tuple[str, str, str], ...]:
     The documents stay in memory (at most 15 MB), since parsing the library takes seconds.
     Raises DataError where the standard library has no source text.
     """
-    root = Path(sysconfig.get_paths()["stdlib"])
+    root = library_root()
     documents = []
-    for name, path in _modules(root):
-        try:
-            source = path.read_text("utf-8")
-        except (OSError, UnicodeDecodeError):
-            continue
+    for name, source in library_sources(root):
         if content in ("prose", "both"):
             text = "\n\n".join(docstrings(source))
             if text:

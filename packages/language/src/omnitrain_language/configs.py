@@ -26,7 +26,7 @@ class TextConfig(Config):
     content: Literal["prose", "code", "both"] = "prose"
     """What `builtin` gives: documentation of the standard library, its source text, or both."""
     field: str = "text"
-    """The field that holds the text in .jsonl, .parquet and hub records."""
+    """The field that holds the text in .jsonl, .tsv, .parquet and hub records."""
     unit: Literal["file", "paragraph", "line"] = "file"
     """What is one document in a plain text file; paragraphs are parted by blank lines."""
     document_characters: Positive = 65_536
@@ -100,10 +100,12 @@ class BlocksConfig(Config):
 
 
 class PairsConfig(Config):
-    """Inputs and targets for fine-tuning, from .jsonl or .parquet files."""
+    """Inputs and targets for fine-tuning, from .jsonl, .tsv (columns under a line of names) or .parquet files."""
 
     path: str
-    """The training file, or a folder or glob pattern of files."""
+    """The training file, or a folder or glob pattern of files; or `builtin:kinds` (first sentence of a docstring of the
+    standard library -> "class", "function", "method" or "module") or `builtin:summaries` (name of an object -> that
+    sentence), whose splits are cut by module as those of the text `builtin`."""
     valid_path: str | None = None
     """The validation file; nothing means: a share of the training file, see `valid_fraction`."""
     test_path: str | None = None
@@ -112,6 +114,8 @@ class PairsConfig(Config):
     """The field that holds the inputs."""
     targets_field: str = "targets"
     """The field that holds the targets."""
+    split_field: str | None = None
+    """The field that names each record's split: train, valid or test; nothing means: see `valid_fraction`."""
     prefix: str = ""
     """Text in front of all inputs, such as a mode token."""
     layout: Literal["encoder-decoder", "decoder-only"] = "encoder-decoder"
@@ -125,9 +129,18 @@ class PairsConfig(Config):
     targets_length: Annotated[int, Field(ge=2)] = 128
     """Longest targets in tokens, end of sequence included; longer ones lose their end."""
     valid_fraction: Fraction = 0.05
-    """Share of the training file in split `valid` where no `valid_path` is given."""
+    """Share of the training file in split `valid` where neither `valid_path` nor `split_field` is given; which records is a
+    stable hash of their inputs. With 0.1, `valid` of the built-in pairs is what the text `builtin` keeps out of `train`."""
     malformed: Literal["refuse", "skip"] = "refuse"
     """What to do with records that can't be read."""
+
+    @model_validator(mode="after")
+    def _one_way_to_split(self) -> PairsConfig:
+        if (self.split_field or self.path.startswith("builtin:")) and (self.valid_path or self.test_path):
+            raise ValueError(
+                "valid_path and test_path don't go with split_field or built-in pairs, which have splits of their own"
+            )
+        return self
 
 
 class LoraConfig(Config):
@@ -151,7 +164,8 @@ class PretrainedConfig(Config):
     revision: str | None = None
     """Commit or tag of a hub model."""
     vocabulary_size: Positive | None = None
-    """Rows of the embedding; nothing means: as many as the tokenizer of the data has."""
+    """Rows of the embedding; nothing means: as many as the tokenizer of the data has. A loaded model grows by tokens that
+    were added to its tokenizer (modes, sentinels) and never shrinks."""
     pad_vocabulary_to: Positive = 1
     """The number of rows is rounded up to a multiple of this (128 on GPUs)."""
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import logging
+import warnings
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -35,7 +37,10 @@ def _seeded(context: Context) -> Iterator[None]:
 
 
 def _vocabulary_rows(config: PretrainedConfig, context: Context, otherwise: int) -> int:
-    size = config.vocabulary_size or int(context.facts.get("vocabulary_size", otherwise))
+    ids = int(context.facts.get("vocabulary_size", otherwise))
+    size = config.vocabulary_size or ids
+    if size < ids and "vocabulary_size" in context.facts:
+        raise UsageError(f"vocabulary_size {size} is smaller than the tokenizer, which has {ids} ids; leave it out")
     return size + -size % config.pad_vocabulary_to
 
 
@@ -129,13 +134,13 @@ def _dropout_settings(architecture: Any, rate: float) -> dict[str, float]:
 def load_pretrained(config: PretrainedConfig, context: Context, auto: Any) -> PreTrainedModel:
     """Load a model from `config.path` by one of transformers' auto classes; on the meta device only its shape.
 
-    The embedding grows where the tokenizer has more ids than the model has rows, and never shrinks.
-    Raises DataError when there is no such model.
+    Raises DataError when there is no such model or weights are missing, UsageError for a tokenizer of another model.
     """
     from transformers import AutoConfig
 
     assert config.path is not None
     settings: dict[str, Any] = {"revision": config.revision, "trust_remote_code": False}
+    missing: Iterable[str] = ()
     try:
         architecture = AutoConfig.from_pretrained(config.path, **settings)
         for name, rate in _dropout_settings(architecture, config.dropout).items():
@@ -144,13 +149,68 @@ def load_pretrained(config: PretrainedConfig, context: Context, auto: Any) -> Pr
         if torch.get_default_device().type == "meta":
             model = auto.from_config(**shape)
         else:
-            model = auto.from_pretrained(config.path, **settings, **shape, use_safetensors=True)
+            with _own_words():
+                model, found = auto.from_pretrained(
+                    config.path, **settings, **shape, use_safetensors=True, output_loading_info=True
+                )
+            missing = found["missing_keys"]
     except (OSError, ValueError) as error:
-        raise DataError(f"model {config.path}: could not be loaded ({error})") from error
-    rows = _vocabulary_rows(config, context, 0)
-    if rows > model.get_input_embeddings().weight.shape[0]:
-        model.resize_token_embeddings(rows, mean_resizing=False)
+        pickled = "; only safetensors are read, since other weight files can run code: convert it with transformers first"
+        advice = pickled if "safetensors" in str(error) else ""
+        raise DataError(f"model {config.path}: could not be loaded ({error}){advice}") from error
+    check_missing(config.path, missing)
+    grow_vocabulary(model, config, context)
     return model
+
+
+@contextmanager
+def _own_words() -> Iterator[None]:
+    """Keep transformers' report of loading back, since what matters of it is said or refused here."""
+    logger = logging.getLogger("transformers")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
+
+
+def check_missing(path: str, missing: Iterable[str]) -> None:
+    """Warn about final layer norms that a checkpoint lacks, and refuse it when it lacks anything else.
+
+    The dictionary of the 20 B UL2 model was converted without one; such a norm stays at its initial scale of 1.
+    Raises DataError.
+    """
+    names = sorted(missing)
+    others = [name for name in names if not name.endswith("final_layer_norm.weight")]
+    if others:
+        more = f" and {len(others) - 3} more" if len(others) > 3 else ""
+        raise DataError(
+            f"model {path}: the checkpoint lacks {', '.join(others[:3])}{more}; it is incomplete or of another architecture"
+        )
+    if names:
+        warnings.warn(
+            f"model {path}: the checkpoint lacks {', '.join(names)}; it was set to 1, which is right only for checkpoints that "
+            "were converted without it, such as UL2 20B. Compare the model's outputs with published ones",
+            stacklevel=2,
+        )
+
+
+def grow_vocabulary(model: PreTrainedModel, config: PretrainedConfig, context: Context) -> None:
+    """Give the embedding of a loaded model rows for tokens that were added to its tokenizer.
+
+    Rows beyond the tokenizer's ids, which many models are padded with, stay. Raises UsageError where the model has fewer
+    rows than its tokenizer had before.
+    """
+    rows, wanted = model.get_input_embeddings().weight.shape[0], _vocabulary_rows(config, context, 0)
+    own = int(context.facts.get("unextended_size", 0))
+    if rows < own:
+        raise UsageError(
+            f"model {config.path} has {rows} rows of embeddings, but the tokenizer had {own} ids before any was added: it "
+            f"belongs to another model; set tokenizer.path to {config.path}"
+        )
+    if wanted > rows:
+        model.resize_token_embeddings(wanted, mean_resizing=False)
 
 
 def _finish(model: PreTrainedModel, config: PretrainedConfig) -> Any:

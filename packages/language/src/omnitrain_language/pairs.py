@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ from omnitrain.errors import DataError
 from omnitrain_language.blocks import RowExamples
 from omnitrain_language.configs import PairsConfig
 from omnitrain_language.explain import explain_decoder_only, explain_encoder_decoder
+from omnitrain_language.library import BUILTIN, library_pairs
 from omnitrain_language.order import Ints, RowStream
 from omnitrain_language.records import RECORDS, Problems, find_files, read_fields
 from omnitrain_language.text import split_of
@@ -25,6 +27,7 @@ from omnitrain_language.tokens import TokenFile, texts_of, token_file
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
+SPLITS = ("train", "valid", "test")
 ENCODER_DECODER: Fields = {
     "input_ids": "int64[batch, input_length]",
     "attention_mask": "bool[batch, input_length]",
@@ -87,6 +90,12 @@ def collate_decoder_only(inputs: Sequence[NDArray[Any]], targets: Sequence[NDArr
     }
 
 
+def input_ids(text: NDArray[Any], prefix: NDArray[Any], length: int, layout: str, eos: int) -> NDArray[np.int64]:
+    """Return the inputs as a model reads them: prefix and text cut at their end to length - 1; an encoder's get eos."""
+    kept = np.concatenate([prefix, text])[: length - 1].astype(np.int64)
+    return np.append(kept, eos) if layout == "encoder-decoder" else kept
+
+
 class PairsData:
     """Pairs of texts; see `PairsConfig`. Prepare it before anything but `splits` is asked."""
 
@@ -110,38 +119,72 @@ class PairsData:
             exclude = {"path", "valid_path", "test_path", "tokenizer_text"}
             digest = hashlib.blake2b(self.config.model_dump_json(exclude=exclude).encode(), digest_size=16)
             for split, path in self._paths().items():
-                for file in find_files(path, RECORDS):
-                    digest.update(f"{split} {file.name} {file.stat().st_size}\n".encode())
-                    with file.open("rb") as opened:
-                        digest.update(hashlib.file_digest(opened, "blake2b").digest())
+                self._add_content(digest, split, path)
             if self.text is not None:
                 digest.update(self.text.fingerprint.encode())
             self._fingerprint = digest.hexdigest()
         return self._fingerprint
 
+    def _add_content(self, digest: Any, split: str, path: str) -> None:
+        if path.startswith(BUILTIN):
+            digest.update(f"{path}\n".encode())
+            for pair in library_pairs(path.removeprefix(BUILTIN)):
+                digest.update(("\t".join(pair) + "\n").encode("utf-8", "surrogatepass"))
+            return
+        for file in find_files(path, RECORDS):
+            digest.update(f"{split} {file.name} {file.stat().st_size}\n".encode())
+            with file.open("rb") as opened:
+                digest.update(hashlib.file_digest(opened, "blake2b").digest())
+
     def splits(self) -> Sequence[str]:
-        """Name the splits."""
+        """Name the splits; with `split_field` those that occur in it."""
         named = self._paths()
+        if self.config.split_field is not None:
+            return self._named_splits
         cut = self.config.valid_path is None and self.config.valid_fraction > 0
-        return [split for split in ("train", "valid", "test") if split in named or (split == "valid" and cut)]
+        return [split for split in SPLITS if split in named or (split == "valid" and cut)]
+
+    @cached_property
+    def _named_splits(self) -> list[str]:
+        """The splits that occur in the field `split_field`."""
+        found = {split for _, _, split in self._pairs(self.config.path)}
+        unknown = sorted(found - set(SPLITS))
+        if unknown:
+            raise DataError(
+                f"{self.config.path}: {self.config.split_field} {unknown[0]!r} is no split; expected {', '.join(SPLITS)}"
+            )
+        return [split for split in SPLITS if split in found]
+
+    def _pairs(self, path: str) -> Iterator[tuple[str, str, str]]:
+        """Yield (inputs, targets, what decides about the split) of all records of a path."""
+        config = self.config
+        if path.startswith(BUILTIN):
+            yield from library_pairs(path.removeprefix(BUILTIN))
+            return
+        problems = Problems(refuse=config.malformed == "refuse")
+        key = config.split_field or config.inputs_field
+        fields = list(dict.fromkeys([config.inputs_field, config.targets_field, key]))
+        for file in find_files(path, RECORDS):
+            for _, record in read_fields(file, fields, problems):
+                yield record[config.inputs_field], record[config.targets_field], record[key]
+        problems.pass_ended()
 
     def records(self, split: str) -> Iterator[dict[str, str]]:
         """Yield {"inputs", "targets"} of a split; a validation split without a file is cut out by a stable hash.
 
-        Raises DataError for malformed records where they are refused, and when there is none.
+        Raises DataError for an unknown split, for malformed records where they are refused, and when there is none.
         """
-        config = self.config
-        cut = split != "test" and config.valid_path is None and config.valid_fraction > 0
-        problems = Problems(refuse=config.malformed == "refuse")
+        config, splits = self.config, self.splits()
+        if split not in splits:
+            raise DataError(f"{config.path}: there is no split {split!r}; there are {', '.join(splits)}")
+        named = config.split_field is not None
+        cut = not named and split != "test" and config.valid_path is None and config.valid_fraction > 0
+        path = config.path if cut or named else self._paths()[split]
         empty = True
-        path = config.path if cut else self._paths()[split]
-        for file in find_files(path, RECORDS):
-            for _, record in read_fields(file, [config.inputs_field, config.targets_field], problems):
-                inputs, targets = record[config.inputs_field], record[config.targets_field]
-                if not cut or split_of(inputs, config.valid_fraction, 0) == split:
-                    empty = False
-                    yield {"inputs": inputs, "targets": targets}
-        problems.pass_ended()
+        for inputs, targets, key in self._pairs(path):
+            if (not cut and not named) or (key if named else split_of(key, config.valid_fraction, 0)) == split:
+                empty = False
+                yield {"inputs": inputs, "targets": targets}
         if empty:
             raise DataError(f"{path}: split {split!r} got no pair; it needs more records or another valid_fraction")
 
@@ -196,9 +239,7 @@ class PairsData:
         """Return (inputs with prefix, targets with eos), cut at their ends; inputs of an encoder get eos."""
         config, eos = self.config, int(self.tokenizer.eos_token_id)
         inputs, targets = (np.asarray(file.document(row), np.int64) for file in self._files[split])
-        kept = np.concatenate([self._prefix, inputs])[: config.inputs_length - 1]
-        if config.layout == "encoder-decoder":
-            kept = np.append(kept, eos)
+        kept = input_ids(inputs, self._prefix, config.inputs_length, config.layout, eos)
         return kept, np.append(targets[: config.targets_length - 1], eos)
 
     def gather(self, split: str, rows: Ints) -> Batch:

@@ -14,7 +14,7 @@ from omnitrain.errors import DataError, EnvironmentFault
 
 _log = logging.getLogger("omnitrain.language")
 PLAIN = (".txt", ".md", ".rst", ".py")
-RECORDS = (".jsonl", ".ndjson", ".parquet")
+RECORDS = (".jsonl", ".ndjson", ".tsv", ".parquet")
 LONGEST_LINE = 64 * 2**20
 _SHOWN = 5
 
@@ -127,6 +127,19 @@ def _json_records(path: Path, problems: Problems) -> Iterator[tuple[int, Mapping
             problems.add(path, number, f"record is {type(record).__name__}, not an object")
 
 
+def _table_records(path: Path, problems: Problems) -> Iterator[tuple[int, Mapping[str, Any]]]:
+    """Columns separated by tabs under a line with their names; quotation marks are text."""
+    names: list[str] | None = None
+    for number, line in lines_of(path, problems):
+        cells = line.rstrip("\r\n").split("\t")
+        if names is None:
+            names = cells
+        elif len(cells) == len(names):
+            yield number, dict(zip(names, cells, strict=True))
+        elif line.strip():
+            problems.add(path, number, f"{len(cells)} columns, the first line names {len(names)}")
+
+
 def _parquet_records(path: Path, fields: Sequence[str]) -> Iterator[tuple[int, Mapping[str, Any]]]:
     try:
         import pyarrow.parquet as parquet
@@ -145,9 +158,12 @@ def _parquet_records(path: Path, fields: Sequence[str]) -> Iterator[tuple[int, M
 
 
 def read_fields(path: Path, fields: Sequence[str], problems: Problems) -> Iterator[tuple[int, dict[str, str]]]:
-    """Yield (line or row number, the named text fields) of each sound record of a .jsonl or .parquet file."""
-    parquet = path.suffix.lower() == ".parquet"
-    records = _parquet_records(path, fields) if parquet else _json_records(path, problems)
+    """Yield (line or row number, the named text fields) of each sound record of a .jsonl, .tsv or .parquet file."""
+    suffix = path.suffix.lower()
+    if suffix == ".parquet":
+        records = _parquet_records(path, fields)
+    else:
+        records = (_table_records if suffix == ".tsv" else _json_records)(path, problems)
     for number, record in records:
         fault = next((f"no field {name!r}" for name in fields if name not in record), None)
         fault = fault or next(filter(None, (text_fault(record[name]) for name in fields)), None)

@@ -167,9 +167,10 @@ def save_tokenizer(tokenizer: PreTrainedTokenizerFast, directory: Path, layout: 
 
 
 def tokenizer_facts(tokenizer: PreTrainedTokenizerFast) -> dict[str, Any]:
-    """Return what a model must know: vocabulary_size, pad_id, eos_id."""
+    """Return what a model must know: vocabulary_size, pad_id, eos_id, and unextended_size: ids without added tokens."""
     return {
         "vocabulary_size": len(tokenizer),
+        "unextended_size": int(tokenizer.backend_tokenizer.get_vocab_size(with_added_tokens=False)),
         "pad_id": pad_id(tokenizer),
         "eos_id": int(tokenizer.eos_token_id),
     }

@@ -1,0 +1,22 @@
+"""The contract that every plugin keeps, as far as a package without a paper has to."""
+
+import json
+import tempfile
+from pathlib import Path
+
+from omnitrain_testing.contract import contract
+
+PAIRS = Path(tempfile.mkdtemp()) / "pairs.jsonl"
+PAIRS.write_text(
+    "".join(json.dumps({"inputs": f"count to {i}", "targets": " ".join(map(str, range(i + 1)))}) + "\n" for i in range(60))
+)
+
+test_contract = contract(
+    "language",
+    settings={
+        "language/pairs": {"path": str(PAIRS)},
+        "language/t5": {"size": "tiny"},
+        "language/seq2seq-nll": {},
+    },
+    exceptions={"paper": "A package of shared parts; it implements no paper."},
+)
