@@ -36,9 +36,9 @@ CLAIMS: tuple[Claim, ...] = (
         baseline="best baseline",
         direction="lower",
         minutes=8.0,
-        note="Worst-case regret (nats a token) over regular, extreme and prefix-LM tasks: the largest distance to the best arm; "
-        "every arm is asked in its best mode for each task. The paper's SCLM and UniLM arms are settings (`pretrain.data.rates`), "
-        "not measured here.",
+        note="Worst-case regret (nats a token) over regular, extreme and prefix-LM tasks: the largest distance to the best "
+        "arm; every arm is asked in its best mode for each task. The paper's SCLM and UniLM arms are settings "
+        "(`pretrain.data.rates`), not measured here.",
     ),
     Claim(
         id="C3",
