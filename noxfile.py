@@ -29,6 +29,9 @@ nox.options.error_on_external_run = True
 PACKAGES = find_packages()
 REPORTS = ROOT / ".nox" / "reports"
 TOOLS = ("deptry", "hatchling", "import-linter", "mypy", "nox[uv]", "pytest", "ruff", "types-PyYAML")
+# The tests across packages install a plugin themselves, without a network: these are its installer and its build backend.
+INSTALLERS = ("hatchling", "pip", "setuptools")
+SITE_TOOLS = ("mkdocs", "mkdocs-material")
 PINNED = ("--constraint", str(CONSTRAINTS))
 PUBLIC_CORE = {"api", "engine", "errors"}
 # The contract kit examines the core itself, so it may import all of it.
@@ -213,14 +216,37 @@ def lowest(session: nox.Session, package: Package) -> None:
 def tests(session: nox.Session) -> None:
     """Test what needs several packages, with all of them installed."""
     install_packages(session, *PACKAGES.values())
+    session.install(*PINNED, *INSTALLERS)
     run_tests(session, ROOT / "tests")
 
 
-@nox.session(default=False)
+@nox.session
+def third_party(session: nox.Session) -> None:
+    """Test what `omnitrain new-plugin` writes as a stranger's package: one kind, or those after `--`; `-- all` is every one."""
+    install_packages(session, PACKAGES["testing"])
+    kinds = python_json(session, "python", "-c", "import json, omnitrain.api.descriptors as d; print(json.dumps(d.KINDS))")
+    chosen = kinds if session.posargs == ["all"] else session.posargs or ["stage"]
+    folder = Path(session.create_tmp()).resolve()
+    for kind in chosen:
+        name, package = f"new-{kind}", folder / f"omnitrain-new-{kind}"
+        shutil.rmtree(package, ignore_errors=True)
+        session.run("omnitrain", "new-plugin", name, "--kind", kind, "--dir", str(package))
+        session.install(*PINNED, "--editable", f"{package}[test]")
+        session.run("omnitrain", "check", name)
+        with session.chdir(package):
+            # The command above was the contract.
+            report = REPORTS / f"third-party-{kind}.xml"
+            session.run("pytest", f"--junitxml={report}", "--ignore", "tests/test_contract.py")
+            session.run("omnitrain", "run", f"{name}/tiny", "--out", "runs/tiny", "--quiet")
+
+
+@nox.session
 def docs(session: nox.Session) -> None:
-    """Check the documents alone: links and commands. Part of `tests`."""
-    session.install(*PINNED, "pytest")
-    run_tests(session, ROOT / "tests", "test_documents.py")
+    """Build the site of docs/ into build/site; a warning fails it."""
+    install_packages(session, *PACKAGES.values())
+    session.install(*PINNED, *SITE_TOOLS)
+    session.run("mkdocs", "build", "--quiet", env={"NO_MKDOCS_2_WARNING": "1"})
+    session.log(f"The site is {ROOT / 'build/site/index.html'}; for its search: python -m http.server -d build/site")
 
 
 @nox.session(venv_backend="none")
@@ -252,7 +278,7 @@ def constraints(session: nox.Session) -> None:
     kept = Path(session.create_tmp()).resolve() / "held.txt"
     kept.write_text("\n".join(held))
     install_packages(session, *PACKAGES.values(), options=("--upgrade", "--constraint", str(kept)))
-    session.install("--constraint", str(kept), *TOOLS)
+    session.install("--constraint", str(kept), *TOOLS, *INSTALLERS, *SITE_TOOLS)
     ours = {package.distribution for package in PACKAGES.values()}
     pins = {name: f"{name}=={version}" for name, version in installed(session).items() if name not in ours}
     pins |= {line.split("==")[0]: line for line in held}

@@ -6,7 +6,7 @@ import shlex
 import click
 import pytest
 
-from omnitrain.cli.group import omnitrain
+from omnitrain.cli.group import omnitrain, plugin_commands
 from omnitrain.cli.table import COMMANDS
 from omnitrain.plugins import installed
 from omnitrain.recipes import load_recipe, resolve
@@ -44,7 +44,7 @@ def test_recipe_of_the_docs_resolves(name: str, line: int, text: str) -> None:
 
 @pytest.mark.parametrize(("place", "words"), commands())
 def test_command_of_the_docs_is_understood(place: str, words: list[str]) -> None:
-    assert words[0] in COMMANDS
+    assert words[0] in {*COMMANDS, *plugin_commands()}
     with click.Context(omnitrain, info_name="omnitrain") as parent:
         command = omnitrain.get_command(parent, words[0])
         assert command is not None
@@ -61,7 +61,7 @@ def test_docs_name_every_exit_code_and_only_commands_that_exist() -> None:
     table = {int(code) for code in re.findall(r"^\| (\d+) \|", PAGES["first-run.md"], re.MULTILINE)}
     assert table >= codes
     named = {word for text in PAGES.values() for word in re.findall(r"`omnitrain ([a-z][a-z-]*)", text)}
-    assert named <= set(COMMANDS)
+    assert named <= {*COMMANDS, *plugin_commands()}
 
 
 def test_docs_name_every_ability_of_the_interface() -> None:

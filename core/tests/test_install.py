@@ -46,6 +46,7 @@ def test_what_is_no_plugin_is_refused(spec: str) -> None:
 
 
 def test_uv_is_used_where_the_environment_has_no_pip(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(installing, "find_spec", lambda name: object())
     assert installer()[0][:4] == [sys.executable, "-m", "pip", "install"]
     monkeypatch.setattr(installing, "find_spec", lambda name: None)
     monkeypatch.setattr(installing.shutil, "which", lambda name: f"/bin/{name}")
@@ -80,6 +81,7 @@ def played(monkeypatch: pytest.MonkeyPatch) -> Played:
         given = iter(states)
         monkeypatch.setattr(installing, "call", lambda command, what, quiet: commands.append(list(command)))
         monkeypatch.setattr(installing, "discover_afresh", lambda: next(given))
+        monkeypatch.setattr(installing, "find_spec", lambda name: object())
         return commands
 
     return play

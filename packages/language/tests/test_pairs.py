@@ -61,7 +61,7 @@ def test_builtin_kinds_are_near_balanced_and_without_doubt() -> None:
     assert set(counts) == {"class", "function", "method", "module"}
     assert max(counts.values()) <= 3 * min(counts.values())
     assert len({pair.inputs for pair in found}) == len(found) > 1000
-    assert found == library_pairs.__wrapped__("kinds")
+    assert all(12 <= len(pair.inputs) <= 200 for pair in found)
 
 
 def test_builtin_pairs_keep_out_of_training_what_the_text_keeps_out(context: FakeContext) -> None:

@@ -190,8 +190,8 @@ class T5Config(PretrainedConfig):
 class CausalConfig(PretrainedConfig):
     """A decoder-only model."""
 
-    size: Literal["tiny", "mini", "small", "medium", "large"] = "mini"
-    """Preset of a model with random weights; `small` is GPT-2's 124 M."""
+    size: Literal["tiny", "mini-half", "mini", "small", "medium", "large"] = "mini"
+    """Preset of a model with random weights; `small` is GPT-2's 124 M, `mini-half` computes as much as T5's `mini`."""
     style: Literal["gpt2", "llama"] = "gpt2"
     """Learned positions and GELU, or rotary positions, RMSNorm and gated SiLU."""
     max_length: Positive = 1024

@@ -6,10 +6,9 @@ import ast
 import hashlib
 import re
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path
 from typing import NamedTuple
 
 from omnitrain.errors import DataError, UsageError, nearest
@@ -70,7 +69,7 @@ def _place(text: str) -> bytes:
     return hashlib.blake2b(text.encode("utf-8"), digest_size=8).digest()
 
 
-def kinds_of(objects: list[LibraryObject]) -> list[LibraryPair]:
+def kinds_of(objects: Sequence[LibraryObject]) -> list[LibraryPair]:
     """Return summary -> kind of object, of no kind more than three times the rarest; summaries of two kinds are left out."""
     kinds: dict[str, set[str]] = defaultdict(set)
     for item in objects:
@@ -85,7 +84,7 @@ def kinds_of(objects: list[LibraryObject]) -> list[LibraryPair]:
     ]
 
 
-def summaries_of(objects: list[LibraryObject]) -> list[LibraryPair]:
+def summaries_of(objects: Sequence[LibraryObject]) -> list[LibraryPair]:
     """Return qualified name -> summary, each name once."""
     pairs: dict[str, LibraryPair] = {}
     for item in objects:
@@ -93,19 +92,24 @@ def summaries_of(objects: list[LibraryObject]) -> list[LibraryPair]:
     return list(pairs.values())
 
 
+@lru_cache(maxsize=1)
+def library_objects() -> tuple[LibraryObject, ...]:
+    """Return all objects of the standard library; they stay in memory (2 MB), since parsing the library takes seconds."""
+    return tuple(found for module, source in library_sources(library_root()) for found in objects_of(source, module))
+
+
 @lru_cache(maxsize=2)
 def library_pairs(name: str) -> tuple[LibraryPair, ...]:
-    """Return the pairs "kinds" or "summaries", in an order by stable hash; they stay in memory (a few MB).
+    """Return the pairs "kinds" or "summaries", in an order by stable hash.
 
     Raises UsageError for another name, DataError where the standard library has no source text.
     """
     if name not in PAIRS:
         raise UsageError(f"path '{BUILTIN}{name}': there are no such built-in pairs. {nearest(name, PAIRS)}")
-    root: Path = library_root()
-    objects = [found for module, source in library_sources(root) for found in objects_of(source, module)]
-    pairs = kinds_of(objects) if name == "kinds" else summaries_of(objects)
+    pairs = (kinds_of if name == "kinds" else summaries_of)(library_objects())
     if not pairs:
         raise DataError(
-            f"the standard library at {root} has no source text, so '{BUILTIN}{name}' is empty: set path to a file of yours"
+            f"the standard library at {library_root()} has no source text, so '{BUILTIN}{name}' is empty: "
+            "set path to a file of yours"
         )
     return tuple(sorted(pairs, key=lambda pair: _place(pair.inputs)))

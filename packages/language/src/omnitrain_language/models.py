@@ -159,6 +159,11 @@ def load_pretrained(config: PretrainedConfig, context: Context, auto: Any) -> Pr
         advice = pickled if "safetensors" in str(error) else ""
         raise DataError(f"model {config.path}: could not be loaded ({error}){advice}") from error
     check_missing(config.path, missing)
+    head = model.get_output_embeddings()
+    if head is not None and head.weight is not model.get_input_embeddings().weight:
+        # transformers 5 sets this to true for every T5 and UMT5. Then UMT5 scales its outputs, which only models with a tied
+        # head were trained with, and growing the vocabulary replaces the head by the embedding.
+        model.config.tie_word_embeddings = False
     grow_vocabulary(model, config, context)
     return model
 

@@ -40,6 +40,8 @@ class CausalSize:
 
 CAUSAL_SIZES: Mapping[str, CausalSize] = {
     "tiny": CausalSize(64, 2, 4),
+    # As much computation per token as the T5 "mini", whose tokens pass either its encoder or its decoder.
+    "mini-half": CausalSize(96, 2, 4),
     "mini": CausalSize(128, 4, 4),
     "small": CausalSize(768, 12, 12),
     "medium": CausalSize(1024, 24, 16),

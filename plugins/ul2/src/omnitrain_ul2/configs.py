@@ -152,3 +152,85 @@ class CompareConfig(CrossDenoisingConfig):
     """Name to model. All must come from stages with the same tokenizer."""
     device: str = "auto"
     """"auto" takes the first GPU where there is one, else the CPU; or a torch device name."""
+
+
+TASK_METRICS = Literal["accuracy", "f1", "em", "token-f1", "rouge1", "rouge2", "rougeLsum", "log-likelihood"]
+MODE_NAMES = Literal["R", "X", "S", "none"]
+
+
+class TaskConfig(Config):
+    """One text-to-text task: pairs, and how answers are scored."""
+
+    data: UseData
+    """language/pairs, or {from: stage} for those of a fine-tuning stage. Its own `prefix` is not used: see `modes`."""
+    metrics: list[TASK_METRICS] = Field(min_length=1)
+    """All in percent and better when higher; the first is the task's score. accuracy: the same text; f1: mean over the
+    classes; em and token-f1: as SQuAD has them; rouge: F-measures; log-likelihood: of the right answer, mean per token
+    in nats (not in percent)."""
+    shots: Annotated[int, Field(ge=0, le=1)] = 0
+    """1: an example of the train split stands before the query, another one for every query (one-shot)."""
+    shot: str = "{inputs}\n{targets}\n"
+    """How a one-shot example is written; the query is written like it, up to its targets. The answer is the first line."""
+    split: str = "valid"
+    """Split to measure on."""
+    rows: Annotated[int, Field(ge=1)] = 256
+    """Queries, spread evenly over the split; fewer where it has fewer."""
+    inputs_length: Annotated[int, Field(ge=8)] = 512
+    """Longest inputs in tokens, mode included: longer ones lose their end, one-shot ones the beginning of the example."""
+    max_new_tokens: Annotated[int, Field(ge=1)] = 32
+    """Longest answer in tokens."""
+
+    @model_validator(mode="after")
+    def _shot_holds_a_pair(self) -> TaskConfig:
+        before, between, _ = self.shot.partition("{targets}")
+        if not between or "{inputs}" not in before:
+            raise ValueError("shot must hold {inputs} and, behind it, {targets}")
+        return self
+
+
+class GridConfig(Config):
+    """Tasks under every mode."""
+
+    tasks: dict[str, TaskConfig] = Field(min_length=1)
+    """Name to task."""
+    modes: list[MODE_NAMES] = Field(default=["R", "X", "S", "none"], min_length=1)
+    """Modes that each task is asked in."""
+    mode_texts: ModesConfig = ModesConfig()
+    """What the modes are written as; those of pre-training."""
+    batch_size: Annotated[int, Field(ge=1)] = 32
+    """Queries answered at once."""
+
+
+class TasksConfig(GridConfig):
+    """A model on text-to-text tasks under every mode, by what it writes."""
+
+
+class GainTaskConfig(TaskConfig):
+    """One task of a comparison."""
+
+    model: str = "model"
+    """Which of an arm's models answers, such as the one fine-tuned on this task."""
+
+
+class GainsConfig(GridConfig):
+    """Arms on text-to-text tasks, each in its best mode, and their mean relative gain over anchors."""
+
+    tasks: dict[str, GainTaskConfig] = Field(min_length=1)  # type: ignore[assignment]
+    """Name to task."""
+    arms: dict[str, dict[str, UseModel]] = Field(min_length=2)
+    """Name to the arm's models by the names that tasks use, usually {model: {from: stage}}."""
+    anchors: list[str] = Field(min_length=1)
+    """Arms that the gain is over. Paper: decoder-only causal LM, and encoder-decoder span corruption."""
+    device: str = "auto"
+    """"auto" takes the first GPU where there is one, else the CPU; or a torch device name."""
+
+    @model_validator(mode="after")
+    def _names_are_known(self) -> GainsConfig:
+        for anchor in self.anchors:
+            if anchor not in self.arms:
+                raise ValueError(f"anchor {anchor!r} is no arm; there are {', '.join(self.arms)}")
+        for name, task in self.tasks.items():
+            for arm, models in self.arms.items():
+                if task.model not in models:
+                    raise ValueError(f"task {name!r} needs a model {task.model!r}, which arm {arm!r} lacks")
+        return self
