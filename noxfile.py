@@ -29,8 +29,8 @@ nox.options.error_on_external_run = True
 PACKAGES = find_packages()
 REPORTS = ROOT / ".nox" / "reports"
 TOOLS = ("deptry", "hatchling", "import-linter", "mypy", "nox[uv]", "pytest", "ruff", "types-PyYAML")
-# The tests across packages install a plugin themselves, without a network: these are its installer and its build backend.
-INSTALLERS = ("hatchling", "pip", "setuptools")
+# The tests across packages install a plugin themselves, without a network: these are the installer and the build backends.
+INSTALLERS = ("editables", "hatchling", "pip", "setuptools")
 SITE_TOOLS = ("mkdocs", "mkdocs-material")
 PINNED = ("--constraint", str(CONSTRAINTS))
 PUBLIC_CORE = {"api", "engine", "errors"}

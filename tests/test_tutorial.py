@@ -27,15 +27,20 @@ def steps() -> Iterator[tuple[str, str, str]]:
         yield block["language"], block["text"], named[-1] if named else ""
 
 
-def replaced(source: str, function: str) -> str:
-    """Source with a function in place of the one of its name, or in place of the first where none has that name."""
-    new = ast.parse(function).body[0]
-    old = [node for node in ast.parse(source).body if isinstance(node, ast.FunctionDef)]
-    assert isinstance(new, ast.FunctionDef)
-    chosen = next((node for node in old if node.name == new.name), old[0])
-    first = min([chosen.lineno, *(decorator.lineno for decorator in chosen.decorator_list)])
+def functions(source: str) -> list[tuple[str, int, int]]:
+    """Name, first line and last line of every function, decorators included, numbered from 0 to one past the last."""
+    found = [node for node in ast.parse(source).body if isinstance(node, ast.FunctionDef)]
+    firsts = [min(part.lineno for part in (node, *node.decorator_list)) - 1 for node in found]
+    return [(node.name, first, node.end_lineno or first) for node, first in zip(found, firsts, strict=True)]
+
+
+def replaced(source: str, block: str) -> str:
+    """Source with the functions of a block in the places of as many, from the one of the first's name or the first on."""
+    old, new = functions(source), functions(block)
+    names = [name for name, _, _ in old]
+    at = names.index(new[0][0]) if new[0][0] in names else 0
     lines = source.splitlines(keepends=True)
-    return "".join([*lines[: first - 1], function, *lines[chosen.end_lineno :]])
+    return "".join([*lines[: old[at][1]], block, *lines[old[at + len(new) - 1][2] :]])
 
 
 class Reader:
@@ -46,7 +51,7 @@ class Reader:
         self.folder = folder
         home = folder / "environment"
         venv.create(home, symlinks=os.name != "nt")
-        self.python = str(next(home.glob("*/python*")))
+        self.python = str(home / ("Scripts/python.exe" if os.name == "nt" else "bin/python"))
         packages = next(home.rglob("site-packages"))
         (packages / "tests.pth").write_text(f"import site; site.addsitedir({sysconfig.get_path('purelib')!r})\n")
         # Without isolation pip builds with what is installed; "0" is how its variable is said to turn isolation off.
@@ -92,5 +97,6 @@ def test_tutorial_works_from_its_first_command_to_its_last(reader: Reader) -> No
     assert failed == "", f"{failed} ended with exit code {code}:\n{said}"
 
     assert re.search(r"^smooth ", said, re.MULTILINE) is None, "smooth is still listed"
-    assert "| C1 |" in (reader.folder / "omnitrain-smooth/README.md").read_text(encoding="utf-8")
+    readme = (reader.folder / "omnitrain-smooth/README.md").read_text(encoding="utf-8")
+    assert re.search(r"^\| \*\*C1\*\*", readme, re.MULTILINE), "the claim is not in the README's table"
     assert (reader.folder / "runs/smooth/report.html").is_file()

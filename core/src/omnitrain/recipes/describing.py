@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import types
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -105,7 +106,8 @@ def _yaml(value: Any) -> str:
         return _yaml({name: getattr(value, name) for name in type(value).model_fields})
     if isinstance(value, Use):
         return value.use or f"{{from: {value.source}}}"
-    return '""' if value == "" else str(value)
+    text = str(value)
+    return json.dumps(text, ensure_ascii=False) if not text or "\n" in text else text
 
 
 def _bounds(info: FieldInfo) -> str:
