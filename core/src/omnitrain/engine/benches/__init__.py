@@ -9,8 +9,16 @@ def benches() -> list[Bench]:
     """Return all of them; peers that are not installed are named as absent."""
     from omnitrain.engine.benches.checkpoint import checkpoint_bench
     from omnitrain.engine.benches.data import batches_bench
-    from omnitrain.engine.benches.loop import fixed_cost_bench, precision_bench, real_size_bench
+    from omnitrain.engine.benches.loop import everything_bench, fixed_cost_bench, precision_bench, real_size_bench
     from omnitrain.engine.benches.start import start_bench
 
-    found = [fixed_cost_bench(), real_size_bench(), precision_bench(), checkpoint_bench(), batches_bench(), *start_bench()]
+    found = [
+        fixed_cost_bench(),
+        real_size_bench(),
+        everything_bench(),
+        precision_bench(),
+        checkpoint_bench(),
+        batches_bench(),
+        *start_bench(),
+    ]
     return [bench for bench in found if bench is not None]

@@ -1,0 +1,66 @@
+"""Run by test_memory in a process of its own: prepare a generated text of some megabytes, print what it cost.
+
+The text is written by this process first, then data is prepared on a small text and on the large one; printed are, as
+JSON, the peaks of resident memory after both, in MB, and what the large one holds.
+"""
+
+import json
+import resource
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+
+from omnitrain.api import BatchPlan
+from omnitrain_language.configs import TextConfig
+from omnitrain_language.text import TextData
+from omnitrain_ul2.configs import DenoisingConfig
+from omnitrain_ul2.data import DenoisingData
+
+MB = 2**20
+
+
+class Context:
+    def seed(self, name):
+        return 0
+
+    @contextmanager
+    def progress(self, label, total=None):
+        yield self
+
+    def advance(self, amount=1, **values):
+        pass
+
+
+def write(path, megabytes):
+    """Documents of 20 to 3000 words out of 3000."""
+    random = np.random.default_rng(0)
+    letters = np.array(list("abcdefghijklmnop"))
+    words = np.array(["".join(random.choice(letters, random.integers(2, 9))) for _ in range(3000)])
+    with path.open("w", encoding="utf-8") as file:
+        while file.tell() < megabytes * MB:
+            file.write(json.dumps({"text": " ".join(words[random.integers(3000, size=random.integers(20, 3000))])}) + "\n")
+
+
+def prepare(folder, megabytes):
+    path = folder / f"{megabytes}.jsonl"
+    write(path, megabytes)
+    settings = {"inputs_length": 512, "tokenizer": {"vocabulary_size": 4096, "sentinels": 128, "train_characters": 200_000}}
+    data = DenoisingData(DenoisingConfig.model_validate(settings), TextData(TextConfig(path=str(path))))
+    data.prepare(folder, Context())
+    stream = iter(data.batches("train", BatchPlan(16, 0)))
+    for _ in range(3):
+        next(stream)
+    tokens = sum(len(file.tokens) for file in data.files.values())
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, tokens, len(data.files["train"])
+
+
+def main(folder, megabytes):
+    small, _, _ = prepare(folder, 6)
+    large, tokens, documents = prepare(folder, megabytes)
+    print(json.dumps({"small": small, "large": large, "tokens": tokens, "documents": documents}))
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), int(sys.argv[2]))
