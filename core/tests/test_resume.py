@@ -72,10 +72,11 @@ def test_killed_run_equals_uninterrupted_run(name, train):
 def _check_seen(part, whole):
     """What a run was trained on is a stretch of what the uninterrupted run was trained on, from the resumed step on."""
     rows = whole.counts["forward"] / 20
-    start = next(i for i in range(len(whole.seen)) if whole.seen[i : i + len(part.seen)] == part.seen)
-    assert start >= part.resumed_at() * rows - 6
+    # Epochs of an iterable repeat, so that a short stretch can stand in several places.
+    starts = [i for i in range(len(whole.seen)) if whole.seen[i : i + len(part.seen)] == part.seen]
+    assert any(start >= part.resumed_at() * rows - 6 for start in starts)
     if part.resumed_at() == 0:
-        assert start == 0
+        assert 0 in starts
 
 
 def test_killed_at_random_times_the_run_ends_with_the_same_bits(train):
