@@ -207,6 +207,7 @@ class Checkpoints:
                 self._warn(f"Checkpoint {path.name} can't be used: {damage}; trying the one before it.")
                 continue
             self._recall_best(steps)
+            self._rotate(step)  # the run may have been killed while it removed an old one
             return restored
         if reasons:
             raise EnvironmentFault(
