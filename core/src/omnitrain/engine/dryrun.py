@@ -14,7 +14,7 @@ from omnitrain.api.results import Piece
 from omnitrain.engine.building import ComponentBuilder
 from omnitrain.engine.execution import cache_folder
 from omnitrain.engine.settings import FitConfig
-from omnitrain.errors import OmnitrainError, Stopped, Unreachable
+from omnitrain.errors import EnvironmentFault, OmnitrainError, Stopped, Unreachable
 from omnitrain.plugins import Registry
 from omnitrain.recipes import ResolvedRecipe, Stage, uses
 from omnitrain.runs import Display, RunDirectory, StageRun, StopRequest
@@ -115,7 +115,7 @@ def _check_fit(config: FitConfig, run: StageRun, check: StageCheck) -> None:
         try:
             data, objective, facts = prepare_data(config, run)
             _show_examples(config, run, data, check)
-        except Unreachable as error:
+        except (Unreachable, EnvironmentFault) as error:
             check.notes.append(f"not checked here: {error}")
             data = None
     if config.model.source is None:
