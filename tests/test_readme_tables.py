@@ -1,0 +1,19 @@
+"""The tables of claims and benches in READMEs come from stored results and are not edited by hand."""
+
+from pathlib import Path
+
+import pytest
+from conftest import Command
+
+ROOT = Path(__file__).parents[1]
+STORED = sorted(path for path in ROOT.glob("*/*/results/*.json")) + sorted(ROOT.glob("core/results/*.json"))
+COMMANDS = {"claims": "reproduce", "bench": "bench"}
+
+
+@pytest.mark.parametrize("path", STORED, ids=lambda path: f"{path.parents[1].name} {path.stem}")
+def test_table_of_the_readme_is_what_the_stored_file_gives(path: Path, omnitrain: Command) -> None:
+    omnitrain(COMMANDS[path.stem], path.parents[1].name, "--check-readme")
+
+
+def test_claims_and_benches_are_stored() -> None:
+    assert {path.stem for path in STORED} == set(COMMANDS)
