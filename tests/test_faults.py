@@ -36,7 +36,7 @@ sys.exit(run(sys.argv[3:]))
 def state(run: Path) -> dict[str, str]:
     """Digests of everything that a resumed run must have in common with an uninterrupted one."""
     files = [run / "metrics.jsonl", *sorted(run.glob("*/model/*.safetensors"))]
-    assert len(files) == 3
+    assert len(files) > 2
     return {str(file.relative_to(run)): hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
 
 
