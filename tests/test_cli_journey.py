@@ -39,7 +39,7 @@ def weights(run: Path) -> dict[str, str]:
 
 
 def test_stopped_and_resumed_run_ends_with_the_bits_of_an_uninterrupted_one(whole: Path, interrupted: Path) -> None:
-    assert len(weights(whole)) == 2
+    assert len(weights(whole)) == 3
     assert weights(interrupted) == weights(whole)
     assert (interrupted / "metrics.jsonl").read_bytes() == (whole / "metrics.jsonl").read_bytes()
     resumed = [line for line in (interrupted / "events.jsonl").read_text().splitlines() if '"resumed"' in line]
