@@ -17,3 +17,8 @@ def test_table_of_the_readme_is_what_the_stored_file_gives(path: Path, omnitrain
 
 def test_claims_and_benches_are_stored() -> None:
     assert {path.stem for path in STORED} == set(COMMANDS)
+
+
+def test_performance_page_shows_the_stored_table_of_the_core() -> None:
+    table = (ROOT / "core/README.md").read_text("utf-8").partition("<!-- bench -->")[2].partition("<!-- /bench -->")[0]
+    assert table.strip() in (ROOT / "docs/performance.md").read_text("utf-8")

@@ -18,8 +18,8 @@ from omnitrain.plugins import Registry
 from omnitrain.recipes import ResolvedRecipe, resolve_component
 from omnitrain.recipes.reading import read_value
 from omnitrain.runs import Display, RunDirectory, StageRun, StopRequest
+from omnitrain.runs.directory import COMPONENT_FILE
 
-COMPONENT_FILE = "component.json"  # engine.models says the same, but loads torch
 STAGE = "adhoc"
 
 

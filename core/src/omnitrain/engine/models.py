@@ -15,9 +15,9 @@ from torch import Tensor, nn
 
 from omnitrain.api.protocols import NamesSaved, SavesItself
 from omnitrain.errors import EnvironmentFault
+from omnitrain.runs.directory import COMPONENT_FILE
 from omnitrain.runs.files import read_json, write_json
 
-COMPONENT_FILE = "component.json"
 WEIGHTS = "model.safetensors"
 ADAPTER = "adapter_model.safetensors"
 

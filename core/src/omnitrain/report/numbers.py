@@ -43,3 +43,8 @@ def _power(value: float, digits: int) -> str:
 def seconds(value: float) -> str:
     """Write a time: 1.8 s, 3 min 20 s."""
     return f"{value:.1f} s" if value < 10 else duration(value)
+
+
+def numeric(value: Any) -> bool:
+    """Whether a table's cell is a number, to be set right-aligned."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool)

@@ -8,7 +8,7 @@ from typing import Any
 
 from omnitrain import __version__
 from omnitrain.report import content
-from omnitrain.report.numbers import number, seconds
+from omnitrain.report.rendering import render_page
 from omnitrain.report.summary import REPORT_FILE, summarise
 from omnitrain.runs import RunDirectory, read_records
 from omnitrain.runs.files import write_text
@@ -32,17 +32,7 @@ def write_report(folder: RunDirectory) -> Path:
 
 def render(folder: RunDirectory) -> str:
     """Return the page's HTML."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    environment = Environment(
-        loader=PackageLoader("omnitrain.report", "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters.update(number=number, seconds=seconds, numeric=_numeric)
-    return environment.get_template("report.html.jinja").render(page=_page(folder))
+    return render_page("report.html.jinja", page=_page(folder))
 
 
 def _page(folder: RunDirectory) -> dict[str, Any]:
@@ -120,7 +110,3 @@ def _shown(evaluation: dict[str, Any]) -> dict[str, Any]:
         "charts": list(content.figure_charts(evaluation)),
         "pictures": list(content.pictures(evaluation)),
     }
-
-
-def _numeric(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)

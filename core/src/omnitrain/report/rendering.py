@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from omnitrain.report.numbers import number, seconds
+from omnitrain.report.numbers import number, numeric, seconds
 
 
 def render_page(template: str, **values: Any) -> str:
@@ -18,5 +18,5 @@ def render_page(template: str, **values: Any) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(number=number, seconds=seconds)
+    environment.filters.update(number=number, seconds=seconds, numeric=numeric)
     return environment.get_template(template).render(**values)

@@ -20,6 +20,7 @@ SCHEMA = 1
 LOCK_FILE = "recipe.lock.yaml"
 RUN_FILE = "run.json"
 STAGE_FILE = "stage.json"
+COMPONENT_FILE = "component.json"
 SPACE_NEEDED = 64 * 2**20
 
 
