@@ -52,6 +52,7 @@ class Loop:
         self._carried_before: Any = None
         self.step = 0
         self.skipped_in_a_row = 0
+        self._unread: list[tuple[int, Tensor, list[Any]]] = []
         self.best: float | None = None
         self.without_improvement = 0
         self.evaluation_due = False
@@ -93,6 +94,7 @@ class Loop:
             self.step += 1
             step = self.step
             if step % settings.log_every == 0 or step == settings.steps:
+                self._read_applied()
                 self.tally.close_interval(step, self.rate(step), self._log)
             if self.validation.active and (
                 step == settings.steps or (settings.evaluate_every and step % settings.evaluate_every == 0)
@@ -195,19 +197,33 @@ class Loop:
             self.carried = _chosen(applied, self.carried, self._carried_before)
         if isinstance(applied, Tensor):
             self.tally.applied(self.step + 1, applied)
+            self._unread.append((self.step + 1, applied, example_ids(batches)))
         elif not applied:
-            self.skipped_in_a_row += 1
             self.tally.skip_last()
-            ids = example_ids(batches)
-            self.run_.event("skipped update", step=self.step + 1, reason="loss or gradient is not finite", examples=ids[:64])
-            if self.skipped_in_a_row > self.settings.skip_nonfinite:
-                self._give_up()
+            self._skipped(self.step + 1, example_ids(batches))
             return
         else:
             self.skipped_in_a_row = 0
             self.tally.keep_last()
         if self.average is not None:
             self.average.update()
+
+    def _read_applied(self) -> None:
+        """Learn from the device, once a log line, which of the last updates it skipped."""
+        unread, self._unread = self._unread, []
+        flags = torch.stack([applied for _, applied, _ in unread]).tolist() if unread else []
+        for (step, _, ids), applied in zip(unread, flags, strict=True):
+            if applied:
+                self.skipped_in_a_row = 0
+            else:
+                self.tally.skipped()
+                self._skipped(step, ids)
+
+    def _skipped(self, step: int, ids: list[Any]) -> None:
+        self.skipped_in_a_row += 1
+        self.run_.event("skipped update", step=step, reason="loss or gradient is not finite", examples=ids[:64])
+        if self.skipped_in_a_row > self.settings.skip_nonfinite:
+            self._give_up()
 
     def _give_up(self) -> None:
         self.checkpoints.wait()
@@ -265,6 +281,7 @@ class Loop:
 
     def save(self) -> None:
         """Take a checkpoint of the present step."""
+        self._read_applied()
         self.tally.flush(self._log)
         processes = self.engine.gather(self.process_state())
         if self.engine.is_main:

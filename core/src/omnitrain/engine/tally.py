@@ -60,6 +60,10 @@ class Tally:
     def skip_last(self) -> None:
         """Leave the noted micro-batches out: their update was not applied."""
         self._last.clear()
+        self.skipped()
+
+    def skipped(self) -> None:
+        """Count one update that was not applied."""
         self._skipped += 1
 
     def applied(self, step: int, applied: Tensor) -> None:
