@@ -84,7 +84,8 @@ def run_tests(session: nox.Session, folder: Path, *arguments: str) -> None:
     session.install(*PINNED, "pytest-xdist")
     report = REPORTS / f"{re.sub(r'[^a-z0-9]+', '-', session.name).strip('-')}.xml"
     with session.chdir(folder):
-        session.run("pytest", "--numprocesses=auto", "--hypothesis-seed=0", f"--junitxml={report}", *arguments, *session.posargs)
+        options = ("--numprocesses=auto", "--hypothesis-seed=0", f"--junitxml={report}")
+        session.run("pytest", *options, *arguments, *session.posargs)
 
 
 @nox.session

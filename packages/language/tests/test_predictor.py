@@ -14,6 +14,7 @@ from omnitrain.api import Generates, Scores
 from omnitrain.errors import DataError, UsageError
 from omnitrain_language.decoding import CausalDecoder, Seq2SeqDecoder, generate_ids
 from omnitrain_language.evaluators import RatioMean, unigram_entropy
+from omnitrain_language.objectives import model_inputs
 from omnitrain_language.predictor import build_predictor
 from omnitrain_language.sampling import GenerationSettings, choose, kept_tokens, uniform_draws
 
@@ -131,6 +132,24 @@ def test_scores_are_log_probabilities_of_labels_in_the_loss(context: FakeContext
     assert (scores[:, :4] == 0).all()
     assert scores.dtype == torch.float32
     assert predictor.model.training
+
+
+def test_probabilities_without_some_ids_are_renormalised_over_the_others(
+    context: FakeContext, corpus: Path, tmp_path: Path
+) -> None:
+    data = data_of(context, corpus)
+    predictor = predictor_of(context, data, tmp_path, "llama")
+    batch = data.collate(list(data.examples("valid"))[:2])
+    excluded = torch.unique(batch["labels"])[:3]
+    with torch.no_grad():
+        logits = predictor.model.eval()(**model_inputs(batch)).logits
+    kept = torch.ones(logits.shape[-1], dtype=torch.bool)
+    kept[excluded] = False
+    log_mass = logits[..., kept].logsumexp(-1)
+    wanted = logits.gather(-1, batch["labels"][..., None])[..., 0] - log_mass
+    wanted[torch.isin(batch["labels"], excluded)] = -torch.inf
+    wanted = torch.where(batch["loss_weights"] != 0, wanted, 0.0)
+    torch.testing.assert_close(predictor.score_without(batch, excluded), wanted)
 
 
 def test_predictor_without_a_tokenizer_is_a_data_error(context: FakeContext, tmp_path: Path) -> None:

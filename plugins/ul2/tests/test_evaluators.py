@@ -32,10 +32,19 @@ def predictor_of(data, context, layout):
 
 
 class Uniform:
-    """Gives every target token of the loss the same log-probability."""
+    """Gives every target token of the loss the same log-probability, a better one among fewer ids."""
 
     def score(self, batch):
         return torch.where(batch["loss_weights"] > 0, -2.0, 0.0)
+
+    def score_without(self, batch, excluded):
+        return torch.where(torch.isin(batch["labels"], excluded), -torch.inf, 0.5 * self.score(batch))
+
+
+class ScoresOnly:
+    """Cannot leave ids out."""
+
+    score = Uniform.score
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
@@ -94,11 +103,13 @@ def test_regret_is_the_largest_distance_to_the_best_arm():
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
-def test_cross_denoising_gives_the_mean_log_probability_of_content(make_data, context, layout):
+@pytest.mark.parametrize(("vocabulary", "loss"), [("all", 2.0), ("text", 1.0)])
+def test_cross_denoising_gives_the_mean_log_probability_of_content(make_data, context, layout, vocabulary, loss):
     data = make_data(layout=layout)
-    found = build_cross_denoising(CrossDenoisingConfig(rows=12, batch_size=8), context)(Uniform(), data, context)
+    config = CrossDenoisingConfig(rows=12, batch_size=8, vocabulary=vocabulary)
+    found = build_cross_denoising(config, context)(Uniform(), data, context)
     assert len(found.metrics) == 7
-    assert all(metric.value == pytest.approx(2.0) for metric in found.metrics.values())
+    assert all(metric.value == pytest.approx(loss) for metric in found.metrics.values())
     rows = {row[0]: row for row in found.tables["cross-denoising"].rows}
     assert rows["S(0.25)"][3] == found.metrics["S(0.25)"].n > 0
     assert all(3 < row[2] < 7 for row in rows.values())
@@ -164,6 +175,8 @@ def test_evaluators_refuse_what_they_can_not_measure(make_data, context):
     seen = build_tokens_seen(TokensSeenConfig(), context)
     with pytest.raises(UsageError, match="ability `score`"):
         cross(object(), data, context)
+    with pytest.raises(UsageError, match="set it to all"):
+        cross(ScoresOnly(), data, context)
     with pytest.raises(UsageError, match="ul2/denoising data"):
         cross(Uniform(), object(), context)
     with pytest.raises(UsageError, match="starts from token ids"):

@@ -49,6 +49,7 @@ PLUGIN = Plugin(
         Recipe("tiny", "A causal language model in seconds, for tests", "omnitrain_language:recipes/tiny.yaml"),
         Recipe("mini", "A causal language model on real text in minutes", "omnitrain_language:recipes/mini.yaml"),
     ),
+    bench="omnitrain_language.bench:benches",
 )
 
 

@@ -139,6 +139,16 @@ class LanguagePredictor:
 
     def score(self, batch: Batch) -> Tensor:
         """Return log-probabilities of the labels, float32[batch, length], zero where the batch has no loss."""
+        return self._log_probabilities(batch)
+
+    def score_without(self, batch: Batch, excluded: Tensor) -> Tensor:
+        """Return log-probabilities of the labels given that none of the excluded ids comes, float32[batch, length].
+
+        excluded: int64[ids]; a label that is one of them scores -inf. Zero where the batch has no loss.
+        """
+        return self._log_probabilities(batch, excluded)
+
+    def _log_probabilities(self, batch: Batch, excluded: Tensor | None = None) -> Tensor:
         if not self._checked:
             check_masks(self.model, batch)
             self._checked = True
@@ -146,6 +156,8 @@ class LanguagePredictor:
         batch = {name: value.to(device) if isinstance(value, Tensor) else value for name, value in batch.items()}
         with evaluating(self.model):
             logits = self.model(**model_inputs(batch), use_cache=False).logits
+            if excluded is not None:
+                logits = logits.float().index_fill(-1, excluded.to(device), float("-inf"))
             _, nll = token_cross_entropy(logits, batch["labels"])
         return torch.where(batch["loss_weights"] != 0, -nll, 0.0)
 

@@ -121,6 +121,9 @@ class CrossDenoisingConfig(Config):
     """Segments of one forward pass."""
     mode: Literal["matching", "none", "R", "X", "S"] = "matching"
     """Mode token in front of the inputs: that of each denoiser's kind, none, or always the same."""
+    vocabulary: Literal["text", "all"] = "text"
+    """text: probabilities are renormalised over what is no sentinel, EOS or padding. With "all" a model is charged for the
+    probability that it rightly gives to the end of a span, and one that never learned sentinels looks better than it is."""
 
 
 class SamplesConfig(Config):

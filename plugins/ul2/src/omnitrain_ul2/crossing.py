@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from omnitrain.api import Batch, Metric, Run, Scores, numpy_generator
+from omnitrain.errors import UsageError
 from omnitrain_ul2.configs import CrossDenoisingConfig
 from omnitrain_ul2.data import DenoisingData, make_mixture
 from omnitrain_ul2.denoisers import Denoiser
@@ -71,7 +72,11 @@ def unigram_losses(data: DenoisingData) -> Tensor:
 def cross_denoising(
     predictor: Scores, data: DenoisingData, config: CrossDenoisingConfig, run: Run, mode: str | None = None
 ) -> Mapping[str, TaskLoss]:
-    """Measure a predictor on every denoiser of the config's mixture, by name."""
+    """Measure a predictor on every denoiser of the config's mixture, by name.
+
+    Raises UsageError when the config wants text ids only and the predictor cannot leave ids out.
+    """
+    score = scorer(predictor, data.vocabulary, config)
     frequencies = unigram_losses(data)
     found = {}
     denoisers = make_mixture(config.mixture, config.denoisers).denoisers
@@ -81,16 +86,39 @@ def cross_denoising(
             batches = task_batches(
                 data, denoiser, config.split, config.rows, config.batch_size, chosen, run.seed(f"masks {denoiser.name}")
             )
-            found[denoiser.name] = _measure(predictor, batches, data.vocabulary, frequencies)
+            found[denoiser.name] = _measure(score, batches, data.vocabulary, frequencies)
             bar.advance()
     return found
 
 
-def _measure(predictor: Any, batches: Iterator[Batch], vocabulary: Vocabulary, frequencies: Tensor) -> TaskLoss:
+@runtime_checkable
+class ScoresWithout(Protocol):
+    """A predictor that can leave ids out of its probabilities; those of omnitrain-language do."""
+
+    def score_without(self, batch: Batch, excluded: Tensor) -> Tensor:
+        """Return log-probabilities of the labels given that no excluded id comes, float32[batch, length]."""
+
+
+def scorer(predictor: Scores, vocabulary: Vocabulary, config: CrossDenoisingConfig) -> Callable[[Batch], Tensor]:
+    """Return what scores a batch over the vocabulary that the config names.
+
+    Raises UsageError when the predictor cannot leave ids out.
+    """
+    if config.vocabulary == "all":
+        return predictor.score
+    if not isinstance(predictor, ScoresWithout):
+        raise UsageError("vocabulary: this predictor cannot leave sentinels out of its probabilities; set it to all.")
+    excluded = torch.tensor(vocabulary.not_text)
+    return lambda batch: predictor.score_without(batch, excluded)
+
+
+def _measure(
+    score: Callable[[Batch], Tensor], batches: Iterator[Batch], vocabulary: Vocabulary, frequencies: Tensor
+) -> TaskLoss:
     task = TaskLoss([], [])
     for batch in batches:
         weights = content_weights(batch, vocabulary)
-        losses = -predictor.score(batch).cpu() * weights
+        losses = torch.where(weights != 0, -score(batch).cpu() * weights, 0.0)
         task.rows += losses.sum(1).tolist()
         task.weights += weights.sum(1).tolist()
         task.unigram += float((frequencies[batch["labels"]] * weights).sum())

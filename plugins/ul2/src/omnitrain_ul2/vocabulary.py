@@ -62,3 +62,8 @@ class Vocabulary:
             # Modes written as plain text share pieces such as brackets; pad and EOS share nothing.
             if "id" in (name[-2:], other[-2:]) and ids & others:
                 raise UsageError(f"Id {min(ids & others)} is both {name} and {other}; choose ids that differ.")
+
+    @property
+    def not_text(self) -> list[int]:
+        """Ids of the sentinels, EOS and padding."""
+        return sorted({*range(self.first_sentinel - self.sentinels + 1, self.first_sentinel + 1), self.eos_id, self.pad_id})

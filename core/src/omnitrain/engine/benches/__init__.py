@@ -10,6 +10,7 @@ def benches() -> list[Bench]:
     from omnitrain.engine.benches.checkpoint import checkpoint_bench
     from omnitrain.engine.benches.data import batches_bench
     from omnitrain.engine.benches.loop import everything_bench, fixed_cost_bench, precision_bench, real_size_bench
+    from omnitrain.engine.benches.resume import load_bench, place_bench
     from omnitrain.engine.benches.start import start_bench
 
     found = [
@@ -18,6 +19,8 @@ def benches() -> list[Bench]:
         everything_bench(),
         precision_bench(),
         checkpoint_bench(),
+        place_bench(),
+        load_bench(),
         batches_bench(),
         *start_bench(),
     ]

@@ -14,9 +14,14 @@ from omnitrain.engine.checkpoints import Checkpoints
 MEBIBYTES = 120
 
 
+def large_state() -> dict[str, dict[str, torch.Tensor]]:
+    """Return a state of 120 MiB."""
+    return {"model": {f"layer{i}": torch.randn(256, 1024) for i in range(MEBIBYTES)}}
+
+
 def checkpoint_bench() -> Bench:
     """Wall time of the loop's wait for a checkpoint of 120 MiB."""
-    state = {"model": {f"layer{i}": torch.randn(256, 1024) for i in range(MEBIBYTES)}}
+    state = large_state()
     folder = scratch()
     checkpoints = Checkpoints(folder / "ours", "bench")
     count = iter(range(1, 10**9))

@@ -44,7 +44,9 @@ class TokenRows:
         return {"input_ids": torch.from_numpy(self.rows[rows].astype(np.int64))}
 
 
-class _Items(torch.utils.data.Dataset[torch.Tensor]):
+class Items(torch.utils.data.Dataset[torch.Tensor]):
+    """The same rows one by one, as a DataLoader wants them."""
+
     def __init__(self, rows: np.ndarray) -> None:
         self.rows = rows
 
@@ -65,7 +67,7 @@ def _ours(data: TokenRows) -> float:
 
 
 def _loader(data: TokenRows) -> float:
-    loader = iter(torch.utils.data.DataLoader(_Items(data.rows), batch_size=ROWS, shuffle=True))
+    loader = iter(torch.utils.data.DataLoader(Items(data.rows), batch_size=ROWS, shuffle=True))
     next(loader)
     started = time.process_time()
     for _ in range(BATCHES):
