@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from omnitrain_ul2.parity import ADAPTERS, COMPARE, TOLERANCES, first_difference
+from omnitrain_ul2.parity import ADAPTERS, COMPARE, TOLERANCES, adafactor, first_difference
 
 GOLDEN = Path(__file__).parent / "golden"
 FILES = sorted(path.stem for path in GOLDEN.glob("*.json"))
@@ -28,6 +28,14 @@ def test_golden_file_agrees_with_the_official_code(name):
         else:
             difference = first_difference(case["output"], actual, 0.0)
         assert difference is None, f"case {number}: {difference}"
+
+
+def test_adafactor_agrees_in_float32_too():
+    shared = json.loads((GOLDEN / "adafactor.json").read_text(encoding="utf-8"))
+    for case in shared["cases"]:
+        found = adafactor(case["input"], shared, "float32")
+        assert first_difference(case["output"], found, 1e-6) is None
+        assert first_difference(case["output"], found, 1e-12) is not None
 
 
 def test_comparison_names_the_first_difference():

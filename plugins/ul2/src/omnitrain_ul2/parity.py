@@ -185,14 +185,15 @@ def _relative_buckets(case: Case, shared: Case) -> list[int]:
     return [int(bucket) for bucket in buckets]
 
 
-def _adafactor(case: Case, shared: Case) -> dict[str, Any]:
+def adafactor(case: Case, shared: Case, dtype: str = "float64") -> dict[str, Any]:
+    """Run transformers' Adafactor, which fits take by the name adafactor, on one parameter of a float type."""
     import torch
     from transformers import optimization
 
-    parameter = torch.nn.Parameter(torch.tensor(case["param"], dtype=torch.float64))
+    parameter = torch.nn.Parameter(torch.tensor(case["param"], dtype=getattr(torch, dtype)))
     # transformers leaves these functions without types.
-    adafactor: Any = optimization.Adafactor
-    optimiser = adafactor(
+    make: Any = optimization.Adafactor
+    optimiser = make(
         [parameter],
         lr=case["lr"],
         eps=tuple(case["eps"]),
@@ -204,7 +205,7 @@ def _adafactor(case: Case, shared: Case) -> dict[str, Any]:
     )
     after = []
     for gradient in case["grads_per_step"]:
-        parameter.grad = torch.tensor(gradient, dtype=torch.float64)
+        parameter.grad = torch.tensor(gradient, dtype=parameter.dtype)
         optimiser.step()
         after.append(parameter.detach().tolist())
     return {"param_after_each_step": after}
@@ -282,7 +283,7 @@ ADAPTERS: dict[str, Callable[[Any, Case], Any]] = {
     "pack_encoder_decoder": _pack_encoder_decoder,
     "metrics": _metrics,
     "relative_buckets": _relative_buckets,
-    "adafactor": _adafactor,
+    "adafactor": adafactor,
 }
 
 # Files that are not named here agree exactly.
