@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from omnitrain.errors import DataError
+from omnitrain_language import builtin
 from omnitrain_language.builtin import builtin_documents, docstrings
 from omnitrain_language.configs import TextConfig
 from omnitrain_language.text import TextData, split_of
@@ -153,6 +154,25 @@ def test_docstrings_are_read_without_running_the_module() -> None:
     source = 'raise SystemExit\ndef f():\n    """A sentence that is long enough to be worth keeping."""\n'
     assert docstrings(source) == ["A sentence that is long enough to be worth keeping."]
     assert docstrings("def broken(:") == []
+
+
+def test_fingerprint_of_builtin_text_follows_its_sources_without_parsing_them(
+    context: FakeContext, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "module.py").write_text('"""A documented module."""')
+    monkeypatch.setattr(builtin, "library_root", lambda: tmp_path)
+    monkeypatch.setattr(builtin, "parse", lambda source: pytest.fail("parsed"))
+
+    def fingerprint(**settings: object) -> str:
+        builtin.library_digest.cache_clear()
+        return str(context.make("text", "data", path="builtin", **settings).fingerprint)
+
+    before = fingerprint()
+    assert fingerprint() == before
+    assert fingerprint(content="code") != before
+    (tmp_path / "module.py").write_text('"""Another text."""')
+    assert fingerprint() != before
+    builtin.library_digest.cache_clear()
 
 
 def test_builtin_prose_is_real_text_and_modules_stay_in_one_split(context: FakeContext) -> None:

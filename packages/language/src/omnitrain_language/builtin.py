@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import hashlib
 import inspect
 import sysconfig
 import warnings
@@ -18,6 +19,9 @@ _LEFT_OUT = frozenset(
     | {"turtledemo", "__pycache__", "config", "lib-dynload", "__phello__"}
 )
 _SHORTEST = 40
+_TOPICS = Path("pydoc_data", "topics.py")
+# To be raised whenever other documents are made of the same source bytes.
+_FORMAT = b"1"
 
 
 def _modules(root: Path) -> Iterator[tuple[str, Path]]:
@@ -55,7 +59,7 @@ def docstrings(source: str) -> list[str]:
 
 
 def _topics(root: Path) -> Iterator[tuple[str, str]]:
-    path = root / "pydoc_data" / "topics.py"
+    path = root / _TOPICS
     tree = parse(path.read_text("utf-8")) if path.is_file() else None
     for node in tree.body if tree else ():
         if isinstance(node, ast.Assign) and isinstance(node.value, ast.Dict):
@@ -76,6 +80,21 @@ def library_sources(root: Path) -> Iterator[tuple[str, str]]:
         except (OSError, UnicodeDecodeError):
             continue
         yield name, source
+
+
+@lru_cache(maxsize=1)
+def library_digest() -> bytes:
+    """Return a hash of the standard library's source bytes and of the way documents are made of them, without parsing."""
+    root = library_root()
+    digest = hashlib.blake2b(_FORMAT, digest_size=16)
+    for name, path in [*_modules(root), ("topics", root / _TOPICS)]:
+        try:
+            content = path.read_bytes()
+        except OSError:
+            continue
+        digest.update(f"{name} {len(content)}\n".encode())
+        digest.update(content)
+    return digest.digest()
 
 
 @lru_cache(maxsize=2)

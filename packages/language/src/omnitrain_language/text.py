@@ -10,7 +10,7 @@ from typing import Any
 
 from omnitrain.api import Batch, Context, Fields
 from omnitrain.errors import DataError, EnvironmentFault, Unreachable
-from omnitrain_language.builtin import builtin_documents
+from omnitrain_language.builtin import builtin_documents, library_digest
 from omnitrain_language.configs import TextConfig
 from omnitrain_language.records import PLAIN, RECORDS, Problems, find_files, lines_of, read_fields, text_fault
 
@@ -111,8 +111,7 @@ class TextData:
     def _add_content(self, digest: Any) -> None:
         path = self.config.path
         if path == "builtin":
-            for name, text, _ in builtin_documents(self.config.content):
-                digest.update(f"{name} {len(text)}\n{text}".encode("utf-8", "surrogatepass"))
+            digest.update(library_digest())
         elif path.startswith("hub:"):
             digest.update(path.encode())
         else:
