@@ -77,14 +77,15 @@ def assert_isolated(session: nox.Session, package: Package) -> None:
 
 
 def run_tests(session: nox.Session, folder: Path, *arguments: str) -> None:
-    """Run the tests below `folder` on all cores with fixed hypothesis draws; .ci/run sums up the reports.
+    """Run the tests below `folder` on all cores; .ci/run sums up the reports.
 
-    pyproject.toml or pytest.ini in `folder` configures them. Plain `pytest` there draws anew each time.
+    pyproject.toml or pytest.ini in `folder` configures them. Hypothesis draws the same each time and sets no time limit
+    to an example; plain `pytest` there draws anew.
     """
     session.install(*PINNED, "pytest-xdist")
     report = REPORTS / f"{re.sub(r'[^a-z0-9]+', '-', session.name).strip('-')}.xml"
     with session.chdir(folder):
-        options = ("--numprocesses=auto", "--hypothesis-seed=0", f"--junitxml={report}")
+        options = ("--numprocesses=auto", "--hypothesis-profile=ci", f"--junitxml={report}")
         session.run("pytest", *options, *arguments, *session.posargs)
 
 
