@@ -13,7 +13,7 @@ from omnitrain_language.models import build_causal, build_t5
 from omnitrain_language.objectives import model_inputs
 from omnitrain_language.predictor import LanguagePredictor
 from omnitrain_language.tokenizers import load_tokenizer
-from omnitrain_ul2.configs import CrossDenoisingConfig, SamplesConfig, TokensSeenConfig
+from omnitrain_ul2.configs import ArmConfig, CompareConfig, CrossDenoisingConfig, SamplesConfig, TokensSeenConfig
 from omnitrain_ul2.crossing import TaskLoss, content_weights, task_batches, unigram_losses, worst_regret
 from omnitrain_ul2.denoisers import PREFIX_LM, SPAN_CORRUPTION, Denoiser
 from omnitrain_ul2.evaluator import build_cross_denoising, build_samples, build_tokens_seen, prompt_ids
@@ -103,10 +103,10 @@ def test_regret_is_the_largest_distance_to_the_best_arm():
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
-@pytest.mark.parametrize(("vocabulary", "loss"), [("all", 2.0), ("text", 1.0)])
-def test_cross_denoising_gives_the_mean_log_probability_of_content(make_data, context, layout, vocabulary, loss):
+@pytest.mark.parametrize(("tokens", "loss"), [("targets", 2.0), ("text", 1.0)])
+def test_cross_denoising_gives_the_mean_log_probability_of_content(make_data, context, layout, tokens, loss):
     data = make_data(layout=layout)
-    config = CrossDenoisingConfig(rows=12, batch_size=8, vocabulary=vocabulary)
+    config = CrossDenoisingConfig(rows=12, batch_size=8, tokens=tokens)
     found = build_cross_denoising(config, context)(Uniform(), data, context)
     assert len(found.metrics) == 7
     assert all(metric.value == pytest.approx(loss) for metric in found.metrics.values())
@@ -175,7 +175,7 @@ def test_evaluators_refuse_what_they_can_not_measure(make_data, context):
     seen = build_tokens_seen(TokensSeenConfig(), context)
     with pytest.raises(UsageError, match="ability `score`"):
         cross(object(), data, context)
-    with pytest.raises(UsageError, match="set it to all"):
+    with pytest.raises(UsageError, match="set it to targets"):
         cross(ScoresOnly(), data, context)
     with pytest.raises(UsageError, match="ul2/denoising data"):
         cross(Uniform(), object(), context)
@@ -204,7 +204,7 @@ def test_tokens_seen_are_those_of_the_training_batches(make_data, context, pack)
 def test_comparison_has_a_column_per_arm_and_the_regret():
     tasks = {"R": TaskLoss([2.0, 4.0], [1.0, 1.0], 10.0), "S": TaskLoss([1.0, 1.0], [1.0, 1.0], 8.0)}
     other = {"R": replace(tasks["R"], rows=[8.0, 8.0]), "S": tasks["S"]}
-    found = evaluation({"one": tasks, "two": other})
+    found = evaluation({"one": tasks, "two": other}, CompareConfig(arms={"one": ArmConfig(model="language/t5")}))
     assert found.metrics["two/worst-case regret"].value == 5.0
     assert found.tables["denoisers"].columns == ("denoiser", "unigram", "one", "two", "tokens")
     assert found.tables["denoisers"].rows[0] == ["R", 5.0, 3.0, 8.0, 2]

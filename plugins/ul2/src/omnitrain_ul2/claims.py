@@ -75,8 +75,9 @@ CLAIMS: tuple[Claim, ...] = (
         baseline="best baseline",
         direction="lower",
         minutes=8.0,
-        note="Worst-case regret (nats a token) over regular, extreme and prefix-LM tasks: the largest distance to the best "
-        "arm; every arm is asked in its best mode for each task. The paper's SCLM and UniLM arms are settings "
+        note="Worst-case regret (nats a token of text, probabilities renormalised over text tokens) over regular, extreme and "
+        "prefix-LM tasks: the largest distance to the best arm; every arm is asked in its best mode for each task. The "
+        "paper's SCLM and UniLM arms are settings "
         "(`pretrain.data.rates`), not measured here.",
     ),
     Claim(
@@ -89,7 +90,8 @@ CLAIMS: tuple[Claim, ...] = (
         baseline="wrong mode",
         direction="lower",
         minutes=2.5,
-        note="Loss per content token: prefix LM under [S] and infilling under [R], against the two exchanged.",
+        note="Loss per target token, sentinels and EOS counted: prefix LM under [S] and infilling under [R], against the two "
+        "exchanged.",
     ),
     Claim(
         id="C4",

@@ -107,7 +107,7 @@ class TokensSeenConfig(Config):
 
 
 class CrossDenoisingConfig(Config):
-    """Held-out loss on each denoiser, per content token: sentinels, modes and EOS are not counted."""
+    """Held-out loss on each denoiser, per token of text or of the targets."""
 
     mixture: MIXTURE_NAMES = "balanced"
     """The denoisers to measure on."""
@@ -121,9 +121,10 @@ class CrossDenoisingConfig(Config):
     """Segments of one forward pass."""
     mode: Literal["matching", "none", "R", "X", "S"] = "matching"
     """Mode token in front of the inputs: that of each denoiser's kind, none, or always the same."""
-    vocabulary: Literal["text", "all"] = "text"
-    """text: probabilities are renormalised over what is no sentinel, EOS or padding. With "all" a model is charged for the
-    probability that it rightly gives to the end of a span, and one that never learned sentinels looks better than it is."""
+    tokens: Literal["text", "targets"] = "text"
+    """text: tokens that are no sentinel and no EOS, with probabilities renormalised over such tokens, so that arms compare
+    which never learned sentinels, or which rightly expect one. targets: all target tokens, as in training, so that modes of
+    one model compare."""
 
 
 class SamplesConfig(Config):

@@ -1,4 +1,4 @@
-"""Held-out loss of a model on any denoiser, per content token, so that models of different objectives compare."""
+"""Held-out loss of a model on any denoiser, in a form in which models of different objectives compare."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class TaskLoss:
         return sum(self.weights)
 
     def metric(self) -> Metric:
-        """Return the mean per content token with its 95 % interval over rows (ratio estimator)."""
+        """Return the mean per token with its 95 % interval over rows (ratio estimator)."""
         losses, weights = np.asarray(self.rows), np.asarray(self.weights)
         mean = losses.sum() / weights.sum()
         interval = None
@@ -77,6 +77,11 @@ def cross_denoising(
     Raises UsageError when the config wants text ids only and the predictor cannot leave ids out.
     """
     score = scorer(predictor, data.vocabulary, config)
+
+    def weigh(batch: Batch) -> Tensor:
+        weights: Tensor = batch["loss_weights"]
+        return weights if config.tokens == "targets" else content_weights(batch, data.vocabulary)
+
     frequencies = unigram_losses(data)
     found = {}
     denoisers = make_mixture(config.mixture, config.denoisers).denoisers
@@ -86,7 +91,7 @@ def cross_denoising(
             batches = task_batches(
                 data, denoiser, config.split, config.rows, config.batch_size, chosen, run.seed(f"masks {denoiser.name}")
             )
-            found[denoiser.name] = _measure(score, batches, data.vocabulary, frequencies)
+            found[denoiser.name] = _measure(score, batches, weigh, frequencies)
             bar.advance()
     return found
 
@@ -100,29 +105,34 @@ class ScoresWithout(Protocol):
 
 
 def scorer(predictor: Scores, vocabulary: Vocabulary, config: CrossDenoisingConfig) -> Callable[[Batch], Tensor]:
-    """Return what scores a batch over the vocabulary that the config names.
+    """Return what gives log-probabilities of a batch's labels over the vocabulary that counts.
 
     Raises UsageError when the predictor cannot leave ids out.
     """
-    if config.vocabulary == "all":
+    if config.tokens == "targets":
         return predictor.score
     if not isinstance(predictor, ScoresWithout):
-        raise UsageError("vocabulary: this predictor cannot leave sentinels out of its probabilities; set it to all.")
+        raise UsageError("tokens: this predictor cannot leave sentinels out of its probabilities; set it to targets.")
     excluded = torch.tensor(vocabulary.not_text)
     return lambda batch: predictor.score_without(batch, excluded)
 
 
 def _measure(
-    score: Callable[[Batch], Tensor], batches: Iterator[Batch], vocabulary: Vocabulary, frequencies: Tensor
+    score: Callable[[Batch], Tensor], batches: Iterator[Batch], weigh: Callable[[Batch], Tensor], frequencies: Tensor
 ) -> TaskLoss:
     task = TaskLoss([], [])
     for batch in batches:
-        weights = content_weights(batch, vocabulary)
+        weights = weigh(batch)
         losses = torch.where(weights != 0, -score(batch).cpu() * weights, 0.0)
         task.rows += losses.sum(1).tolist()
         task.weights += weights.sum(1).tolist()
         task.unigram += float((frequencies[batch["labels"]] * weights).sum())
     return task
+
+
+def caption(config: CrossDenoisingConfig) -> str:
+    """Say what the losses of a table count."""
+    return f"Loss per {'token of text' if config.tokens == 'text' else 'target token'} (nats) on held-out text."
 
 
 def worst_regret(losses: Mapping[str, Mapping[str, float]]) -> dict[str, float]:

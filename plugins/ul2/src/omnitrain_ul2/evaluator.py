@@ -14,7 +14,7 @@ from omnitrain_language.decoding import Decoder, generate_ids
 from omnitrain_language.predictor import evaluating
 from omnitrain_language.sampling import GenerationSettings
 from omnitrain_ul2.configs import CrossDenoisingConfig, SamplesConfig, TokensSeenConfig
-from omnitrain_ul2.crossing import cross_denoising
+from omnitrain_ul2.crossing import caption, cross_denoising
 from omnitrain_ul2.data import DenoisingData
 from omnitrain_ul2.denoisers import PREFIX_LM, SPAN_CORRUPTION, Denoiser
 
@@ -46,7 +46,7 @@ def prompt_ids(batch: Batch) -> list[list[int]]:
 
 
 class CrossDenoising:
-    """Held-out loss per content token on each denoiser, beside the unigram level."""
+    """Held-out loss on each denoiser, beside the unigram level."""
 
     def __init__(self, config: CrossDenoisingConfig) -> None:
         self.config = config
@@ -61,7 +61,7 @@ class CrossDenoising:
         found = cross_denoising(predictor, _denoising(data, "ul2/cross-denoising"), self.config, run)
         metrics: dict[str, Metric] = {name: task.metric() for name, task in found.items()}
         rows = [[n, metrics[n].value, t.unigram / t.tokens, round(t.tokens)] for n, t in found.items()]
-        table = Table(("denoiser", "loss", "unigram", "tokens"), rows, "Loss per content token (nats) on held-out text.")
+        table = Table(("denoiser", "loss", "unigram", "tokens"), rows, caption(self.config))
         return Evaluation(metrics, {"cross-denoising": table})
 
 

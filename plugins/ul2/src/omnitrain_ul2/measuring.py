@@ -10,6 +10,8 @@ from omnitrain.errors import DataError
 from omnitrain_ul2.crossing import worst_regret
 
 MODES = ("matching", "R", "X", "S", "none")
+# The evaluators of ul2/arm that follow: the loss on whole targets under each mode.
+TARGET_MODES = ("R", "X", "S", "none")
 TASKS: Mapping[str, tuple[str, ...]] = {
     "regular": ("R(3,0.15)", "R(8,0.15)"),
     "extreme": ("X(3,0.5)", "X(8,0.5)", "X(24,0.15)", "X(24,0.5)"),
@@ -17,19 +19,26 @@ TASKS: Mapping[str, tuple[str, ...]] = {
 }
 
 
+def _evaluation(run: Path, number: int) -> dict[str, float]:
+    """Return loss by denoiser of the n-th evaluator of a run of ul2/arm. Raises DataError where it is missing."""
+    path = run / "measure" / "evaluations" / f"ul2-cross-denoising{'' if number == 1 else f'-{number}'}.json"
+    if not path.exists():
+        raise DataError(f"{path} is missing; the run of ul2/arm did not finish.")
+    metrics = json.loads(path.read_text("utf-8"))["metrics"]
+    return {name: float(metric["value"]) for name, metric in metrics.items()}
+
+
 def losses(run: Path) -> dict[str, dict[str, float]]:
-    """Return loss per content token by mode and denoiser of a finished run of ul2/arm.
+    """Return loss per token of text, by mode and denoiser, of a finished run of ul2/arm.
 
     Raises DataError when the run lacks an evaluation.
     """
-    found = {}
-    for number, mode in enumerate(MODES, 1):
-        path = run / "measure" / "evaluations" / f"ul2-cross-denoising{'' if number == 1 else f'-{number}'}.json"
-        if not path.exists():
-            raise DataError(f"{path} is missing; the run of ul2/arm did not finish.")
-        metrics = json.loads(path.read_text("utf-8"))["metrics"]
-        found[mode] = {name: float(metric["value"]) for name, metric in metrics.items()}
-    return found
+    return {mode: _evaluation(run, number) for number, mode in enumerate(MODES, 1)}
+
+
+def target_losses(run: Path) -> dict[str, dict[str, float]]:
+    """Return loss per target token, by mode and denoiser. Raises DataError when the run lacks an evaluation."""
+    return {mode: _evaluation(run, number) for number, mode in enumerate(TARGET_MODES, 1 + len(MODES))}
 
 
 def task_losses(run: Path) -> dict[str, float]:
@@ -52,7 +61,7 @@ def objective_matrix(runs: Mapping[str, Path]) -> dict[str, float]:
 
 def modes(runs: Mapping[str, Path]) -> dict[str, float]:
     """Loss under the right mode and under the wrong one, mean of prefix LM and regular infilling."""
-    by_mode = losses(runs["UL2"])
+    by_mode = target_losses(runs["UL2"])
     prefix, infilling = "S(0.5)", "R(3,0.15)"
     return {
         "right mode": (by_mode["S"][prefix] + by_mode["R"][infilling]) / 2,

@@ -21,7 +21,7 @@ PLUGIN = Plugin(
         Component(
             kind="evaluator",
             name="cross-denoising",
-            summary="Held-out loss per content token on each denoiser.",
+            summary="Held-out loss on each denoiser, per token of text.",
             config="omnitrain_ul2.configs:CrossDenoisingConfig",
             build="omnitrain_ul2.evaluator:build_cross_denoising",
         ),

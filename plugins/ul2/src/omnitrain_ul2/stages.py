@@ -8,7 +8,7 @@ from omnitrain.api import Evaluation, Figure, Metric, Prepares, Table
 from omnitrain.engine import choose_device
 from omnitrain.errors import UsageError
 from omnitrain_ul2.configs import ArmConfig, CompareConfig
-from omnitrain_ul2.crossing import TaskLoss, cross_denoising, worst_regret
+from omnitrain_ul2.crossing import TaskLoss, caption, cross_denoising, worst_regret
 from omnitrain_ul2.data import DenoisingData
 
 
@@ -24,7 +24,7 @@ def compare(config: CompareConfig, run: Any) -> None:
                 f"arms.{name}: its tokenizer differs from that of arm {next(iter(texts))!r}, so losses can't compare."
             )
         found[name] = dict(cross_denoising(predictor, data, config, run, arm.mode))
-    run.report("ul2/compare", evaluation(found))
+    run.report("ul2/compare", evaluation(found, config))
 
 
 def _arm(name: str, arm: ArmConfig, config: CompareConfig, run: Any) -> tuple[DenoisingData, Any]:
@@ -42,7 +42,7 @@ def _arm(name: str, arm: ArmConfig, config: CompareConfig, run: Any) -> tuple[De
     return data, run.predictor(model, run.describe_model(arm.model)["use"], folder)
 
 
-def evaluation(found: dict[str, dict[str, TaskLoss]]) -> Evaluation:
+def evaluation(found: dict[str, dict[str, TaskLoss]], config: CompareConfig) -> Evaluation:
     """Return the comparison: a row per denoiser, a column per arm."""
     metrics = {f"{arm}/{task}": loss.metric() for arm, tasks in found.items() for task, loss in tasks.items()}
     values = {arm: {task: metrics[f"{arm}/{task}"].value for task in tasks} for arm, tasks in found.items()}
@@ -54,7 +54,7 @@ def evaluation(found: dict[str, dict[str, TaskLoss]]) -> Evaluation:
         for task, loss in first.items()
     ]
     rows.append(["worst-case regret", "", *(metrics[f"{arm}/worst-case regret"].value for arm in found), ""])
-    table = Table(("denoiser", "unigram", *found, "tokens"), rows, "Loss per content token (nats) on held-out text.")
+    table = Table(("denoiser", "unigram", *found, "tokens"), rows, caption(config))
     points = {arm: [(float(i), v) for i, v in enumerate(tasks.values(), 1)] for arm, tasks in values.items()}
-    figure = Figure(points, "denoiser (row of the table)", "loss per content token", "Each arm on each denoiser.")
+    figure = Figure(points, "denoiser (row of the table)", "loss per token", "Each arm on each denoiser.")
     return Evaluation(metrics, {"denoisers": table}, figures={"denoisers": figure})
