@@ -182,6 +182,14 @@ def test_generate_names_the_ability_that_a_model_lacks(finished: Path, capsys: p
     assert "'generate_text'" in capsys.readouterr().err
 
 
+def test_export_of_a_model_without_hugging_face_format_is_refused(
+    finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["export", str(finished), str(tmp_path / "exported")]) == 2
+    assert "has no Hugging Face format" in capsys.readouterr().err
+    assert list(tmp_path.glob("*exported*")) == []
+
+
 class _Parrot:
     def __init__(self, model: object, directory: Path, context: object) -> None:
         pass

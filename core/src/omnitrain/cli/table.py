@@ -17,6 +17,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "report": ("Write a run's report page.", f"{_HOME}.report:report"),
     "evaluate": ("Measure a saved model with an evaluator.", f"{_HOME}.evaluate:evaluate"),
     "generate": ("Let a saved model continue prompts.", f"{_HOME}.generate:generate"),
+    "export": ("Write a saved model in Hugging Face format.", f"{_HOME}.export:export"),
     "parity": ("Compare a plugin with the official code's golden vectors.", f"{_HOME}.parity:parity"),
     "reproduce": ("Measure the claims of a plugin's paper again.", f"{_HOME}.reproduce:reproduce"),
     "bench": ("Time a plugin beside its peers.", "omnitrain.cli.commands.bench:bench"),
