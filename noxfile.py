@@ -34,6 +34,8 @@ INSTALLERS = ("editables", "hatchling", "pip", "setuptools")
 SITE_TOOLS = ("mkdocs", "mkdocs-material")
 PINNED = ("--constraint", str(CONSTRAINTS))
 PUBLIC_CORE = {"api", "engine", "errors"}
+# The contract kit takes half of a package's time and runs in its own session; of wheels and versions the other tests tell.
+WITHOUT_CONTRACT = ("--ignore=tests/test_contract.py",)
 # The contract kit examines the core itself, so it may import all of it.
 EXAMINER = "omnitrain_testing"
 
@@ -193,7 +195,7 @@ def wheel(session: nox.Session, package: Package) -> None:
         assert_isolated(session, package)
         shutil.copytree(package.path / "tests", folder / "tests", ignore=shutil.ignore_patterns("__pycache__"))
         shutil.copy(package.path / "pyproject.toml", folder)
-        run_tests(session, folder)
+        run_tests(session, folder, *WITHOUT_CONTRACT)
 
 
 def build_wheel(session: nox.Session, package: Package, folder: Path) -> Path:
@@ -215,8 +217,7 @@ def lowest(session: nox.Session, package: Package) -> None:
     torch = next(line.split()[0] for line in CONSTRAINTS.read_text().splitlines() if line.startswith("torch=="))
     session.install("--no-deps", torch)
     install_packages(session, package, options=("--resolution", "lowest-direct"))
-    # The contract kit ran in the package's own session; what versions break, its tests show.
-    run_tests(session, package.path, "--ignore=tests/test_contract.py")
+    run_tests(session, package.path, *WITHOUT_CONTRACT)
 
 
 @nox.session
