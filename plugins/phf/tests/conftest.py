@@ -1,0 +1,94 @@
+"""Scored records, data prepared from them, and a context as core gives it."""
+
+import json
+import os
+import warnings
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+# Read when the hub's library is imported: without it, looking for the paper's data waits for a network.
+os.environ["HF_HUB_OFFLINE"] = "1"
+
+import numpy as np
+import pytest
+import torch
+
+from omnitrain_phf.configs import ScoredTextConfig
+from omnitrain_phf.data import ScoredTextData
+
+with warnings.catch_warnings():
+    # Old escapes in a dependency of scrubadub, reported when it is first compiled.
+    warnings.simplefilter("ignore")
+    import scrubadub  # noqa: F401
+
+
+class Quiet:
+    def advance(self, amount=1, **values):
+        pass
+
+
+@dataclass
+class FakeContext:
+    workspace: Path
+    facts: dict = field(default_factory=dict)
+
+    def seed(self, name):
+        return sum(name.encode()) + 7
+
+    @contextmanager
+    def progress(self, label, total=None):
+        yield Quiet()
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def context(tmp_path_factory):
+    return FakeContext(tmp_path_factory.mktemp("workspace"))
+
+
+def _write_records(path, records):
+    path.write_text("".join(json.dumps(record) + "\n" for record in records), "utf-8")
+    return path
+
+
+@pytest.fixture(scope="session")
+def write_records():
+    return _write_records
+
+
+@pytest.fixture
+def make_context(tmp_path):
+    return lambda **facts: FakeContext(tmp_path / "workspace", facts)
+
+
+@pytest.fixture(scope="session")
+def records(tmp_path_factory):
+    """300 documents of 2 to 8 segments, a third of them bad with score 0.3, the rest 0."""
+    random = np.random.default_rng(0)
+    words = ["".join(random.choice(list("abcdefghij"), random.integers(2, 7))) for _ in range(100)]
+    found = []
+    for _ in range(300):
+        texts = [" ".join(random.choice(words, random.integers(3, 9))) + ". " for _ in range(random.integers(2, 9))]
+        scores = [0.3 if bad else 0.0 for bad in random.random(len(texts)) < 1 / 3]
+        found.append({"texts": texts, "scores": scores, "avg_score": float(np.mean(scores)), "num_sents": len(texts)})
+    return _write_records(tmp_path_factory.mktemp("records") / "records.jsonl", found)
+
+
+@pytest.fixture(scope="session")
+def make_data(records, context):
+    """Return prepared data; equal settings are tokenised once."""
+
+    def make(path=None, prepare=True, **settings):
+        settings = {"length": 32, "tokenizer": {"vocabulary_size": 300}, "shuffle_buffer": 50, **settings}
+        config = ScoredTextConfig.model_validate_json(json.dumps({"path": str(path or records), **settings}))
+        data = ScoredTextData(config, 5)
+        if prepare:
+            data.prepare(context.workspace, context)
+        return data
+
+    return make
