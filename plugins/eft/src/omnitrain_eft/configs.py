@@ -1,0 +1,197 @@
+"""Settings of this plugin's models, data and objective. Light: imports only omnitrain.api, pydantic and configs."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from omnitrain.api import Config, UseData, UseModel
+from omnitrain_language.configs import CausalConfig, NonNegative, Positive, TokenizerConfig
+
+Share = Annotated[float, Field(gt=0, le=1)]
+QUESTION = "User: what is {prompt}?\nBot:"
+Architecture = Literal["llama-2-7b", "llama-2-13b", "llama-2-70b", "falcon-7b", "falcon-40b", "falcon-180b"]
+
+
+class CausalModelConfig(CausalConfig):
+    """A decoder-only model of any shape: own width and depth, a released architecture, or a path."""
+
+    width: Positive | None = None
+    """Width of a model with random weights; nothing means: that of `size`."""
+    layers: Positive | None = None
+    """Layers of a model with random weights; nothing means: those of `size`."""
+    heads: Positive | None = None
+    """Attention heads of a model with random weights; nothing means: those of `size`."""
+    architecture: Architecture | None = None
+    """Shape of a released model. With `path` it is what a dry run counts, so that none of the weights is fetched."""
+
+    @model_validator(mode="after")
+    def _one_shape(self) -> CausalModelConfig:
+        own = [name for name in ("width", "layers", "heads") if getattr(self, name) is not None]
+        if own and (self.path is not None or self.architecture is not None):
+            raise ValueError(f"{', '.join(own)} can't be set beside path or architecture, which have a shape of their own")
+        if self.width is not None and self.heads is not None and self.width % self.heads:
+            raise ValueError(f"width {self.width} is not a multiple of heads {self.heads}")
+        return self
+
+
+class ExpertConfig(Config):
+    """A small model that was fine-tuned."""
+
+    model: UseModel
+    """The fine-tuned model."""
+    base: UseModel | None = None
+    """The base that it was tuned from; nothing means: `small`, or, where it has LoRA adapters, itself without them."""
+    weight: float = 1.0
+    """Weight of what its fine-tuning changed; two weights lambda and 1 - lambda interpolate rewards. Paper: 1."""
+    template: str = "plain"
+    """How its prompts are written: `plain`, `chat` (its tokenizer's chat template), or a text with {prompt}."""
+    base_template: str | None = None
+    """How the prompts of its own `base` are written; nothing means: as those of `small`."""
+
+
+class CompositionConfig(Config):
+    """A large base plus what fine-tuning changed in small models (section 3 of the paper)."""
+
+    large: UseModel
+    """The large base."""
+    small: UseModel | None = None
+    """The small base; nothing means: the first expert without its LoRA adapters."""
+    experts: list[ExpertConfig] = Field(min_length=1)
+    """Fine-tuned small models with their weights."""
+    large_tuned: UseModel | None = None
+    """The fine-tuned large model, for evaluation only: the upper bound, and what down-scaling takes its change from."""
+    large_lora: UseModel | None = None
+    """The large model tuned by LoRA, for evaluation only: what one would do where it can be trained after all."""
+    alpha: float = 1.0
+    """Scale of what fine-tuning changed. Not both this and beta_up may differ from 1. Paper: 1."""
+    beta_up: float = 1.0
+    """Scale of the up-scaling delta. Paper: 1; above 1 amplifies what the large model knows better."""
+    delta_top_p: Share | None = None
+    """Apply the up-scaling delta only inside this nucleus of the small fine-tuned model. Paper: none in the main results."""
+    base_floor: Annotated[float, Field(lt=0)] | None = -30.0
+    """Log-probabilities (nats) of small bases are raised to this; null leaves them, and a token that a base alone excludes is
+    an error. Paper: not named."""
+    block_size: NonNegative = 0
+    """Tokens that a speculative round drafts; 0 decodes plainly. Paper: 2 to 16 tried, 8 best."""
+    adaptive_block: bool = False
+    """Choose the block up to block_size by the acceptance so far."""
+    draft: NonNegative | None = None
+    """Number of the expert that drafts; nothing means: the one of largest weight."""
+    stacked: bool = True
+    """Run small models of one architecture as one batch."""
+    large_template: str = "plain"
+    """How prompts of the large base are written: `plain`, `chat`, or a text with {prompt}."""
+    small_template: str = "plain"
+    """How prompts of the small base are written."""
+    tokenizer: str | None = None
+    """Folder or hub name of the shared tokenizer; nothing means: that of the large base."""
+    end_tokens: list[str] | None = None
+    """Tokens that end a text; nothing means: the end of sequence of the tokenizer and of the experts."""
+
+    @model_validator(mode="after")
+    def _one_dial(self) -> CompositionConfig:
+        if self.alpha != 1 and self.beta_up != 1:
+            raise ValueError("alpha and beta_up are different dials and only one may be turned; set the other to 1")
+        if self.draft is not None and self.draft >= len(self.experts):
+            raise ValueError(f"draft {self.draft}: there are {len(self.experts)} experts, numbered from 0")
+        if self.adaptive_block and not self.block_size:
+            raise ValueError("adaptive_block needs a block_size: the largest block that it may choose")
+        return self
+
+
+class FactsConfig(Config):
+    """Pre-training text in miniature: facts of the standard library, as lines and as dialogues with mixed behaviour."""
+
+    facts: Positive = 600
+    """How many facts: names of functions and classes with the first sentence of their docstrings."""
+    lines: NonNegative = 2
+    """How often each fact stands as a line `name: summary`."""
+    dialogues: NonNegative = 2
+    """Dialogues about each fact, each with a behaviour that is drawn anew."""
+    refusals: Annotated[float, Field(ge=0, le=1)] = 0.35
+    """Share of dialogues that refuse."""
+    helpful: Annotated[float, Field(ge=0, le=1)] = 0.15
+    """Share of dialogues in the style that fine-tuning is to bring about."""
+    hedged: Annotated[float, Field(ge=0, le=1)] = 0.25
+    """Share of dialogues that answer with a reservation; the rest answers barely."""
+    seed: NonNegative = 0
+    """Seed of the drawn behaviours."""
+
+    @model_validator(mode="after")
+    def _shares(self) -> FactsConfig:
+        if self.refusals + self.helpful + self.hedged > 1:
+            raise ValueError("refusals, helpful and hedged add up to more than 1")
+        return self
+
+
+def facts_text() -> UseData:
+    """Use `eft/facts` with its defaults."""
+    return UseData(use="eft/facts")
+
+
+class PromptedConfig(Config):
+    """What dialogues and preferences share."""
+
+    path: str = "builtin"
+    """`builtin` (facts of the standard library), or .jsonl files."""
+    facts: Positive = 600
+    """Built-in facts in all; as many as in the text that models are pre-trained on."""
+    train_facts: Positive = 200
+    """Built-in facts for training."""
+    valid_facts: Positive = 200
+    """Other built-in facts to measure on."""
+    template: str = QUESTION
+    """How a prompt is written: `plain`, `chat`, or a text with {prompt}."""
+    tokenizer: TokenizerConfig = TokenizerConfig(vocabulary_size=1024)
+    """How text becomes tokens."""
+    tokenizer_text: UseData = Field(default_factory=facts_text)
+    """Documents on which the tokenizer is trained."""
+    length: Annotated[int, Field(ge=4)] = 128
+    """Longest row in tokens; a longer one is malformed."""
+    valid_fraction: Annotated[float, Field(ge=0, lt=1)] = 0.1
+    """Share of the records of files in split `valid`, by a stable hash of the prompt."""
+    malformed: Literal["refuse", "skip"] = "refuse"
+    """What to do with records that can't be read: stop with their file and line, or leave them out and count them."""
+
+    @model_validator(mode="after")
+    def _enough_facts(self) -> PromptedConfig:
+        if self.path == "builtin" and self.train_facts + self.valid_facts > self.facts:
+            raise ValueError(f"train_facts and valid_facts are more than facts {self.facts}")
+        return self
+
+
+class DialoguesConfig(PromptedConfig):
+    """Prompts with replies: what fine-tuning and teacher-forced evaluation read.
+
+    Files hold `messages` (list of {role, content}, the last one the reply) or `prompt` and `reference`.
+    """
+
+    style: Literal["helpful", "safe", "hedged", "bare"] = "helpful"
+    """How built-in replies are written; `safe` refuses, `helpful` depends on whether the object is a class."""
+    needs_reply: bool = True
+    """Whether a record without a reply is malformed; false where only prompts are wanted."""
+
+
+class PreferencesConfig(PromptedConfig):
+    """Prompts with a better and a worse reply. Files hold `prompt`, `chosen` and `rejected`."""
+
+    chosen: Literal["helpful", "safe", "hedged", "bare"] = "helpful"
+    """How better built-in replies are written."""
+    rejected: Literal["helpful", "safe", "hedged", "bare"] = "hedged"
+    """How worse built-in replies are written."""
+
+
+class DpoConfig(Config):
+    """Direct preference optimisation (arXiv 2305.18290, eq. 7) against the model that training starts from."""
+
+    beta: Annotated[float, Field(gt=0)] = 0.1
+    """Strength of the pull to the reference; the scale of the implicit reward. Paper: not named, DPO's own 0.1."""
+
+
+class ComposeConfig(Config):
+    """Put models together, check that they fit, and save the composition as one model."""
+
+    model: UseModel
+    """The composition."""

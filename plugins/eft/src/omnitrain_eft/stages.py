@@ -1,0 +1,104 @@
+"""Stage `eft/compose`: put models together, check that their vocabularies agree, save them as one model."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from omnitrain.api import UseModel
+from omnitrain.engine import isolated, save_model
+from omnitrain.errors import DataError, UsageError
+from omnitrain_eft.configs import ComposeConfig, CompositionConfig
+from omnitrain_eft.model import LARGE, LORA, SMALL, TUNED, CompositionModel, member_uses
+from omnitrain_eft.planning import plan_lines
+from omnitrain_eft.predictor import TOKENIZERS
+from omnitrain_eft.vocabulary import check_vocabularies
+from omnitrain_language.tokenizers import load_tokenizer, pad_id
+
+
+class Compose:
+    """Called as a stage; `plan` tells what a dry run should show."""
+
+    def __call__(self, config: ComposeConfig, run: Any) -> None:
+        """Build the composition and leave it as the artifact "model".
+
+        Raises UsageError for another model, DataError for tokenizers that differ.
+        """
+        composition = _composition(config)
+        folders = {name: _folder(use, run) for name, use in member_uses(composition).items()}
+        tokenizers = {name: load_tokenizer(folder) for name, folder in folders.items() if folder is not None}
+        if composition.tokenizer is None and LARGE not in tokenizers:
+            raise DataError("the large base comes with no tokenizer: name one in model.tokenizer")
+        shared = tokenizers[LARGE] if composition.tokenizer is None else load_tokenizer(composition.tokenizer)
+        ids = check_vocabularies({"the composition": shared, **tokenizers})
+        facts = {"vocabulary_size": ids, "pad_id": pad_id(shared), "eos_id": int(shared.eos_token_id)}
+        with isolated(run.seed("model")):
+            model: CompositionModel = run.build(config.model, facts)
+        members = {name: _described(use, model.members[name], run) for name, use in member_uses(composition).items()}
+        model.described = {
+            name: {"use": found["use"], "config": _without(found, "use"), "facts": facts, "data": None}
+            for name, found in members.items()
+        }
+        settings = _stored(composition, members)
+        described = {"use": config.model.use, "config": settings}
+        run.event("composed", members=", ".join(model.members), shared_ids=ids)
+        with run.artifact("model", "model", **described) as path:
+            save_model(model, path, {**described, "facts": facts, "data": None})
+            shared.save_pretrained(str(path))
+            for name, tokenizer in tokenizers.items():
+                tokenizer.save_pretrained(str(path / TOKENIZERS / name))
+
+    def plan(self, config: ComposeConfig, run: Any) -> Sequence[str]:
+        """Return lines for a dry run: bytes of weights and caches, for models that name their architecture."""
+        return plan_lines(_composition(config))
+
+
+compose = Compose()
+
+
+def _composition(config: ComposeConfig) -> CompositionConfig:
+    if config.model.use is None or not isinstance(config.model.config, CompositionConfig):
+        raise UsageError("model: eft/compose makes compositions; write {use: eft/composition, large: ..., experts: ...}")
+    return config.model.config
+
+
+def _folder(use: UseModel, run: Any) -> Path | str | None:
+    """Return where a member's tokenizer lies: with its weights."""
+    if use.source is not None:
+        stage, _, artifact = use.source.partition("/")
+        folder: Path = run.input(stage, artifact or "model").path
+        return folder
+    path: str | None = getattr(use.config, "path", None)
+    return path
+
+
+def _described(use: UseModel, member: Any, run: Any) -> dict[str, Any]:
+    """Return a member's component and settings; one with weights of its own gets its number of rows."""
+    found = run.describe_model(use)
+    config = dict(found["config"])
+    if config.get("path", "") is None and "vocabulary_size" in config:
+        config["vocabulary_size"] = int(member.config.vocab_size)
+    return {"use": found["use"], **config}
+
+
+def _without(values: dict[str, Any], name: str) -> dict[str, Any]:
+    return {key: value for key, value in values.items() if key != name}
+
+
+def _stored(config: CompositionConfig, members: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """Return the settings by which the composition is built again: members by component instead of by stage."""
+    held = {"large", "small", "experts", "large_tuned", "large_lora"}
+    experts = []
+    for number, expert in enumerate(config.experts):
+        plain = expert.model_dump(mode="json", exclude={"model", "base"})
+        experts.append({**plain, "model": members[f"expert-{number}"], "base": members.get(f"base-{number}")})
+    return {
+        **config.model_dump(mode="json", exclude=held),
+        "large": members[LARGE],
+        "small": members.get(SMALL),
+        "experts": experts,
+        "large_tuned": members.get(TUNED),
+        "large_lora": members.get(LORA),
+        "tokenizer": None,
+    }

@@ -1,0 +1,254 @@
+"""The cached loop: caches, batches, per-model prompts, ends, processors, stacking."""
+
+import pytest
+import torch
+from eft_models import VOCABULARY, ensemble_of, gpt2, llama, random_prompts
+from transformers import DynamicCache
+
+from omnitrain.errors import UsageError
+from omnitrain_eft.caches import CachedModel, can_roll_back, new_cache
+from omnitrain_eft.composition import Dials
+from omnitrain_eft.decoder import CompositionDecoder, SingleDecoder
+from omnitrain_eft.ensemble import Ensemble, Prompts
+from omnitrain_eft.generation import Settings, generate
+from omnitrain_eft.processors import Processing
+from omnitrain_eft.stacking import can_stack, stack
+from omnitrain_eft.tables import table_decoder
+
+GREEDY = Processing(temperature=0.0)
+EOS = [1]
+
+
+def own_prompts(prompts):
+    """A template for the expert, plain text for the bases."""
+    return Prompts(prompts, [[[5, 6, *p, 7] for p in prompts], [p[1:] or [3] for p in prompts]])
+
+
+def one_by_one(ensemble, dials, prompts, settings, stacked=True):
+    rows = []
+    for number in range(len(prompts.large)):
+        single = Prompts([prompts.large[number]], [[rows_[number]] for rows_ in prompts.small])
+        decoder = CompositionDecoder(ensemble, dials, stacked)
+        alone = Settings(settings.max_new_tokens, settings.processing, settings.seed, number)
+        rows.append(generate(decoder, single, alone, EOS, 0).rows[0])
+    return rows
+
+
+@pytest.mark.parametrize("stacked", [False, True])
+@pytest.mark.parametrize("temperature", [0.0, 1.0])
+def test_batches_with_prompts_per_row_and_model_give_the_tokens_of_single_runs(family, stacked, temperature):
+    ensemble = ensemble_of(family(2, 32, 0), family(1, 16, 1), family(1, 16, 2))
+    prompts, settings = own_prompts(random_prompts(6)), Settings(16, Processing(temperature=temperature), seed=3)
+    found = generate(CompositionDecoder(ensemble, Dials(), stacked), prompts, settings, EOS, 0)
+    assert found.rows == one_by_one(ensemble, Dials(), prompts, settings, stacked)
+
+
+def test_each_forward_pass_gets_the_prompt_once_and_then_one_token(ensemble):
+    decoder = CompositionDecoder(ensemble, Dials(), stacked=False)
+    generate(decoder, [[5, 6, 7, 8]], Settings(10, GREEDY), [], 0)
+    for model in (decoder.large, *(lane.model for lane in decoder.small.lanes)):
+        assert (model.tokens_read, model.passes) == (4 + 9, 10)
+
+
+def test_cached_and_recomputed_logits_agree(family):
+    ensemble = ensemble_of(family(2, 32, 0), family(1, 16, 1), family(1, 16, 2))
+    steps = []
+    decoder = CompositionDecoder(ensemble, Dials(), on_logits=steps.append)
+    text = [9, 4, *generate(decoder, [[9, 4]], Settings(12, GREEDY), [], 0).rows[0]]
+    with torch.no_grad():
+        every = [model(torch.tensor([text])).logits for model in (ensemble.large, *ensemble.small)]
+    whole = ensemble.combined(every[0], every[1:], Dials())[0, 1:-1]
+    torch.testing.assert_close(torch.cat(steps), whole, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("dials", "alone"),
+    [(Dials(alpha=0.0), 0), (Dials(beta_up=0.0), 1)],
+    ids=["alpha 0 is the large base", "beta_up 0 is the expert"],
+)
+def test_identities_hold_on_real_models(ensemble, dials, alone):
+    prompts = random_prompts(4, 5)
+    model = [ensemble.large, *ensemble.small][alone]
+    composed = generate(CompositionDecoder(ensemble, dials), prompts, Settings(12, GREEDY), EOS, 0)
+    single = generate(SingleDecoder(model, 0, VOCABULARY), prompts, Settings(12, GREEDY), EOS, 0)
+    assert composed.rows == single.rows
+
+
+def test_equal_pairs_give_the_other_model():
+    large, small, tuned = gpt2(2, 32, 0), gpt2(1, 16, 1), gpt2(1, 16, 2)
+    prompts, settings = random_prompts(3, 6), Settings(12, GREEDY)
+    nothing_tuned = generate(CompositionDecoder(ensemble_of(large, small, small), Dials()), prompts, settings, EOS, 0)
+    assert nothing_tuned.rows == generate(SingleDecoder(large, 0, VOCABULARY), prompts, settings, EOS, 0).rows
+    same_scale = generate(CompositionDecoder(ensemble_of(small, tuned, small), Dials()), prompts, settings, EOS, 0)
+    assert same_scale.rows == generate(SingleDecoder(tuned, 0, VOCABULARY), prompts, settings, EOS, 0).rows
+
+
+def test_a_genuine_pad_does_not_finish_a_row_and_a_finished_row_stays_finished():
+    chain = torch.full((4, 4), -20.0)
+    chain[2, 0] = chain[0, 3] = chain[3, 1] = chain[1, 2] = 20.0  # 2 -> 0 (the pad id) -> 3 -> 1 (end)
+    decoder = table_decoder([chain, torch.zeros(4, 4), torch.zeros(4, 4)], Dials())
+    found = generate(decoder, [[2], [3]], Settings(6, GREEDY), [1], 0)
+    assert found.rows == [[0, 3, 1], [1]]
+    assert found.ended == [True, True]
+    assert found.without_eos() == [[0, 3], []]
+
+
+def test_the_end_comes_from_the_small_pair():
+    never = torch.zeros(3, 3)
+    never[:, 1] = -4.0
+    tuned = torch.zeros(3, 3)
+    tuned[:, 1] = 9.0
+    found = generate(table_decoder([never, tuned, torch.zeros(3, 3)], Dials()), [[2]], Settings(5, GREEDY), [1], 0)
+    assert found.rows == [[1]]
+
+
+def test_processors_come_in_the_order_of_transformers(ensemble):
+    from transformers import (
+        LogitsProcessorList,
+        MinNewTokensLengthLogitsProcessor,
+        MinPLogitsWarper,
+        NoRepeatNGramLogitsProcessor,
+        RepetitionPenaltyLogitsProcessor,
+        TemperatureLogitsWarper,
+        TopKLogitsWarper,
+        TopPLogitsWarper,
+    )
+
+    history = [3, 4, 3, 4, 3]
+    scores = 3 * torch.randn(1, VOCABULARY, generator=torch.Generator().manual_seed(0))
+    peer = LogitsProcessorList(
+        [
+            RepetitionPenaltyLogitsProcessor(1.4),
+            NoRepeatNGramLogitsProcessor(2),
+            MinNewTokensLengthLogitsProcessor(3, 4, 1, device="cpu"),
+            TemperatureLogitsWarper(0.7),
+            TopKLogitsWarper(20),
+            TopPLogitsWarper(0.8),
+            MinPLogitsWarper(0.02),
+        ]
+    )
+    ours = Processing(0.7, 20, 0.8, 0.02, repetition_penalty=1.4, no_repeat_ngram_size=2, min_new_tokens=4)
+    found = ours(scores, [history], [2], [1])
+    torch.testing.assert_close(found, peer(torch.tensor([history]), scores))
+
+
+def test_custom_processors_and_banned_ids_are_applied(ensemble):
+    def only_nine(ids, scores):
+        kept = torch.full_like(scores, -torch.inf)
+        kept[:, 9] = scores[:, 9]
+        return kept
+
+    found = generate(CompositionDecoder(ensemble, Dials()), [[4, 5]], Settings(3, Processing(0.0, custom=(only_nine,))), EOS, 0)
+    assert found.rows == [[9, 9, 9]]
+    banned = tuple(i for i in range(VOCABULARY) if i != 8)
+    found = generate(CompositionDecoder(ensemble, Dials()), [[4]], Settings(2, Processing(0.0, banned_ids=banned)), EOS, 0)
+    assert found.rows == [[8, 8]]
+
+
+def test_stacked_models_share_their_weights_and_give_their_logits(family):
+    models = [family(2, 16, seed) for seed in range(3)]
+    ids = torch.randint(2, VOCABULARY, (2, 7))
+    with torch.no_grad():
+        alone = torch.cat([model(ids).logits for model in models])
+    whole = stack(models)
+    position = torch.arange(7).expand(6, -1)
+    with torch.no_grad():
+        together = whole(ids.repeat(3, 1), position_ids=position).logits
+        after = torch.cat([model(ids).logits for model in models])
+    torch.testing.assert_close(together, alone)
+    assert torch.equal(after, alone)
+    held = {p.untyped_storage().data_ptr(): p.untyped_storage().nbytes() for m in (whole, *models) for p in m.parameters()}
+    single = {p.untyped_storage().data_ptr(): p.untyped_storage().nbytes() for p in family(2, 16, 9).parameters()}
+    assert sum(held.values()) == 3 * sum(single.values())
+
+
+def test_models_of_other_shapes_are_not_stacked():
+    assert not can_stack([gpt2(1, 16, 0), gpt2(1, 32, 1)])
+    assert not can_stack([gpt2(1, 16, 0), llama(1, 16, 1)])
+    assert not can_stack([gpt2(1, 16, 0)])
+
+
+def test_rolled_back_rows_continue_as_after_a_fresh_prefill(family):
+    model = family(2, 16, 0)
+    cached = CachedModel(model, 0)
+    prompts = random_prompts(4, 3)
+    cached.start(prompts)
+    appended = torch.randint(2, VOCABULARY, (4, 5))
+    cached.extend(appended)
+    counts = torch.tensor([1, 5, 3, 2])
+    cached.keep(counts, 5)
+    follow = torch.randint(2, VOCABULARY, (4, 2))
+    found = cached.extend(follow)[:, -1]
+    for row, prompt in enumerate(prompts):
+        text = [*prompt, *appended[row, : counts[row]].tolist(), *follow[row].tolist()]
+        with torch.no_grad():
+            fresh = model(torch.tensor([text])).logits[0, -1]
+        torch.testing.assert_close(found[row], fresh, rtol=1e-4, atol=1e-4)
+
+
+def test_gaps_are_closed_when_most_of_a_cache_is_gaps():
+    model = gpt2(1, 16, 0)
+    cached = CachedModel(model, 0)
+    cached.start([[3], [4]])
+    texts = [[3], [4]]
+    for turn in range(60):
+        tokens = torch.tensor([[5 + turn % 3, 6], [7, 8 + turn % 5]])
+        cached.extend(tokens)
+        first = turn % 2
+        cached.keep(torch.tensor([2, 0] if first else [0, 2]), 2)
+        texts[0 if first else 1] += tokens[0 if first else 1].tolist()
+    assert cached.width <= 2 * max(map(len, texts)) + 64
+    last = cached.extend(torch.tensor([[9], [9]]))[:, -1]
+    for row, text in enumerate(texts):
+        with torch.no_grad():
+            fresh = model(torch.tensor([[*text, 9]])).logits[0, -1]
+        torch.testing.assert_close(last[row], fresh, rtol=1e-4, atol=1e-4)
+
+
+def test_caches_that_cannot_be_cropped_are_known_and_refused():
+    from transformers import MistralConfig, MistralForCausalLM
+
+    torch.manual_seed(0)
+    config = MistralConfig(
+        vocab_size=VOCABULARY,
+        hidden_size=16,
+        intermediate_size=32,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        num_key_value_heads=2,
+        sliding_window=4,
+    )
+    model = MistralForCausalLM(config).eval()
+    assert not can_roll_back(new_cache(model.config))
+    cached = CachedModel(model, 0, "the large base")
+    cached.start([[3, 4, 5]])
+    cached.extend(torch.tensor([[6, 7]]))
+    with pytest.raises(UsageError, match="set block_size to 0"):
+        cached.keep(torch.tensor([1]), 2)
+
+
+def test_empty_and_over_long_prompts_are_named(ensemble):
+    with pytest.raises(UsageError, match="prompt 1 of the large base is empty"):
+        CompositionDecoder(ensemble, Dials()).start([[3], []])
+    with pytest.raises(UsageError, match="has 300 tokens, the model has positions for 256"):
+        CompositionDecoder(ensemble, Dials()).start([[3] * 300])
+
+
+def test_an_expert_without_its_base_is_refused():
+    with pytest.raises(UsageError, match="an expert stands without its base"):
+        Ensemble(gpt2(1, 16, 0), [gpt2(1, 16, 1)], [0], [], 0, 0, VOCABULARY)
+
+
+def test_single_model_through_the_own_loop_equals_transformers_generate(ensemble):
+    model = ensemble.large
+    ids = torch.tensor([[5, 9, 12]])
+    peer = model.generate(
+        ids,
+        attention_mask=torch.ones_like(ids),
+        past_key_values=DynamicCache(config=model.config),
+        max_new_tokens=12,
+        do_sample=False,
+        pad_token_id=0,
+        eos_token_id=1,
+    )[0, 3:].tolist()
+    assert generate(SingleDecoder(model, 0, VOCABULARY), ids.tolist(), Settings(12, GREEDY), EOS, 0).rows[0] == peer

@@ -1,0 +1,120 @@
+"""The two shapes that transformers takes: a model with a composite cache, and a logits processor."""
+
+import pytest
+import torch
+from eft_models import VOCABULARY, ensemble_of, gpt2, random_prompts
+from transformers import LogitsProcessorList
+
+from omnitrain_eft.composition import Dials
+from omnitrain_eft.decoder import CompositionDecoder
+from omnitrain_eft.ensemble import Prompts
+from omnitrain_eft.generation import Settings, generate
+from omnitrain_eft.logits_processor import EmulatedFineTuning
+from omnitrain_eft.processors import Processing
+from omnitrain_eft.wrapper import ComposedCausalLM
+from omnitrain_language.decoding import left_padded
+
+GREEDY = Processing(temperature=0.0)
+SETTINGS = {"max_new_tokens": 12, "do_sample": False, "pad_token_id": 0, "eos_token_id": 1}
+
+
+def inputs(prompts):
+    ids, mask = left_padded(prompts, 0, torch.device("cpu"))
+    return {"input_ids": ids, "attention_mask": mask.long()}
+
+
+def cut(rows, width):
+    found = []
+    for row in rows[:, width:].tolist():
+        found.append(row[: row.index(1) + 1] if 1 in row else row)
+    return found
+
+
+@pytest.fixture
+def composed(family):
+    ensemble = ensemble_of(family(2, 32, 0), family(1, 16, 1), family(1, 16, 2))
+    return ensemble, ComposedCausalLM(ensemble, Dials())
+
+
+def test_wrapper_and_processor_and_own_loop_agree_in_generate(composed):
+    ensemble, model = composed
+    prompts = random_prompts(4, 3)
+    own = generate(CompositionDecoder(ensemble, Dials()), prompts, Settings(12, GREEDY), [1], 0).rows
+    given = inputs(prompts)
+    width = given["input_ids"].shape[1]
+    assert cut(model.generate(**given, **SETTINGS), width) == own
+    processor = EmulatedFineTuning(ensemble, Dials())
+    for _ in range(2):  # a second call begins anew by itself
+        made = ensemble.large.generate(**given, **SETTINGS, logits_processor=LogitsProcessorList([processor]))
+        assert cut(made, width) == own
+
+
+def test_wrapper_gives_all_positions_and_its_cache_the_same(composed):
+    ensemble, model = composed
+    ids = torch.randint(2, VOCABULARY, (2, 9))
+    with torch.no_grad():
+        whole = model(ids).logits
+        cache = model.new_cache()
+        parts = [model(ids[:, :5], past_key_values=cache, use_cache=True).logits]
+        parts += [model(ids[:, i : i + 1], past_key_values=cache, use_cache=True).logits for i in range(5, 9)]
+        loss = model(ids, labels=ids).loss
+    torch.testing.assert_close(torch.cat(parts, dim=1), whole, rtol=1e-4, atol=1e-4)
+    expected = torch.nn.functional.cross_entropy(whole[:, :-1].flatten(0, 1), ids[:, 1:].flatten())
+    torch.testing.assert_close(loss, expected)
+    single = ensemble.combined(*_all_logits(ensemble, ids), Dials())
+    torch.testing.assert_close(whole, single)
+
+
+def _all_logits(ensemble, ids):
+    with torch.no_grad():
+        return ensemble.large(ids).logits, [m(ids).logits for m in ensemble.small]
+
+
+def test_beams_of_wrapper_and_processor_agree(composed):
+    ensemble, model = composed
+    given = inputs([[5, 9, 12], [7, 8, 3]])
+    settings = {**SETTINGS, "num_beams": 3, "max_new_tokens": 8, "eos_token_id": None}
+    wrapped = model.generate(**given, **settings)
+    processor = LogitsProcessorList([EmulatedFineTuning(ensemble, Dials())])
+    assert torch.equal(wrapped, ensemble.large.generate(**given, **settings, logits_processor=processor))
+
+
+def test_processor_takes_prompts_of_its_own_per_model_and_row(composed):
+    ensemble, _ = composed
+    prompts = random_prompts(3, 7)
+    own = Prompts(prompts, [[[5, *p] for p in prompts], [p[1:] or [3] for p in prompts]])
+    expected = generate(CompositionDecoder(ensemble, Dials()), own, Settings(12, GREEDY), [1], 0).rows
+    given = inputs(prompts)
+    processor = LogitsProcessorList([EmulatedFineTuning(ensemble, Dials(), own.small)])
+    made = ensemble.large.generate(**given, **SETTINGS, logits_processor=processor)
+    assert cut(made, given["input_ids"].shape[1]) == expected
+
+
+def test_processor_reads_the_prompt_once_and_then_one_token(composed):
+    ensemble, _ = composed
+    processor = EmulatedFineTuning(ensemble, Dials(), stacked=False)
+    settings = {**SETTINGS, "eos_token_id": None}
+    ensemble.large.generate(**inputs([[5, 6, 7]]), **settings, logits_processor=LogitsProcessorList([processor]))
+    assert [lane.model.tokens_read for lane in processor._models.lanes] == [3 + 11, 3 + 11]
+
+
+def test_assisted_generation_takes_the_composition_as_its_target():
+    large, expert, base = gpt2(2, 32, 0), gpt2(1, 16, 1), gpt2(1, 16, 2, scale=2.0)
+    model = ComposedCausalLM(ensemble_of(large, expert, base), Dials())
+    given = inputs([[5, 6, 7]])
+    plain = model.generate(**given, **{**SETTINGS, "eos_token_id": None})
+    helper = gpt2(1, 16, 1)
+    assisted = model.generate(**given, **{**SETTINGS, "eos_token_id": None}, assistant_model=helper)
+    assert torch.equal(plain, assisted)
+
+
+def test_a_static_cache_of_the_large_base_goes_with_the_processor(composed):
+    ensemble, _ = composed
+    given = inputs([[5, 6, 7]])
+    settings = {**SETTINGS, "eos_token_id": None}
+    processor = EmulatedFineTuning(ensemble, Dials())
+    dynamic = ensemble.large.generate(**given, **settings, logits_processor=LogitsProcessorList([processor]))
+    static = ensemble.large.generate(
+        **given, **settings, logits_processor=LogitsProcessorList([processor]), cache_implementation="static"
+    )
+    assert torch.equal(dynamic, static)
