@@ -1,0 +1,199 @@
+"""Settings of data, models, objectives and evaluators. Light: imports omnitrain.api and pydantic."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from omnitrain.api import Config, UseData
+
+Count = Annotated[int, Field(ge=1)]
+Share = Annotated[float, Field(ge=0, le=1)]
+FORMATS = Literal["auto", "embedded", "edge-list", "gin-text", "tu-folder", "planetoid", "smiles", "pyg"]
+
+
+class GraphsConfig(Config):
+    """A collection of graphs: ego networks of one big graph, or whole graphs."""
+
+    path: str = "karate"
+    """Name of an embedded collection (`omnitrain info w2pgnn` lists them in the README), a file or folder, `planetoid/cora`
+    for Planetoid files, or `pyg:NAME` and `pyg:NAME/SUBSET` for a dataset of torch_geometric. A file that is not there is
+    also looked for in `root`."""
+    root: str | None = None
+    """Folder of the data; by default $OMNITRAIN_DATA/w2pgnn, then data/w2pgnn."""
+    format: FORMATS = "auto"
+    """How `path` is read; auto goes by name and contents."""
+    labels: str | None = None
+    """File of "node label" lines beside an edge list, or `degree-quartiles`."""
+    samples: Literal["auto", "egos", "graphs"] = "auto"
+    """What one sample is: an ego network of each seed node, or a whole graph. auto: egos where there is one graph."""
+    hops: Count = 2
+    """Steps from the seed to the rim of its ego network. Code: 2."""
+    seed_share: Share | None = 0.001
+    """Share of the nodes that are seeds. Code: 0.001 for pre-training, null, every node, downstream."""
+    minimum_seeds: Annotated[int, Field(ge=0)] = 40
+    """At least so many seeds, where there are as many nodes; 0.1 % of a small network is none."""
+    maximum_seeds: Count | None = None
+    """At most so many seeds."""
+    max_ego_nodes: Count | None = 1000
+    """Larger ego networks are left out. Code: 1000 for pre-training, no limit downstream."""
+    max_graphs: Count | None = None
+    """At most so many whole graphs, drawn evenly over the collection."""
+    keep_weights: bool = False
+    """Take the third column of an edge list as weights; by default graphs are 0/1."""
+    malformed: Literal["refuse", "skip"] = "refuse"
+    """Whether a malformed line ends the reading or is counted and left out."""
+    scaffold_parts: Count = 5
+    """Domains that the scaffolds of molecules are grouped into. Code: 5."""
+    positions: Annotated[int, Field(ge=0, le=512)] = 32
+    """Laplacian eigenvectors of each node in a batch. Code: 32."""
+
+
+class SavedGraphsConfig(Config):
+    """Graphs that an earlier stage saved, such as those that `w2pgnn/select` chose."""
+
+    path: str
+    """The artifact's folder; filled in by `{from: stage}`."""
+    positions: Annotated[int, Field(ge=0, le=512)] = 32
+    """Laplacian eigenvectors of each node in a batch. Code: 32."""
+
+
+class ViewsConfig(Config):
+    """What all pre-training data share."""
+
+    graphs: UseData
+    """The graphs to pre-train on: w2pgnn/graphs, {from: select}, or data of another plugin that yields graphs."""
+    positions: Annotated[int, Field(ge=0, le=512)] = 32
+    """Laplacian eigenvectors of each node. Code: 32."""
+    valid_batches: Count = 4
+    """Batches of the split `valid`, drawn once with seeds of their own."""
+
+
+class WalksConfig(ViewsConfig):
+    """GCC: two subgraphs of random walks with restart around the same node are a pair."""
+
+    restart: Annotated[float, Field(gt=0, le=1)] = 0.8
+    """Chance to go back to the seed after each step. Code: 0.8."""
+    visits: Count = 256
+    """Fewest nodes that a walk visits, repetitions included; nodes of high degree walk longer. Code: 256."""
+    degree_power: Annotated[float, Field(ge=0)] = 0.75
+    """Seeds are drawn in proportion to degree to this power, and so grows the length of walks. Code: 0.75."""
+    max_visits: Count | None = None
+    """Most nodes that a walk visits; no limit in the code."""
+
+
+class SubgraphsConfig(ViewsConfig):
+    """What pre-training data on the samples share."""
+
+    visits: Count | None = None
+    """Take random-walk subgraphs of so many visits around nodes in place of the samples: ego networks of dense graphs
+    hold most of their nodes."""
+    restart: Annotated[float, Field(gt=0, le=1)] = 0.8
+    """With visits: chance to go back to the seed after each step."""
+
+
+class AugmentationsConfig(SubgraphsConfig):
+    """GraphCL: two random augmentations of the same graph are a pair."""
+
+    share: Annotated[float, Field(ge=0, lt=1)] = 0.2
+    """Share of nodes, edges or attributes that an augmentation takes away or changes. Paper of GraphCL: 0.2."""
+    kinds: list[Literal["nodes", "edges", "attributes", "subgraph"]] = Field(
+        default=["nodes", "edges", "attributes", "subgraph"], min_length=1
+    )
+    """Augmentations that are drawn from, one for each view."""
+
+
+class MaskedConfig(SubgraphsConfig):
+    """Attribute and edge masking: hidden nodes and edges are to be told from the rest."""
+
+    node_share: Share = 0.15
+    """Share of the nodes whose features are hidden."""
+    edge_share: Share = 0.15
+    """Share of the edges that are hidden, each beside a pair of nodes without an edge."""
+    classes: Count = 16
+    """Classes of hidden nodes: attributes where the graphs have them, else the logarithm of the degree."""
+
+
+class GinConfig(Config):
+    """A graph isomorphism network over eigenvectors, degree and seed flag (GCC)."""
+
+    hidden: Count = 64
+    """Width of node states. Code: 64."""
+    output: Count = 64
+    """Width of the graph embedding. Code: 64."""
+    layers: Annotated[int, Field(ge=2)] = 5
+    """Layers, the input included: message passing happens layers - 1 times. Code: 5."""
+    degree_width: Count = 16
+    """Width of the degree embedding. Code: 16."""
+    max_degree: Count = 512
+    """Degrees above are taken as this. Code: 512."""
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.5
+    """Dropout at the read-out. Code: 0.5."""
+    head: Literal["none", "projection", "masking"] = "none"
+    """What stands behind the encoder in pre-training: nothing (GCC), a projection (GraphCL), or heads for hidden nodes and
+    edges (masking). Downstream it is left out."""
+    positions: Annotated[int, Field(ge=0, le=512)] | None = None
+    """Eigenvectors of each node; by default as many as the data has, else 32."""
+    classes: Count | None = None
+    """Classes of hidden nodes, with head masking; by default as many as the data has, else 16."""
+
+
+class ContrastConfig(Config):
+    """The other view of the same graph is to be told from the other graphs of the batch."""
+
+    form: Literal["info-nce", "nt-xent"] = "info-nce"
+    """GCC's end-to-end loss over all rows, or GraphCL's, whose denominator has the negatives only."""
+    temperature: Annotated[float, Field(gt=0)] = 0.07
+    """Divides similarities. Code: 0.07 for GCC; GraphCL's has 0.2."""
+
+
+class MocoConfig(Config):
+    """GCC with momentum contrast: negatives come from a queue of earlier keys."""
+
+    queue: Count = 16384
+    """Keys in the queue. Code: 16384."""
+    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.999
+    """How slowly the key encoder follows. Code: 0.999."""
+    temperature: Annotated[float, Field(gt=0)] = 0.07
+    """Divides similarities. Code: 0.07."""
+
+
+class MaskingConfig(Config):
+    """Cross-entropy of hidden nodes' classes, and of hidden edges against pairs without an edge."""
+
+    edge_weight: Annotated[float, Field(ge=0)] = 1.0
+    """Factor on the edges' part."""
+
+
+class DownstreamConfig(Config):
+    """How a target's rows become subgraphs and are scored."""
+
+    view: Literal["walks", "egos"] = "walks"
+    """Around a labelled node: random-walk subgraphs as in GCC, or ego networks. Whole graphs are taken as they are."""
+    visits: Count = 256
+    """Nodes that a walk visits."""
+    views: Count = 2
+    """Walks a node, whose embeddings are averaged. Code: 2."""
+    folds: Annotated[int, Field(ge=2)] = 10
+    """Folds of stratified cross-validation. Code: 10."""
+    metric: Literal["micro-f1", "roc-auc"] = "micro-f1"
+    """Score of a fold. Paper: micro-F1 for nodes, ROC-AUC for molecules."""
+    max_rows: Count | None = None
+    """At most so many labelled rows, drawn evenly."""
+
+
+class FrozenConfig(DownstreamConfig):
+    """A frozen encoder: logistic regression on its embeddings, by cross-validation."""
+
+    targets: dict[str, UseData] = Field(min_length=1)
+    """Name to labelled graphs."""
+    inverse_penalty: Annotated[float, Field(gt=0)] = 1000.0
+    """C of the logistic regression, one against the rest. Code: 1000."""
+
+    @model_validator(mode="after")
+    def _names_are_plain(self) -> FrozenConfig:
+        bad = [name for name in self.targets if not name.strip() or "/" in name]
+        if bad:
+            raise ValueError(f"targets: the name {bad[0]!r} is empty or holds a slash")
+        return self

@@ -1,0 +1,84 @@
+"""Small graphs, a context as core gives it, and real data where it is."""
+
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import networkx as nx
+import numpy as np
+import pytest
+import torch
+
+from omnitrain_w2pgnn.graphs import from_edges
+
+ROOT = Path(__file__).resolve().parents[3]
+SHARED = ROOT / "../shared/data/w2pgnn"
+
+
+class Quiet:
+    def advance(self, amount=1, **values):
+        pass
+
+
+@dataclass
+class FakeContext:
+    workspace: Path
+    facts: dict = field(default_factory=dict)
+    data: object = None
+
+    def seed(self, name):
+        return sum(name.encode()) + 7
+
+    def build(self, use, facts=None):
+        return self.data
+
+    @contextmanager
+    def progress(self, label, total=None):
+        yield Quiet()
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    torch.set_num_threads(1)
+
+
+@pytest.fixture
+def context(tmp_path):
+    return FakeContext(tmp_path)
+
+
+@pytest.fixture
+def shared():
+    if not SHARED.is_dir():
+        pytest.skip("the shared data is not beside this checkout")
+    return SHARED
+
+
+@pytest.fixture(scope="session")
+def to_graphs():
+    """Return a function from networkx graphs to a collection."""
+
+    def convert(*graphs):
+        sizes = [g.number_of_nodes() for g in graphs]
+        bases = np.concatenate([[0], np.cumsum(sizes)]).astype(int)
+        edges = []
+        for base, graph in zip(bases, graphs, strict=False):
+            number = {node: i for i, node in enumerate(graph.nodes)}
+            edges += [(base + number[a], base + number[b]) for a, b, *_ in graph.edges]
+        return from_edges(sizes, edges)
+
+    return convert
+
+
+@pytest.fixture(scope="session")
+def odd_graphs():
+    """Graphs that break careless code: no edges, one node, no nodes, two components, a star, a complete one."""
+    return [
+        nx.empty_graph(3),
+        nx.empty_graph(1),
+        nx.empty_graph(0),
+        nx.disjoint_union(nx.cycle_graph(4), nx.path_graph(3)),
+        nx.star_graph(5),
+        nx.complete_graph(5),
+        nx.gnp_random_graph(12, 0.3, seed=1),
+    ]
