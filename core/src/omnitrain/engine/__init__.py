@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from omnitrain.engine.optimisers import MovingAverage, make_optimiser, make_schedule, set_learning_rate
     from omnitrain.engine.rng import Streams, isolated, rng_state, seed_everything, set_rng_state
     from omnitrain.engine.settings import FitSettings, OptimiserConfig, ScheduleConfig
+    from omnitrain.plugins import installed
+    from omnitrain.recipes import load_recipe
 
 _MODULES = {
     "batches": ("make_feed", "to_device"),
@@ -24,7 +26,9 @@ _MODULES = {
     "rng": ("Streams", "isolated", "rng_state", "seed_everything", "set_rng_state"),
     "settings": ("FitSettings", "OptimiserConfig", "ScheduleConfig"),
 }
-_HOME = {name: module for module, names in _MODULES.items() for name in names}
+_HOME = {name: f"omnitrain.engine.{module}" for module, names in _MODULES.items() for name in names}
+# What a plugin that runs recipes itself needs of the layers below.
+_HOME |= {"installed": "omnitrain.plugins", "load_recipe": "omnitrain.recipes"}
 
 __all__ = [
     "Checkpoints",
@@ -39,7 +43,9 @@ __all__ = [
     "choose_device",
     "count_parameters",
     "evaluating",
+    "installed",
     "isolated",
+    "load_recipe",
     "make_feed",
     "make_optimiser",
     "make_schedule",
@@ -60,4 +66,4 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module 'omnitrain.engine' has no attribute {name!r}")
     from importlib import import_module
 
-    return getattr(import_module(f"omnitrain.engine.{_HOME[name]}"), name)
+    return getattr(import_module(_HOME[name]), name)

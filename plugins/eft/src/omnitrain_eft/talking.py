@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from omnitrain.api.descriptors import load_reference
+from omnitrain.engine import installed, load_recipe
 from omnitrain.engine.adhoc import find_model, text_generator
 from omnitrain.errors import UsageError
 from omnitrain_eft.configs import ComposeConfig, CompositionConfig
@@ -25,9 +25,7 @@ def speaking(model: Path, settings: Mapping[str, Any]) -> Iterator[Callable[[str
 
     Raises EnvironmentFault where there is no model, UsageError for one that can't be talked to with these settings.
     """
-    # The registry of what is installed is core's own; a command of a plugin gets it by name.
-    registry = load_reference("omnitrain.plugins:installed")()
-    with text_generator(find_model(model), registry, {**settings, "on_text": _show}) as answer:
+    with text_generator(find_model(model), installed(), {**settings, "on_text": _show}) as answer:
 
         def reply(prompt: str) -> None:
             answer([prompt])
@@ -41,7 +39,7 @@ def compositions_of(recipe: str, overrides: Sequence[str]) -> Iterator[tuple[str
 
     Raises UsageError for a recipe without any.
     """
-    resolved = load_reference("omnitrain.recipes:load_recipe")(recipe, list(overrides))
+    resolved = load_recipe(recipe, list(overrides))
     found = False
     for stage in resolved.stages:
         config = stage.config

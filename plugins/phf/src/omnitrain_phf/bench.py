@@ -15,8 +15,7 @@ from torch import nn
 
 from omnitrain.api import Batch, BatchPlan
 from omnitrain.api.bench import Bar, Bench
-from omnitrain.engine import OptimiserConfig, Options, isolated, make_optimiser, run_recipe
-from omnitrain.recipes import load_recipe
+from omnitrain.engine import OptimiserConfig, Options, isolated, load_recipe, make_optimiser, run_recipe
 from omnitrain_language.configs import CausalNllConfig
 from omnitrain_language.decoding import CausalDecoder
 from omnitrain_language.masks import accept_masks

@@ -84,7 +84,7 @@ def _parquet(path: Path) -> Iterator[tuple[int, Any]]:
     try:
         import pyarrow.parquet as parquet
     except ImportError as error:
-        raise EnvironmentFault(f"{path} needs pyarrow: pip install 'omnitrain-language[parquet]'") from error
+        raise EnvironmentFault(f"{path} needs pyarrow: pip install 'omnitrain-phf[parquet]'") from error
     try:
         with parquet.ParquetFile(path) as file:
             present = [name for name in _FIELDS if name in file.schema_arrow.names]
@@ -101,7 +101,7 @@ def _hub(path: str) -> Iterator[tuple[int, Any]]:
     try:
         import datasets
     except ImportError as error:
-        raise EnvironmentFault(f"path {path!r} needs datasets: pip install 'omnitrain-language[hub]'") from error
+        raise EnvironmentFault(f"path {path!r} needs datasets: pip install 'omnitrain-phf[hub]'") from error
     try:
         rows = datasets.load_dataset(path.removeprefix(HUB), split="train", streaming=True)
         yield from enumerate(rows, 1)
