@@ -63,6 +63,9 @@ MODELS: dict[str, dict[str, Any]] = {
     "input_ids": {"use": "language/causal", "size": "tiny", "max_length": 128, "prefix_attention": True},
 }
 
+# Chance among the 16,384 keys of MoCo's queue is 9.7 nats, and its low temperature makes a fresh model sure of wrong ones.
+LARGEST_LOSS = {"w2pgnn/moco": 20}
+
 CASES = [
     pytest.param(data, settings, objective, id=" ".join(filter(None, (data, variant, "x", objective))))
     for (data, _), (objective, _) in product(installed().components("data"), installed().components("objective"))
@@ -127,7 +130,7 @@ def test_pair_trains_where_the_fields_fit_and_is_refused_elsewhere(
     run_recipe(resolved, folder / "out", Options(quiet=True))
     lines = [json.loads(line) for line in (folder / "out/metrics.jsonl").read_text().splitlines()]
     training = next(line for line in lines if line["split"] == "train")
-    assert 0 < training["loss"] < 10
+    assert 0 < training["loss"] < LARGEST_LOSS.get(objective, 10)
     assert training["gradient_norm"] > 0
     assert list((folder / "out/train/model").glob("*.safetensors"))
 
