@@ -63,8 +63,8 @@ MODELS: dict[str, dict[str, Any]] = {
     "input_ids": {"use": "language/causal", "size": "tiny", "max_length": 128, "prefix_attention": True},
 }
 
-# Chance among the 16,384 keys of MoCo's queue is 9.7 nats, and its low temperature makes a fresh model sure of wrong ones.
-LARGEST_LOSS = {"w2pgnn/moco": 20}
+# Settings of an objective that are too large for four examples: a queue of 16,384 keys that no batch has filled yet.
+OBJECTIVES: dict[str, dict[str, Any]] = {"w2pgnn/moco": {"queue": 32}}
 
 CASES = [
     pytest.param(data, settings, objective, id=" ".join(filter(None, (data, variant, "x", objective))))
@@ -110,7 +110,7 @@ def test_pair_trains_where_the_fields_fit_and_is_refused_elsewhere(
                 "use": "core/fit",
                 "data": {"use": data, **settings},
                 "model": model_for(objective, needed),
-                "objective": {"use": objective},
+                "objective": {"use": objective, **OBJECTIVES.get(objective, {})},
                 "fit": {"steps": 1, "batch_size": 4, "evaluate_batches": 1, "learning_rate": 1e-3, "log_every": 1},
             }
         ]
@@ -130,7 +130,7 @@ def test_pair_trains_where_the_fields_fit_and_is_refused_elsewhere(
     run_recipe(resolved, folder / "out", Options(quiet=True))
     lines = [json.loads(line) for line in (folder / "out/metrics.jsonl").read_text().splitlines()]
     training = next(line for line in lines if line["split"] == "train")
-    assert 0 < training["loss"] < LARGEST_LOSS.get(objective, 10)
+    assert 0 < training["loss"] < 10
     assert training["gradient_norm"] > 0
     assert list((folder / "out/train/model").glob("*.safetensors"))
 
