@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from omnitrain_ul2.bench import BATCHES, benches, row_by_row
+from omnitrain_ul2.bench import BATCHES, benches, row_by_row, split_rows
 from omnitrain_ul2.denoisers import UL2_DENOISERS
 
 
@@ -24,3 +24,12 @@ def test_peer_gives_examples_of_the_same_shape(number, width):
     inputs, targets = row_by_row(np.arange(2, 2 + length, dtype=np.int32)[None], denoiser, np.random.RandomState(0))
     assert inputs.shape == (1, 512)
     assert targets.shape == (1, width)
+
+
+def test_peers_for_sequential_denoising_cut_at_the_same_place():
+    ids = np.arange(2, 2 + 4 * 511, dtype=np.int32).reshape(4, 511)
+    denoiser = next(d for d in UL2_DENOISERS if d.kind == "S")
+    general, short = (peer(ids, denoiser, np.random.RandomState(3)) for peer in (row_by_row, split_rows))
+    for ours, theirs in zip(general, short, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    assert (general[0] > 1).sum() + (general[1] > 1).sum() == ids.size
