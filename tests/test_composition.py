@@ -28,6 +28,7 @@ SCORED = {
 }
 PROMPTED = {"facts": 60, "train_facts": 24, "valid_facts": 8, "tokenizer": TOKENIZER, "tokenizer_text": {"use": "eft/facts"}}
 GRAPHS = {"graphs": {"use": "w2pgnn/graphs", "path": "karate", "positions": 8}, "positions": 8}
+IMAGES = {"size": 8, "channels": 1, "transform": "resize"}
 
 # The smallest settings of each data component that gives batches to train on, once for each kind of batch.
 DATA: dict[str, dict[str, dict[str, Any]]] = {
@@ -43,6 +44,10 @@ DATA: dict[str, dict[str, dict[str, Any]]] = {
     "w2pgnn/walks": {"": {**GRAPHS, "visits": 16}},
     "w2pgnn/augmentations": {"": GRAPHS},
     "w2pgnn/masked": {"": {**GRAPHS, "visits": 16, "classes": 6}},
+    "lae/images": {"": {**IMAGES, "layout": "glyphs", "per_class": 5}},
+    "lae/class-incremental": {
+        "": {"data": {"use": "lae/images", **IMAGES, "layout": "digits"}, "classes_per_task": 2, "tasks": 3},
+    },
 }
 # Data that other data and stages read, with what it takes to build them: no objective trains on their batches.
 RAW: dict[str, dict[str, Any]] = {
@@ -59,6 +64,7 @@ MODELS: dict[str, dict[str, Any]] = {
     "w2pgnn/masking": {**GIN, "head": "masking"},
     "decoder_input_ids": {"use": "language/t5", "size": "tiny"},
     "edge_index": GIN,
+    "pixel_values": {"use": "lae/vision", "size": "tiny"},
     "chosen_ids": {"use": "language/causal", "size": "tiny", "max_length": 128},
     "input_ids": {"use": "language/causal", "size": "tiny", "max_length": 128, "prefix_attention": True},
 }

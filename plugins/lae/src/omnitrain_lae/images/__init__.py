@@ -1,0 +1,1 @@
+"""Labelled images from arrays, archives and folders, without torchvision."""

@@ -1,0 +1,139 @@
+"""From the runs of claims to their numbers."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from omnitrain.errors import DataError
+from omnitrain_lae.evaluation import ENSEMBLE, Answered, is_sequence, matrix, new_and_old
+from omnitrain_lae.metrics import forgetting, incremental_accuracy
+from omnitrain_lae.stages import read_answers
+
+Runs = Mapping[str, Path]
+PETS = ("adapter", "lora", "prefix")
+
+
+def answers(run: Path, stage: str) -> list[Answered]:
+    """Return what a stage's experts answered. Raises DataError for a run that did not finish."""
+    folder = run / stage / "answers"
+    if not folder.is_dir():
+        raise DataError(f"{folder} is missing; the run did not finish.")
+    return read_answers(folder)
+
+
+def last(run: Path, stage: str, name: str = ENSEMBLE) -> float:
+    """Return the accuracy on all tests after the last task."""
+    result = answers(run, stage)[-1]
+    return incremental_accuracy(result.accuracies(name), result.counts())
+
+
+def forgotten(run: Path, stage: str) -> float:
+    """Return forgetting after the last task."""
+    results = answers(run, stage)
+    return forgetting(matrix(results), len(results) - 1)
+
+
+def _table(run: Path) -> dict[str, float]:
+    """Return last accuracy, average and forgetting of every arm, as details beside a claim."""
+    found: dict[str, float] = {}
+    for folder in sorted(p.parent for p in run.glob("*/answers")):
+        results = answers(run, folder.name)
+        counts = results[-1].counts()
+        steps = [incremental_accuracy(result.accuracies(), counts) for result in results]
+        found[f"{folder.name}, last"] = steps[-1]
+        if is_sequence(results):
+            found[f"{folder.name}, average"] = float(np.mean(steps))
+            found[f"{folder.name}, forgetting"] = forgotten(run, folder.name)
+    return found
+
+
+def against_prompts(runs: Runs) -> dict[str, float]:
+    """Last accuracy of LAE, the pool of prompts and sequential tuning, and all arms."""
+    run = runs["methods"]
+    prompts, sequential = last(run, "prompts"), last(run, "sequential")
+    own = {"LAE adapter": last(run, "adapter"), "prompt pool": prompts, "sequential": sequential}
+    return {**own, "best of prompt pool and sequential": max(prompts, sequential), **_table(run)}
+
+
+def every_method(runs: Runs) -> dict[str, float]:
+    """Gain of each method over itself tuned online only."""
+    run = runs["methods"]
+    with_lae = {pet: last(run, pet) for pet in PETS}
+    gains = {f"gain of {pet}": value - last(run, f"{pet}-online") for pet, value in with_lae.items()}
+    spread = max(with_lae.values()) - min(with_lae.values())
+    return {"smallest gain over online only": min(gains.values()), "no gain": 0.0, **gains, "spread of methods": spread}
+
+
+def calibration(runs: Runs) -> dict[str, float]:
+    """Last accuracy of the prefix with and without calibration, and the mean loss of the first task."""
+    run = runs["methods"]
+    stages = {
+        "LAE prefix": "prefix",
+        "prefix without calibration": "prefix-plain",
+        "prefix without compensation": "prefix-uncompensated",
+        "prefix without scale": "prefix-fixed-scale",
+        "LAE LoRA": "lora",
+        "LoRA without scale": "lora-fixed-scale",
+    }
+    found = {name: last(run, stage) for name, stage in stages.items()}
+    return found | {f"{name}, loss of task 1": _first_loss(run, stage) for name, stage in stages.items()}
+
+
+def _first_loss(run: Path, stage: str) -> float:
+    lines = (json.loads(line) for line in (run / "metrics.jsonl").read_text("utf-8").splitlines())
+    losses = [line["loss"] for line in lines if line["stage"] == stage and line.get("task") == 1 and "loss" in line]
+    return float(np.mean(losses))
+
+
+def ensemble(runs: Runs) -> dict[str, float]:
+    """Last accuracy of the ensemble and of each expert, means over the methods."""
+    run = runs["methods"]
+    found = {name: [last(run, pet, name) for pet in PETS] for name in ("online", "offline", ENSEMBLE)}
+    better = [max(pair) for pair in zip(found["online"], found["offline"], strict=True)]
+    return {**{name: float(np.mean(values)) for name, values in found.items()}, "better expert": float(np.mean(better))}
+
+
+def _by_age(runs: Runs, place: int) -> dict[str, float]:
+    values: dict[str, list[float]] = {"online": [], "offline": []}
+    for pet in PETS:
+        for result in answers(runs["methods"], pet)[1:]:
+            for name, found in values.items():
+                found.append(new_and_old(result, name)[place])
+    return {name: float(np.mean(found)) for name, found in values.items()}
+
+
+def newest(runs: Runs) -> dict[str, float]:
+    """Accuracy of both experts on the task that was just learned."""
+    return _by_age(runs, 0)
+
+
+def older(runs: Runs) -> dict[str, float]:
+    """Accuracy of both experts on the tasks before it."""
+    return _by_age(runs, 1)
+
+
+def less_forgetting(runs: Runs) -> dict[str, float]:
+    """Forgetting with LAE and online only, means over the methods."""
+    run = runs["methods"]
+    with_lae, online = {p: forgotten(run, p) for p in PETS}, {p: forgotten(run, f"{p}-online") for p in PETS}
+    details = {f"{p}, LAE": v for p, v in with_lae.items()} | {f"{p}, online only": v for p, v in online.items()}
+    return {"LAE": float(np.mean(list(with_lae.values()))), "online only": float(np.mean(list(online.values()))), **details}
+
+
+def backbones(runs: Runs) -> dict[str, float]:
+    """Gain of LAE over sequential tuning on Swin and ConvNeXt."""
+    run = runs["backbones"]
+    gains = {name: last(run, name) - last(run, f"{name}-sequential") for name in ("swin", "convnext")}
+    return {"smaller gain over sequential": min(gains.values()), "no gain": 0.0, **_table(run)}
+
+
+def freezing(runs: Runs) -> dict[str, float]:
+    """Last accuracy with the online expert frozen for none, half and all of the epochs of later tasks."""
+    run = runs["methods"]
+    none, throughout = last(run, "adapter-unfrozen"), last(run, "adapter-frozen-throughout")
+    own = {"half of the epochs": last(run, "adapter"), "none": none, "all": throughout}
+    return {**own, "better of none and all": max(none, throughout)}
