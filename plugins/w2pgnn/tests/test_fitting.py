@@ -113,6 +113,22 @@ def test_the_mixture_is_no_worse_than_single_bases_and_their_mean():
         assert found.weights.min() >= 0
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_a_quick_search_is_no_worse_than_its_bases_and_no_better_than_a_thorough_one(seed):
+    bases, target = noisy(3, 12, seed), noisy(1, 12, 60 + seed)[0]
+    quick = MixtureFitter(bases, target, thorough=False)
+    found = quick.fit()
+    assert found.distance <= min(quick.fit([i]).distance for i in range(3))
+    assert found.distance >= fit_mixture(bases, target).distance - 1e-12
+    assert found.weights.sum() == pytest.approx(1)
+
+
+def test_a_quick_search_finds_a_target_that_is_in_the_space():
+    bases = np.stack([synthetic_graphon(k, 16) for k in (0, 4, 6)])
+    target = mixture(np.array([0.6, 0.3, 0.1]), bases)
+    assert MixtureFitter(bases, target, thorough=False).fit().distance <= 1e-6
+
+
 def test_other_seeds_give_the_same_feasibility():
     bases, target = noisy(3, 12, 7), noisy(1, 12, 8)[0]
     found = [fit_mixture(bases, target, seed=seed).distance for seed in range(4)]

@@ -13,10 +13,9 @@ from omnitrain.api import Evaluation, Metric, Table
 from omnitrain.errors import DataError, UsageError
 from omnitrain_w2pgnn.baselines import BASELINES, joined, summarise
 from omnitrain_w2pgnn.correlations import bootstrap_interval, pearson, spearman
-from omnitrain_w2pgnn.fitting import MixtureFitter
 from omnitrain_w2pgnn.graphs import join
 from omnitrain_w2pgnn.pictures import scatter
-from omnitrain_w2pgnn.pools import Pool, estimator_settings, graphon_of, read_pool
+from omnitrain_w2pgnn.pools import Pool, estimator_settings, graphon_of, make_fitter, read_pool
 from omnitrain_w2pgnn.stage_configs import CorrelateConfig, EstimatorConfig
 from omnitrain_w2pgnn.transfer import Selection, best_scores, label
 
@@ -76,7 +75,7 @@ def _feasibilities(
     kinds: dict[str, dict[str, Predictions]] = {kind: {} for kind in (FEASIBILITY, MEAN, INTEGRATED, SINGLE)}
     for target, measured in best.items():
         goal = graphon_of(pool.targets[target], settings, config.fit)
-        fitter = MixtureFitter(graphons, goal, config.fit.random_starts, run.seed("fit"))
+        fitter = make_fitter(config.fit, graphons, goal, run.seed("fit"))
         own: dict[str, Predictions] = {kind: {} for kind in kinds}
         for selection in measured:
             if not selection:
@@ -84,7 +83,7 @@ def _feasibilities(
             members = [names.index(n) for n in selection]
             if selection not in whole:
                 whole[selection] = graphon_of(join([pool.samples[n] for n in selection], selection), settings, config.fit)
-            one = MixtureFitter(whole[selection][None], goal, config.fit.random_starts, run.seed("fit"))
+            one = make_fitter(config.fit, whole[selection][None], goal, run.seed("fit"))
             own[FEASIBILITY][selection] = -fitter.fit(members).distance
             own[MEAN][selection] = -fitter.uniform(members).distance
             own[INTEGRATED][selection] = -one.fit().distance

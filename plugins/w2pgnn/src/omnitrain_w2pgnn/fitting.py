@@ -20,6 +20,7 @@ from omnitrain_w2pgnn.transport import (
     FINE,
     RANDOM_STARTS,
     Transport,
+    degree_coupling,
     refine,
     search,
     squared_distance,
@@ -56,7 +57,9 @@ class MixtureFitter:
     """Fits mixtures of subsets of the same bases to one target, and remembers what it has found.
 
     bases: float64[K, n, n], target: float64[n, n], symmetric. randoms: random starts of each local search. seed: of them.
-    couplings: further ones to start from. Raises DataError for sizes that differ, values that are not finite, or no basis.
+    couplings: further ones to start from. thorough: search from all starts and build up from subsets; otherwise descend
+    once for the mixture and once for each basis, nodes matched by degree. Raises DataError for sizes that differ, values
+    that are not finite, or no basis.
     """
 
     def __init__(
@@ -66,6 +69,7 @@ class MixtureFitter:
         randoms: int = RANDOM_STARTS,
         seed: int = 0,
         couplings: Sequence[Floats] = (),
+        thorough: bool = True,
     ) -> None:
         bases, target = np.asarray(bases, np.float64), np.asarray(target, np.float64)
         if bases.ndim != 3 or len(bases) == 0 or bases.shape[1:] != target.shape:
@@ -79,7 +83,7 @@ class MixtureFitter:
         self.quadratic = flat @ flat.T / self.size**2
         self.constant = float(np.sum(self.target**2)) / self.size**2
         self.randoms, self.seed = randoms, seed
-        self.given = list(couplings)
+        self.given, self.thorough = list(couplings), thorough
         self._singles: dict[int, list[Transport]] = {}
         self._fits: dict[tuple[int, ...], Fit] = {}
         self._means: dict[tuple[int, ...], Transport] = {}
@@ -93,22 +97,30 @@ class MixtureFitter:
     def single(self, member: int) -> list[Transport]:
         """Return the best local minima for one basis alone, best first."""
         if member not in self._singles:
-            starts = [*starting_couplings(self.bases[member], self.target, self.randoms, self.seed), *self.given]
+            starts = [*self._starts(self.bases[member], self.randoms), *self.given]
             self._singles[member] = search(self.bases[member], self.target, starts, KEPT)
         return self._singles[member]
+
+    def _starts(self, graphon: Floats, randoms: int) -> list[Floats]:
+        if self.thorough:
+            return starting_couplings(graphon, self.target, randoms, self.seed)
+        return [degree_coupling(graphon, self.target)]
 
     def uniform(self, members: Sequence[int] | None = None) -> Transport:
         """Return the distance of the plain mean of bases; the couplings of the single bases are starts too."""
         chosen = tuple(range(len(self.bases))) if members is None else tuple(sorted(set(members)))
         if chosen not in self._means:
             mean = self.bases[list(chosen)].mean(axis=0)
-            starts = starting_couplings(mean, self.target, 0, self.seed)
+            starts = self._starts(mean, 0)
             starts += [found.coupling for member in chosen for found in self.single(member)[:1]]
             self._means[chosen] = search(mean, self.target, starts)[0]
         return self._means[chosen]
 
     def fit(self, members: Sequence[int] | None = None) -> Fit:
-        """Return the best mixture of all bases, or of some: never worse than any subset of at most EXHAUSTIVE of them."""
+        """Return the best mixture of all bases, or of some, never worse than one of them alone.
+
+        A thorough search is also never worse than any subset of at most EXHAUSTIVE of them.
+        """
         chosen = tuple(range(len(self.bases))) if members is None else tuple(sorted(set(members)))
         if not chosen:
             raise DataError("A mixture of no bases was asked for; name at least one.")
@@ -124,7 +136,7 @@ class MixtureFitter:
         chosen = tuple(range(len(self.bases))) if members is None else tuple(sorted(set(members)))
         if chosen not in self._descents:
             mean = self.bases[list(chosen)].mean(axis=0)
-            starts = [starting_couplings(mean, self.target, 0)[1], *self.given]
+            starts = [degree_coupling(mean, self.target), *self.given]
             self._descents[chosen] = min((self._alternate(chosen, s) for s in starts), key=lambda fit: fit.squared)
         return self._descents[chosen]
 
@@ -143,6 +155,8 @@ class MixtureFitter:
         first = self.descend(chosen)
         if first.squared <= EXACT:
             return first
+        if not self.thorough:
+            return min([first, *(_widened(self.fit([m]), chosen) for m in chosen)], key=lambda fit: fit.squared)
         smaller = self._smaller(chosen)
         exact = min(smaller, key=lambda fit: fit.squared)
         if exact.squared <= EXACT:

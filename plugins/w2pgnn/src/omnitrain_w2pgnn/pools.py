@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -95,6 +96,11 @@ class Assessment:
         return np.asarray(np.tensordot(self.weights, self.bases.graphons, axes=1), np.float64)
 
 
+def make_fitter(fit: FitConfig, bases: Floats, target: Floats, seed: int, couplings: Sequence[Floats] = ()) -> MixtureFitter:
+    """Return a fitter as the settings say. bases: float64[K, n, n], target: float64[n, n], couplings: to start from as well."""
+    return MixtureFitter(bases, target, fit.random_starts, seed, couplings, fit.search == "thorough")
+
+
 def assess(bases: Bases, target: Floats, fit: FitConfig, seed: int, couplings: list[Floats] | None = None) -> Assessment:
     """Fit a mixture of bases to a target graphon. couplings: further ones to start from."""
     if fit.compat == "official":
@@ -102,7 +108,7 @@ def assess(bases: Bases, target: Floats, fit: FitConfig, seed: int, couplings: l
         singles = np.array([kl_distance(basis, target) for basis in bases.graphons])
         uniform = kl_distance(bases.graphons.mean(axis=0), target)
         return Assessment(bases, found.weights, found.distance, uniform, singles, None)
-    fitter = MixtureFitter(bases.graphons, target, fit.random_starts, seed, couplings or [])
+    fitter = make_fitter(fit, bases.graphons, target, seed, couplings or [])
     best: Fit = fitter.fit()
     singles = np.array([fitter.fit([i]).distance for i in range(len(bases.graphons))])
     return Assessment(bases, best.weights, best.distance, fitter.uniform().distance, singles, best.coupling)

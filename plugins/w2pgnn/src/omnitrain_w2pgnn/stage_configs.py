@@ -46,7 +46,9 @@ class FitConfig(Config):
     resolution: Annotated[int, Field(ge=2, le=1024)] = 32
     """Size of the graphons when they are compared. Code: 1000."""
     random_starts: Annotated[int, Field(ge=0)] = 8
-    """Random couplings that each search starts from, besides those by degree and by eigenvectors."""
+    """Random couplings that each thorough search starts from, besides those by degree and by eigenvectors."""
+    search: Literal["thorough", "quick"] = "thorough"
+    """thorough: from all starts, subsets of bases first. quick: one descent for the mixture and one for each basis."""
     epochs: Count = 100
     """official: epochs of the fit. Code: 100."""
 

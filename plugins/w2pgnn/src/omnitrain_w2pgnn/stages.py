@@ -13,9 +13,8 @@ from omnitrain.engine import choose_device, evaluating
 from omnitrain_w2pgnn.data import graphs_of, save_graphs
 from omnitrain_w2pgnn.downstream import embeddings, finetuned_scores, frozen_scores, make_target, prepared_batches
 from omnitrain_w2pgnn.evaluator import positions_of, spread_metric
-from omnitrain_w2pgnn.fitting import MixtureFitter
 from omnitrain_w2pgnn.graphs import join
-from omnitrain_w2pgnn.pools import estimator_settings, graphon_of, read_pool
+from omnitrain_w2pgnn.pools import estimator_settings, graphon_of, make_fitter, read_pool
 from omnitrain_w2pgnn.reports import Judged, feasibility_evaluation, judge_target
 from omnitrain_w2pgnn.selection import Ranked, choose
 from omnitrain_w2pgnn.stage_configs import FeasibilityConfig, FinetuneStageConfig, SelectConfig
@@ -44,8 +43,7 @@ def select(config: SelectConfig, run: Any) -> None:
     started = time.perf_counter()
     graphons = np.stack([graphon_of(pool.samples[name], settings, config.fit) for name in names])
     targets = {name: graphon_of(graphs, settings, config.fit) for name, graphs in pool.targets.items()}
-    fit = config.fit
-    fitters = [MixtureFitter(graphons, target, fit.random_starts, run.seed("fit")) for target in targets.values()]
+    fitters = [make_fitter(config.fit, graphons, target, run.seed("fit")) for target in targets.values()]
     ranked = choose(fitters, config.budget, config.up_to, config.exact_limit, config.beam)
     run.timing(0, {"seconds": time.perf_counter() - started})
     best = [names[i] for i in ranked[0].members]

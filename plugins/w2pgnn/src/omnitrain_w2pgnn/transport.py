@@ -54,13 +54,18 @@ def _eigenvectors(matrix: Floats) -> Floats:
     return np.asarray(vectors[:, np.argsort(-np.abs(values), kind="stable")[:EIGENVECTORS]], np.float64)
 
 
+def degree_coupling(first: Floats, second: Floats) -> Floats:
+    """Return the coupling in which the nodes with the k-th largest degree on both sides meet."""
+    return permutation_coupling(_matched(first.sum(1), second.sum(1)))
+
+
 def starting_couplings(first: Floats, second: Floats, randoms: int = RANDOM_STARTS, seed: int = 0) -> list[Floats]:
     """Return couplings to start from: product, nodes matched by degree, by leading eigenvectors, and random permutations.
 
     From the product alone the search stands still where all degrees are equal.
     """
     size = len(first)
-    starts = [np.full((size, size), size**-2.0), permutation_coupling(_matched(first.sum(1), second.sum(1)))]
+    starts = [np.full((size, size), size**-2.0), degree_coupling(first, second)]
     ours, theirs = _eigenvectors(first), _eigenvectors(second)
     for number in range(min(EIGENVECTORS, size)):
         starts += [permutation_coupling(_matched(ours[:, number], sign * theirs[:, number])) for sign in (1, -1)]
