@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,21 +12,11 @@ import torch
 
 from omnitrain.api.descriptors import load_reference
 from omnitrain_language.plugin import PLUGIN
+from omnitrain_testing import contexts
 
 
-class Quiet:
-    def advance(self, amount: float = 1, **values: float) -> None:
-        pass
-
-
-@dataclass
-class FakeContext:
-    workspace: Path
-    facts: Mapping[str, Any] = field(default_factory=dict)
-    run_seed: int = 0
-
-    def seed(self, name: str) -> int:
-        return int.from_bytes(hashlib.blake2b(f"{self.run_seed}/{name}".encode(), digest_size=6).digest(), "big")
+class FakeContext(contexts.FakeContext):
+    """A context that builds components of this package."""
 
     def make(self, name: str, kind: str, facts: Mapping[str, Any] | None = None, **settings: Any) -> Any:
         component = next(c for c in PLUGIN.components if (c.name, c.kind) == (name, kind))
@@ -39,10 +26,6 @@ class FakeContext:
 
     def build(self, use: Any, facts: Mapping[str, Any] | None = None) -> Any:
         return self.make(use.use.removeprefix("language/"), use.kind, facts, **use.raw)
-
-    @contextmanager
-    def progress(self, label: str, total: float | None = None) -> Iterator[Quiet]:
-        yield Quiet()
 
 
 @pytest.fixture(autouse=True)

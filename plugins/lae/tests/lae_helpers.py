@@ -1,6 +1,5 @@
 """Small backbones, images in memory, and a run as core gives it."""
 
-from contextlib import contextmanager
 from pathlib import Path
 from typing import ClassVar
 
@@ -12,26 +11,10 @@ from omnitrain_lae.configs import ClassIncrementalConfig, ImagesConfig
 from omnitrain_lae.continual_configs import ContinualConfig
 from omnitrain_lae.incremental import build as build_tasks
 from omnitrain_lae.tracing import Recorder
+from omnitrain_testing.contexts import FakeContext
 
 # Beside a checkout; a test that runs elsewhere, as those of the wheel do, finds nothing there and skips.
 DATA = Path(__file__).resolve().parent / "../../../../shared/data/lae"
-
-
-class Context:
-    """What a component gets when it is built."""
-
-    def __init__(self, workspace=Path(), facts=None):
-        self.workspace, self.facts = workspace, facts or {}
-
-    def seed(self, name):
-        return sum(name.encode()) + 7
-
-    def build(self, use, facts=None):
-        return use.built
-
-    @contextmanager
-    def progress(self, label, total=None):
-        yield None
 
 
 def vit(**settings):
@@ -145,7 +128,7 @@ class Pictures:
 def tasks_of(source, per_task=2, **settings):
     config = ClassIncrementalConfig.model_validate({"data": {"use": "x/y"}, "classes_per_task": per_task, **settings})
     object.__setattr__(config, "data", Built(source))
-    return build_tasks(config, Context())
+    return build_tasks(config, FakeContext(Path(), builder=lambda use, facts: use.built))
 
 
 def settings(**changes):

@@ -2,9 +2,6 @@
 
 import json
 import os
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from pathlib import Path
 
 # Read when the hub's library is imported: without it, looking for C4 waits for a network.
 os.environ["HF_HUB_OFFLINE"] = "1"
@@ -16,26 +13,9 @@ import torch
 from omnitrain_language.configs import TextConfig
 from omnitrain_language.text import TextData
 from omnitrain_language.tokens import TokenFile
+from omnitrain_testing.contexts import FakeContext
 from omnitrain_ul2.configs import DenoisingConfig
 from omnitrain_ul2.data import DenoisingData
-
-
-class Quiet:
-    def advance(self, amount=1, **values):
-        pass
-
-
-@dataclass
-class FakeContext:
-    workspace: Path
-    facts: dict = field(default_factory=dict)
-
-    def seed(self, name):
-        return sum(name.encode()) + 7
-
-    @contextmanager
-    def progress(self, label, total=None):
-        yield Quiet()
 
 
 @pytest.fixture(autouse=True)

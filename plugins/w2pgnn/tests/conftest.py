@@ -1,7 +1,5 @@
 """Small graphs, a context as core gives it, and real data where it is."""
 
-from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import networkx as nx
@@ -9,32 +7,11 @@ import numpy as np
 import pytest
 import torch
 
+from omnitrain_testing.contexts import FakeContext
 from omnitrain_w2pgnn.graphs import from_edges
 
 ROOT = Path(__file__).resolve().parents[3]
 SHARED = ROOT / "../shared/data/w2pgnn"
-
-
-class Quiet:
-    def advance(self, amount=1, **values):
-        pass
-
-
-@dataclass
-class FakeContext:
-    workspace: Path
-    facts: dict = field(default_factory=dict)
-    data: object = None
-
-    def seed(self, name):
-        return sum(name.encode()) + 7
-
-    def build(self, use, facts=None):
-        return self.data
-
-    @contextmanager
-    def progress(self, label, total=None):
-        yield Quiet()
 
 
 @pytest.fixture(autouse=True)

@@ -39,7 +39,8 @@ SMALL = GinConfig(hidden=16, output=16, layers=3, max_degree=32)
 
 @pytest.fixture
 def karate(context):
-    context.data = GraphsData(GraphsConfig(path="karate"), context)
+    graphs = GraphsData(GraphsConfig(path="karate"), context)
+    context.builder = lambda use, facts: graphs
     return context
 
 
