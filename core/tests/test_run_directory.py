@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from omnitrain.errors import EnvironmentFault
 from omnitrain.recipes import fingerprint, load_recipe, locked_values
-from omnitrain.runs import Records, RunDirectory, RunLock, StageRecord, read_records
+from omnitrain.runs import Records, RunDirectory, RunLock, StageRecord, environment, read_records
 from omnitrain.runs.environment import code_versions, describe_environment
 from omnitrain.runs.files import inside, whole, write_json, write_text
 
@@ -72,6 +72,18 @@ def test_code_of_a_stage_does_not_depend_on_unrelated_plugins():
     assert set(code_versions(["omnitrain-toy", "omnitrain-core"])) == {"omnitrain-toy", "omnitrain-core"}
     assert code_versions(["Omnitrain.Toy"]) == code_versions(["omnitrain-toy"])
     assert code_versions(["nothing-like-it"]) == {}
+
+
+def test_extras_do_not_change_the_code_of_a_stage(monkeypatch: pytest.MonkeyPatch) -> None:
+    needed = {
+        "toy": ["core>=0.1", "kit; extra == 'test'", "kit>=1 ; python_version > '3' and extra == \"test\""],
+        "core": None,
+        "kit": None,
+    }
+    monkeypatch.setattr(environment, "own_versions", lambda: dict.fromkeys(needed, "1"))
+    monkeypatch.setattr(environment, "requires", needed.__getitem__)
+    assert code_versions(["toy"]) == {"core": "1", "toy": "1"}
+    assert code_versions(["kit"]) == {"kit": "1"}
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,8 @@ from importlib.metadata import PackageNotFoundError, distributions, requires, ve
 from typing import Any
 
 RELEVANT = ("torch", "numpy", "transformers", "accelerate", "peft", "tokenizers", "safetensors", "pydantic", "pluggy")
+# The marker of a requirement that belongs to an extra, as metadata has it.
+EXTRA = re.compile(r";.*\bextra\s*==")
 
 
 def describe_environment() -> dict[str, Any]:
@@ -48,7 +50,7 @@ def own_versions() -> dict[str, str]:
 def code_versions(names: Iterable[str]) -> dict[str, str]:
     """Return the versions of these distributions and of those of this project that they require, directly or not.
 
-    Installing something unrelated does not change the answer.
+    Installing something unrelated, or an extra such as that of the tests, does not change the answer.
     """
     own = {_normal(name): (name, found) for name, found in own_versions().items()}
     pending, chosen = [_normal(name) for name in names], {}
@@ -58,7 +60,8 @@ def code_versions(names: Iterable[str]) -> dict[str, str]:
             continue
         name, found = own[key]
         chosen[name] = found
-        pending += [_normal(re.split(r"[^A-Za-z0-9._-]", text, maxsplit=1)[0]) for text in requires(name) or ()]
+        needed = [text for text in requires(name) or () if not EXTRA.search(text)]
+        pending += [_normal(re.split(r"[^A-Za-z0-9._-]", text, maxsplit=1)[0]) for text in needed]
     return dict(sorted(chosen.items()))
 
 
