@@ -1,14 +1,18 @@
 """Running, resuming, listing and using runs from the command line."""
 
+import io
 import json
 import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from omnitrain.api import Piece
 from omnitrain.cli import run
 from omnitrain.cli.examples import marked
+from omnitrain.errors import UsageError
 
 SHORT = ["train.fit.steps=6", "train.fit.evaluate_every=3", "train.fit.log_every=1"]
 
@@ -194,7 +198,20 @@ class _Parrot:
     def __init__(self, model: object, directory: Path, context: object) -> None:
         pass
 
-    def generate_text(self, prompts: list[str], *, times: int = 1) -> list[str]:
+    def generate_text(self, prompts: list[str], *, times: int = 1, loud: bool = False, behind: Sequence[str] = ()) -> list[str]:
+        return [(prompt.upper() if loud else prompt) * times + "".join(behind) for prompt in prompts]
+
+
+class _Streaming(_Parrot):
+    """Shows letter by letter, the last one only with the whole text."""
+
+    def generate_text(  # type: ignore[override]
+        self, prompts: list[str], *, times: int = 1, on_text: Callable[[int, str], None] | None = None
+    ) -> list[str]:
+        for number, prompt in enumerate(prompts):
+            for letter in (prompt * times)[:-1]:
+                if on_text is not None:
+                    on_text(number, letter)
         return [prompt * times for prompt in prompts]
 
 
@@ -219,6 +236,73 @@ def test_generate_answers_prompts_of_options_and_file(
 @pytest.mark.usefixtures("parrot")
 def test_generate_refuses_a_setting_that_the_model_does_not_know(finished: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["generate", str(finished), "--prompt", "a", "--set", "tmies=2"]) == 2
+    assert "It knows: times, loud, behind." in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("parrot")
+@pytest.mark.parametrize(
+    ("flags", "text"),
+    [
+        (["--times", "2"], "abab"),
+        (["--times=2", "--loud"], "ABAB"),
+        (["--behind", "c"], "abc"),
+        (["--behind", "c", "--behind", "d", "--loud"], "ABcd"),
+        (["--set", "times=3", "--times", "-1"], ""),
+    ],
+)
+def test_generate_takes_settings_as_flags(
+    finished: Path, capsys: pytest.CaptureFixture[str], flags: list[str], text: str
+) -> None:
+    assert run(["generate", str(finished), *flags, "--prompt", "ab"]) == 0
+    assert capsys.readouterr().out == f"{text}\n"
+
+
+@pytest.mark.usefixtures("parrot")
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["MODEL", "--tmies", "2"], "It knows: times, loud, behind."),
+        (["MODEL", "--times", "many"], "times 'many' can't be used: input should be a valid integer"),
+        (["MODEL", "--times"], "times needs a value, such as '--times 1'"),
+        (["MODEL", "more"], "'more' belongs to no option"),
+        (["--times", "2", "MODEL"], "--times stands before the model"),
+    ],
+)
+def test_generate_names_a_wrong_flag(
+    finished: Path, capsys: pytest.CaptureFixture[str], words: list[str], message: str
+) -> None:
+    assert run(["generate", *(str(finished) if w == "MODEL" else w for w in words), "--prompt", "a"]) == 2
+    assert message in capsys.readouterr().err
+
+
+class _Pieces(io.StringIO):
+    """Standard output that keeps what was written until each flush."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.pieces: list[str] = []
+
+    def flush(self) -> None:
+        self.pieces.append(self.getvalue())
+        self.truncate(self.seek(0))
+
+
+def test_generate_shows_the_text_of_one_prompt_while_it_is_written(
+    finished: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from omnitrain.plugins import Registry
+
+    monkeypatch.setattr(Registry, "predictor", lambda self, component: _Streaming)
+    shown = _Pieces()
+    with monkeypatch.context() as patch:
+        patch.setattr(sys, "stdout", shown)
+        assert run(["generate", str(finished), "--prompt", "abc"]) == 0
+    assert [piece for piece in shown.pieces if piece] == ["a", "b", "c\n"]
+    assert run(["generate", str(finished), "--prompt", "abc", "--prompt", "d"]) == 0
+    assert capsys.readouterr().out == "abc\n\nd\n"
+    assert run(["generate", str(finished), "--prompt", "abc", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == [{"prompt": "abc", "text": "abc"}]
+    assert run(["generate", str(finished), "--prompt", "abc", "--set", "on_text=1"]) == 2
     assert "It knows: times." in capsys.readouterr().err
 
 
@@ -238,6 +322,34 @@ def test_dry_run_trains_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert run(["run", "toy/tiny", "--dry-run", "--out", str(out), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["recipe"] == "toy/tiny"
     assert not out.exists()
+
+
+class _Planning:
+    """A stage that says beforehand what it takes."""
+
+    def __call__(self, config: Any, run: Any) -> None:
+        raise AssertionError("a dry run started a stage")
+
+    def plan(self, config: Any, run: Any) -> list[str]:
+        return [f"{run.name}: 2 requests"]
+
+
+def test_dry_run_shows_what_a_stage_plans_and_its_refusal(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from omnitrain.plugins import Registry
+
+    own = Registry.builder
+    monkeypatch.setattr(Registry, "builder", lambda self, c: _Planning() if c.build.endswith("evaluate") else own(self, c))
+    assert run(["run", "toy/tiny", "--dry-run"]) == 0
+    assert "\n  measure: 2 requests" in capsys.readouterr().out
+
+    def refused(self: _Planning, config: Any, run: Any) -> list[str]:
+        raise UsageError("no such thing")
+
+    monkeypatch.setattr(_Planning, "plan", refused)
+    assert run(["run", "toy/tiny", "--dry-run"]) == 2
+    assert "PROBLEM: no such thing" in capsys.readouterr().out
 
 
 def test_examples_are_marked_by_role() -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from eft_models import VOCABULARY, ensemble_of, gpt2, llama, random_prompts
+from eft_models import VOCABULARY, ensemble_of, gpt2, llama, random_prompts, two_experts, windowed
 from transformers import DynamicCache
 
 from omnitrain.errors import UsageError
@@ -206,25 +206,36 @@ def test_gaps_are_closed_when_most_of_a_cache_is_gaps():
 
 
 def test_caches_that_cannot_be_cropped_are_known_and_refused():
-    from transformers import MistralConfig, MistralForCausalLM
-
-    torch.manual_seed(0)
-    config = MistralConfig(
-        vocab_size=VOCABULARY,
-        hidden_size=16,
-        intermediate_size=32,
-        num_hidden_layers=1,
-        num_attention_heads=2,
-        num_key_value_heads=2,
-        sliding_window=4,
-    )
-    model = MistralForCausalLM(config).eval()
+    model = windowed(1, 16, 0)
     assert not can_roll_back(new_cache(model.config))
     cached = CachedModel(model, 0, "the large base")
     cached.start([[3, 4, 5]])
     cached.extend(torch.tensor([[6, 7]]))
     with pytest.raises(UsageError, match="set block_size to 0"):
         cached.keep(torch.tensor([1]), 2)
+
+
+def test_sliding_windows_are_decoded_plainly_as_without_caches():
+    ensemble = ensemble_of(windowed(1, 32, 0), windowed(1, 16, 1), windowed(1, 16, 2))
+    prompts, settings = random_prompts(4, 5), Settings(10, GREEDY)
+    rows = generate(CompositionDecoder(ensemble, Dials()), prompts, settings, [], 0).rows
+    for prompt, row in zip(prompts, rows, strict=True):
+        text = [*prompt, *row]
+        with torch.no_grad():
+            every = [model(torch.tensor([text])).logits[0] for model in (ensemble.large, *ensemble.small)]
+        best = (every[0] + every[1] - every[2]).argmax(dim=-1)[len(prompt) - 1 : -1]
+        assert best.tolist() == row
+
+
+def test_several_experts_with_own_bases_and_a_negative_weight_are_decoded_by_the_formula(family):
+    several = two_experts(family)
+    steps = []
+    decoder = CompositionDecoder(several, Dials(weights=(1.5, -0.5)), on_logits=steps.append)
+    text = [9, 4, *generate(decoder, [[9, 4]], Settings(8, GREEDY), [], 0).rows[0]]
+    with torch.no_grad():
+        large, first, second, base, other = (m(torch.tensor([text])).logits[0, 1:-1] for m in (several.large, *several.small))
+    expected = large + 1.5 * (first - base) - 0.5 * (second - other)
+    torch.testing.assert_close(torch.cat(steps), expected, rtol=1e-4, atol=1e-4)
 
 
 def test_empty_and_over_long_prompts_are_named(ensemble):

@@ -16,9 +16,10 @@ from omnitrain_eft.decoder import CompositionDecoder
 from omnitrain_eft.ensemble import Prompts
 from omnitrain_eft.generation import Settings, generate
 from omnitrain_eft.model import CompositionModel
-from omnitrain_eft.planning import cache_bytes_per_token, member_plan, plan_lines
+from omnitrain_eft.planning import cache_bytes_per_token, plan_lines
 from omnitrain_eft.processors import Processing
 from omnitrain_eft.speculative import generate_speculatively
+from omnitrain_eft.teacher import member_logits
 from omnitrain_eft.vocabulary import check_rows, check_vocabularies
 
 GREEDY = Processing(temperature=0.0)
@@ -74,6 +75,16 @@ def test_expert_of_adapters_gives_the_texts_of_the_merged_model(adapted, stacked
 def test_an_expert_without_base_and_adapters_is_named():
     with pytest.raises(UsageError, match="expert-0 stands without its base"):
         CompositionModel(config(), {"large": gpt2(1, 16, 0), "expert-0": gpt2(1, 16, 1)}, FACTS)
+
+
+def test_lora_on_the_large_model_is_a_row_of_the_grid():
+    members = {"large": gpt2(1, 16, 0), "expert-0": with_lora(gpt2(1, 16, 1)), "large-lora": with_lora(gpt2(1, 16, 0), 5)}
+    model = CompositionModel(config(large_lora={"use": "eft/causal"}), members, FACTS)
+    batch = {"input_ids": torch.tensor([[3, 4, 5]]), "attention_mask": torch.ones(1, 3, dtype=torch.bool)}
+    arms = member_logits(model, batch).arms(model.dials)
+    assert list(arms) == ["small base", "large base", "small fine-tuned", "large LoRA", "up-scaled"]
+    with torch.no_grad():
+        torch.testing.assert_close(arms["large LoRA"], members["large-lora"](**batch).logits)
 
 
 def test_scoring_in_one_pass_equals_the_log_probabilities_step_by_step(adapted):
@@ -136,19 +147,40 @@ def test_released_architectures_have_the_published_number_of_parameters(architec
     assert sum(p.numel() for p in released_shape(architecture).parameters()) == parameters
 
 
-def test_memory_plan_of_the_papers_pair_counts_weights_and_caches():
-    large = member_plan("large base", "llama-2-70b")
-    assert large.cache_per_token == 2 * 80 * 8 * 128 * 2
-    assert large.weights(2) / 2**30 == pytest.approx(128.5, abs=0.1)
+def planned(**members):
+    """A composition whose members have the given settings, as a recipe resolves them."""
     use = {"use": "eft/causal"}
     composition = CompositionConfig.model_validate({"large": use, "small": use, "experts": [{"model": use}]})
-    uses = (composition.large, composition.small, composition.experts[0].model)
-    for member, name in zip(uses, ("llama-2-70b", "llama-2-7b", "llama-2-7b"), strict=True):
-        member.resolved(CausalModelConfig(architecture=name))
-    lines = plan_lines(composition, context=2048)
-    assert lines[0].startswith("large base: 68,976,648,192 parameters, 128.5 GiB in bfloat16, 64.2 GiB in 8 bit")
-    assert "all in bfloat16 156.2 GiB" in lines[-1]
+    uses = {"large": composition.large, "small": composition.small, "expert": composition.experts[0].model}
+    for name, member in uses.items():
+        member.resolved(CausalModelConfig(**members[name]))
+    return composition
+
+
+def test_memory_plan_of_the_papers_pair_counts_weights_and_caches():
+    small = {"architecture": "llama-2-7b", "dtype": "bfloat16"}
+    lines = plan_lines(planned(large={"architecture": "llama-2-70b", "dtype": "bfloat16"}, small=small, expert=small))
+    assert lines[0] == (
+        "large base: 68,976,648,192 parameters, 128.5 GiB in bfloat16, 64.8 GiB in 8 bit, 320 KiB of cache a token"
+    )
+    # 2 (keys, values) x layers x key-value heads x width x 2 bytes, of 70B and twice 7B
+    caches = 2 * 2 * 128 * (80 * 8 + 2 * 32 * 32) * 4096
+    assert lines[3] == f"caches: 1344 KiB a token, {caches / 2**30:.1f} GiB for a text of 4,096 tokens, the longest for all"
+    every = 2 * (68_976_648_192 + 2 * 6_738_415_616) + caches
+    assert f"all in bfloat16 {every / 2**30:.1f} GiB;" in lines[4]
+    assert lines[4].endswith(f"as set here {every / 2**30:.1f} GiB")
+    assert len(lines) == 5
     assert cache_bytes_per_token(gpt2(2, 32, 0).config) == 2 * 2 * 2 * 16 * 2
+
+
+def test_memory_plan_says_what_is_set_and_what_it_can_not_know():
+    large = {"path": "a/large", "architecture": "llama-2-13b", "dtype": "int8"}
+    lines = plan_lines(planned(large=large, small={"architecture": "llama-2-7b"}, expert={"path": "a/tuned"}))
+    assert lines[-1] == "not in the memory plan: expert 0; set `architecture` beside `path`"
+    mixed, as_set = (float(lines[-2].split(what)[1].split()[0]) for what in ("large base in 8 bit ", "as set here "))
+    # The small base has no dtype, so that it is loaded in float32.
+    assert as_set - mixed == pytest.approx(2 * 6_738_415_616 / 2**30, abs=0.11)
+    assert plan_lines(planned(large={}, small={}, expert={})) == []
 
 
 def test_templates_are_checked_and_prompts_differ_by_model(adapted):

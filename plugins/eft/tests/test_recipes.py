@@ -1,11 +1,13 @@
 """The recipes: tiny from end to end with everything that is done to a saved composition, the others as a dry run."""
 
+import io
 import json
+import sys
 
 import pytest
 import torch
-from click.testing import CliRunner
 
+from omnitrain.cli import run as main
 from omnitrain.engine.adhoc import adhoc_run, find_model, text_generator
 from omnitrain.engine.building import load_saved_model, make_predictor
 from omnitrain.engine.dryrun import dry_run
@@ -14,7 +16,6 @@ from omnitrain.errors import UsageError
 from omnitrain.plugins import installed
 from omnitrain.recipes import load_recipe
 from omnitrain_eft.claims import CLAIMS
-from omnitrain_eft.commands import generate, plan
 from omnitrain_eft.measuring import control, factuality, lora
 from omnitrain_eft.plugin import PLUGIN
 
@@ -85,9 +86,9 @@ def test_saved_composition_is_built_again_with_its_weights(run):
 
 def test_dials_are_settings_of_generate_and_text_is_streamed(run):
     shown = []
-    settings = {"max_new_tokens": 6, "alpha": 0.5, "on_text": lambda number, text: shown.append(text)}
+    settings = {"max_new_tokens": 6, "alpha": 0.5}
     with text_generator(find_model(run / "compose"), installed(), settings) as answer:
-        text = answer(["dump"])[0]
+        text = answer(["dump"], lambda number, new: shown.append(new))[0]
     assert len(shown) > 1
     assert text.startswith("".join(shown))
     with (
@@ -97,33 +98,22 @@ def test_dials_are_settings_of_generate_and_text_is_streamed(run):
         answer(["dump"])
 
 
-def test_command_has_dials_as_flags(run):
-    arguments = [str(run / "compose"), "--prompt", "dump", "--beta-up", "1.2", "--max-new-tokens", "6", "--temperature", "0"]
-    found = CliRunner().invoke(generate, [*arguments, "--weight", "0.7", "--weight", "0.3", "--block-size", "2"])
-    assert found.exit_code == 0, found.output
-    assert found.output.strip()
-    piped = CliRunner().invoke(generate, [str(run / "compose"), "--max-new-tokens", "3"], input="dump\n\nPath\n")
-    assert piped.exit_code == 0
-
-
-def test_other_tokenizers_are_refused_with_the_first_difference(run, tmp_path):
-    for stage in ("pretrain-small", "tune-small", "pretrain-large"):
-        path = run / stage / "model"
-        assert (path / "tokenizer.json").is_file()
-    from omnitrain.errors import DataError
-    from omnitrain_eft.vocabulary import check_vocabularies
-    from omnitrain_language.tokenizers import load_tokenizer
-
-    changed = json.loads((run / "tune-small" / "model" / "tokenizer.json").read_text("utf-8"))
-    vocabulary = changed["model"]["vocab"]
-    first, second = [token for token, number in vocabulary.items() if number in (300, 301)]
-    vocabulary[first], vocabulary[second] = vocabulary[second], vocabulary[first]
-    for name in ("tokenizer_config.json",):
-        (tmp_path / name).write_bytes((run / "tune-small" / "model" / name).read_bytes())
-    (tmp_path / "tokenizer.json").write_text(json.dumps(changed), "utf-8")
-    reference = load_tokenizer(run / "pretrain-large" / "model")
-    with pytest.raises(DataError, match="the large base and expert 0 differ: id 300"):
-        check_vocabularies({"the large base": reference, "expert 0": load_tokenizer(tmp_path)})
+def test_generate_takes_the_dials_as_flags_and_shows_text_as_it_is_written(run, capsys, monkeypatch):
+    words = ["generate", str(run / "compose"), "--prompt", "dump", "--max-new-tokens", "6", "--block-size", "2"]
+    texts = {}
+    for dials in (["--beta-up", "1.2"], ["--weights", "-3", "--weights", "-3"], ["--alpha=0"]):
+        assert main([*words, *dials]) == 0
+        texts[dials[0]] = capsys.readouterr().out
+    assert texts["--weights"] != texts["--alpha=0"]
+    flushed, shown = [], io.StringIO()
+    with monkeypatch.context() as patch:
+        patch.setattr(shown, "flush", lambda: flushed.append(shown.getvalue()), raising=False)
+        patch.setattr(sys, "stdout", shown)
+        assert main([*words, "--alpha=0"]) == 0
+    assert shown.getvalue() == texts["--alpha=0"]
+    assert len(set(flushed)) > 2
+    assert main([*words, "--alpha", "2", "--beta-up", "2"]) == 2
+    assert "only one may be turned" in capsys.readouterr().err
 
 
 def test_claims_read_what_the_recipe_leaves(run, tmp_path):
@@ -138,14 +128,6 @@ def test_claims_read_what_the_recipe_leaves(run, tmp_path):
     assert {claim.id for claim in CLAIMS} == {"C1", "C2", "C2-control", "C3", "C4", "C5", "C6", "LoRA"}
 
 
-def test_plan_prints_the_memory_of_the_papers_pair():
-    found = CliRunner().invoke(plan, ["eft/paper", "--context", "2048"])
-    assert found.exit_code == 0, found.output
-    assert "large base: 68,976,648,192 parameters" in found.output
-    assert "large base in 8 bit" in found.output
-    assert "with large fine-tuned, which only evaluation uses: 28" in found.output
-
-
 @pytest.mark.parametrize("recipe", [r.name for r in PLUGIN.recipes if r.name != "tiny"])
 def test_other_recipes_fit_together(recipe, monkeypatch, tmp_path_factory):
     monkeypatch.setenv("OMNITRAIN_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
@@ -154,3 +136,8 @@ def test_other_recipes_fit_together(recipe, monkeypatch, tmp_path_factory):
     found = dry_run(resolved, installed(), quiet=True)
     assert found.error is None
     assert not any(check.problems for check in found.stages)
+    if recipe == "paper":
+        lines = "\n".join(found.lines)
+        assert "  large base: 68,976,648,192 parameters, 128.5 GiB in bfloat16, 64.8 GiB in 8 bit" in lines
+        assert "large base in 8 bit 95.1 GiB" in lines
+        assert "with large fine-tuned, for evaluation only: 287.3 GiB as set here" in lines

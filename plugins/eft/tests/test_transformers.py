@@ -2,9 +2,10 @@
 
 import pytest
 import torch
-from eft_models import VOCABULARY, ensemble_of, gpt2, random_prompts
+from eft_models import VOCABULARY, ensemble_of, gpt2, random_prompts, two_experts, windowed
 from transformers import LogitsProcessorList
 
+from omnitrain.errors import NumericalError, UsageError
 from omnitrain_eft.composition import Dials
 from omnitrain_eft.decoder import CompositionDecoder
 from omnitrain_eft.ensemble import Prompts
@@ -106,6 +107,47 @@ def test_assisted_generation_takes_the_composition_as_its_target():
     helper = gpt2(1, 16, 1)
     assisted = model.generate(**given, **{**SETTINGS, "eos_token_id": None}, assistant_model=helper)
     assert torch.equal(plain, assisted)
+
+
+def test_processor_names_a_nan_logit_of_a_small_model():
+    broken = gpt2(1, 16, 1)
+    broken.lm_head.weight.data[7] = torch.nan
+    ensemble = ensemble_of(gpt2(2, 32, 0), gpt2(1, 16, 2), broken)
+    processor = LogitsProcessorList([EmulatedFineTuning(ensemble, Dials())])
+    with pytest.raises(NumericalError, match="NaN or infinity"):
+        ensemble.large.generate(**inputs([[5, 6, 7]]), **SETTINGS, logits_processor=processor)
+
+
+@pytest.mark.parametrize("place", [0, 1, 2], ids=["large", "expert", "base"])
+def test_assisted_generation_takes_tokens_back_from_sliding_windows_of_every_model(place):
+    models = [gpt2(2, 32, 0), gpt2(1, 16, 1), gpt2(1, 16, 2, scale=2.0)]
+    models[place] = windowed(1, 16, 3)
+    model = ComposedCausalLM(ensemble_of(*models), Dials())
+    settings = {**SETTINGS, "eos_token_id": None, "max_new_tokens": 20}
+    plain = model.generate(**inputs([[5, 6, 7]]), **settings)
+    assert torch.equal(plain, model.generate(**inputs([[5, 6, 7]]), **settings, assistant_model=gpt2(1, 16, 1)))
+
+
+def test_assisted_generation_is_refused_where_a_small_cache_cannot_take_tokens_back(composed, monkeypatch):
+    _, model = composed
+    cache = model.new_cache()
+    assert cache.is_croppable
+    for layer in cache.caches[2].layers:
+        monkeypatch.setattr(type(layer), "is_croppable", property(lambda self, own=layer: self is not own))
+    assert not cache.is_croppable
+    with pytest.raises(UsageError, match="leave out assistant_model"):
+        cache.activate_past_recording()
+
+
+def test_both_shapes_agree_with_the_own_loop_for_several_experts_and_a_negative_weight():
+    several, dials = two_experts(gpt2), Dials(weights=(1.5, -0.5))
+    prompts = random_prompts(3, 8)
+    own = generate(CompositionDecoder(several, dials), prompts, Settings(12, GREEDY), [1], 0).rows
+    given = inputs(prompts)
+    width = given["input_ids"].shape[1]
+    assert cut(ComposedCausalLM(several, dials).generate(**given, **SETTINGS), width) == own
+    processor = LogitsProcessorList([EmulatedFineTuning(several, dials)])
+    assert cut(several.large.generate(**given, **SETTINGS, logits_processor=processor), width) == own
 
 
 def test_a_static_cache_of_the_large_base_goes_with_the_processor(composed):

@@ -235,6 +235,17 @@ class SplitsBatches(Protocol):
         """Cut one batch into micro-batches."""
 
 
+@runtime_checkable
+class PlansStage(Protocol):
+    """The builder of a stage that can say before the run what the stage will take: memory, requests, files."""
+
+    def plan(self, config: Any, run: Run, /) -> Sequence[str]:
+        """Return lines that a dry run shows. Nothing is trained, fetched or written, and the call takes seconds.
+
+        Raises UsageError for settings that can't work.
+        """
+
+
 class Objective(Protocol):
     """What turns a model and a batch into a loss. needs: the fields that it reads."""
 
@@ -272,7 +283,11 @@ class Evaluator(Protocol):
 
 @runtime_checkable
 class Generates(Protocol):
-    """A predictor that continues prompts given as text."""
+    """A predictor that continues prompts given as text.
+
+    Its settings are keyword parameters; `omnitrain generate` takes them as flags and checks them against their types. With a
+    parameter `on_text`, a function that is called as (number of the prompt, new text), text is shown while it is written.
+    """
 
     def generate_text(self, prompts: Sequence[str], **settings: Any) -> list[str]: ...
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, Protocol, get_args, get_type_hints
 
 from omnitrain.api.protocols import Data, Generates, Prepares, TellsFacts
 from omnitrain.api.results import Evaluation
@@ -21,6 +21,13 @@ from omnitrain.runs import Display, RunDirectory, StageRun, StopRequest
 from omnitrain.runs.directory import COMPONENT_FILE
 
 STAGE = "adhoc"
+OnText = Callable[[int, str], None]
+
+
+class Answer(Protocol):
+    """What `text_generator` yields: prompts to texts; on_text is called as (number of the prompt, new text) if it can be."""
+
+    def __call__(self, prompts: list[str], on_text: OnText | None = None, /) -> list[str]: ...
 
 
 def parse_settings(texts: Sequence[str]) -> dict[str, Any]:
@@ -41,6 +48,24 @@ def parse_settings(texts: Sequence[str]) -> dict[str, Any]:
                 raise UsageError(f"{text!r}: {part!r} was given a plain value before.")
         here[parts[-1]] = read_value(raw, f"command line: {text}")
     return values
+
+
+def parse_flags(words: Sequence[str]) -> dict[str, Any]:
+    """Read "--beta-up 1.2", "--beta-up=1.2" and "--adaptive-block" (true); a flag that comes again makes a list.
+
+    Raises UsageError for a word that is neither a flag nor the value of one.
+    """
+    found: dict[str, list[Any]] = {}
+    left = list(words)
+    while left:
+        word = left.pop(0)
+        name, separator, raw = word.removeprefix("--").partition("=")
+        if not word.startswith("--") or not name:
+            raise UsageError(f"{word!r} belongs to no option; write settings as '--name value' behind the model.")
+        if not separator:
+            raw = left.pop(0) if left and not left[0].startswith("--") else "true"
+        found.setdefault(name.replace("-", "_"), []).append(read_value(raw, f"command line: --{name}"))
+    return {name: values[0] if len(values) == 1 else values for name, values in found.items()}
 
 
 def find_model(path: Path) -> Path:
@@ -143,12 +168,10 @@ def _loaded(directory: Path, registry: Registry, run: StageRun) -> Iterator[Any]
 
 
 @contextmanager
-def text_generator(
-    directory: Path, registry: Registry, settings: Mapping[str, Any]
-) -> Iterator[Callable[[list[str]], list[str]]]:
+def text_generator(directory: Path, registry: Registry, settings: Mapping[str, Any]) -> Iterator[Answer]:
     """Load the model in a folder once and yield a function from prompts to texts.
 
-    Raises UsageError when the model lacks the ability `generate_text` or does not know a setting.
+    Raises UsageError when the model lacks the ability `generate_text`, does not know a setting or can't use its value.
     """
     from omnitrain.engine.models import read_component
 
@@ -159,10 +182,54 @@ def text_generator(
                 f"The model {address} in {directory} has no ability 'generate_text' (omnitrain.api.Generates); "
                 "measure it with 'omnitrain evaluate' instead."
             )
-        parameters = inspect.signature(predictor.generate_text)
+        generate_text = predictor.generate_text
+        chosen, streams = _generation_settings(generate_text, settings, address)
+
+        def answer(prompts: list[str], on_text: OnText | None = None, /) -> list[str]:
+            shown = {"on_text": on_text} if streams and on_text is not None else {}
+            return generate_text(prompts, **chosen, **shown)
+
+        yield answer
+
+
+def _generation_settings(
+    generate_text: Callable[..., list[str]], settings: Mapping[str, Any], address: str
+) -> tuple[dict[str, Any], bool]:
+    """Return the settings as the function's parameters have their types, and whether it takes `on_text`."""
+    signature = inspect.signature(generate_text)
+    try:
+        if "on_text" in settings:
+            raise TypeError("'on_text' is no setting")
+        signature.bind([], **settings)
+    except TypeError as error:
+        known = ", ".join(name for name in list(signature.parameters)[1:] if name != "on_text")
+        raise UsageError(f"The model {address} can't generate like that: {error}. It knows: {known}.") from error
+    try:
+        hints = get_type_hints(generate_text)
+    except NameError:  # annotations that only a type checker can read
+        hints = {}
+    chosen = {name: _fitting(name, value, hints[name]) if name in hints else value for name, value in settings.items()}
+    return chosen, "on_text" in signature.parameters
+
+
+def _fitting(name: str, value: Any, wanted: Any) -> Any:
+    """Return a value as its type wants it; a single one also stands for a list of one.
+
+    Raises UsageError where it is of another type.
+    """
+    from pydantic import PydanticUserError, TypeAdapter, ValidationError
+
+    if isinstance(value, bool) and bool not in (wanted, *get_args(wanted)):
+        raise UsageError(f"{name} needs a value, such as '--{name.replace('_', '-')} 1'.")
+    try:
+        adapter = TypeAdapter(wanted)
+    except PydanticUserError:  # a type of the plugin's own
+        return value
+    try:
+        return adapter.validate_python(value)
+    except ValidationError as error:
         try:
-            parameters.bind([], **settings)
-        except TypeError as error:
-            known = ", ".join(list(parameters.parameters)[1:])
-            raise UsageError(f"The model {address} can't generate like that: {error}. It knows: {known}.") from error
-        yield lambda prompts: predictor.generate_text(prompts, **settings)
+            return adapter.validate_python([value])
+        except ValidationError:
+            reason = error.errors()[0]["msg"].lower()
+        raise UsageError(f"{name} {value!r} can't be used: {reason}.") from error

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from omnitrain.api.protocols import PlansStage
 from omnitrain.api.results import Piece
 from omnitrain.engine.building import ComponentBuilder
 from omnitrain.engine.execution import cache_folder
@@ -97,7 +98,9 @@ def _check_stage(stage: Stage, run: StageRun, registry: Registry, check: StageCh
             check.notes.append(f"{'.'.join(map(str, path))}: taken from stage {use.source} when that has run")
         elif use.use is not None:
             registry.builder(registry.component(use.use, use.kind))
-    registry.builder(stage.component)
+    builder = registry.builder(stage.component)
+    if isinstance(builder, PlansStage):
+        check.notes += builder.plan(stage.config, run)
     if isinstance(stage.config, FitConfig):
         _check_fit(stage.config, run, check)
 

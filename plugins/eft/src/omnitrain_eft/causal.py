@@ -8,9 +8,10 @@ import torch
 
 from omnitrain.api import Context
 from omnitrain_eft.configs import CausalModelConfig
+from omnitrain_eft.eight_bit import InEightBit
 from omnitrain_language.adapters import add_adapters
 from omnitrain_language.masks import accept_masks
-from omnitrain_language.models import build_causal
+from omnitrain_language.models import build_causal, load_pretrained
 from omnitrain_language.presets import CAUSAL_SIZES
 
 # The published config.json of each family, as far as it decides about shapes.
@@ -107,8 +108,10 @@ def build(config: CausalModelConfig, context: Context) -> Any:
     if config.architecture is not None and (meta or config.path is None):
         from transformers import AutoModelForCausalLM
 
-        dtype = torch.bfloat16 if config.dtype == "bfloat16" else torch.float32
+        dtype = torch.float32 if config.dtype == "float32" else torch.bfloat16
         return _finished(AutoModelForCausalLM.from_config(released_config(config.architecture), dtype=dtype), config)
+    if config.dtype == "int8":
+        return _loaded_in_8bit(config, context)
     if config.path is not None or (config.width is None and config.layers is None and config.heads is None):
         return build_causal(config, context)
     with torch.random.fork_rng(devices=[]):
@@ -117,6 +120,15 @@ def build(config: CausalModelConfig, context: Context) -> Any:
         if config.dtype == "bfloat16":
             model = model.to(torch.bfloat16)
         return _finished(model, config)
+
+
+def _loaded_in_8bit(config: CausalModelConfig, context: Context) -> Any:
+    """Return the model of a path in 8 bit; nothing of it can be trained."""
+    from transformers import AutoModelForCausalLM
+
+    rest = config.model_copy(update={"dtype": "bfloat16"})
+    model: Any = load_pretrained(rest, context, InEightBit(AutoModelForCausalLM))
+    return _finished(model.requires_grad_(False), config)
 
 
 def _finished(model: Any, config: CausalModelConfig) -> Any:

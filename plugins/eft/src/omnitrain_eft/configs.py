@@ -25,6 +25,17 @@ class CausalModelConfig(CausalConfig):
     """Attention heads of a model with random weights; nothing means: those of `size`."""
     architecture: Architecture | None = None
     """Shape of a released model. With `path` it is what a dry run counts, so that none of the weights is fetched."""
+    dtype: Literal["float32", "bfloat16", "int8"] = "float32"  # type: ignore[assignment]
+    """Type of the weights. `int8`: the linear layers of `path` in 8 bit, the rest in bfloat16, for decoding only; needs the
+    extra `eight-bit`."""
+
+    @model_validator(mode="after")
+    def _eight_bit_is_loaded(self) -> CausalModelConfig:
+        if self.dtype == "int8" and self.path is None:
+            raise ValueError("dtype int8 quantises weights while they are loaded: it needs path")
+        if self.dtype == "int8" and (self.lora is not None or self.gradient_checkpointing):
+            raise ValueError("dtype int8 is for decoding only: leave out lora and gradient_checkpointing")
+        return self
 
     @model_validator(mode="after")
     def _one_shape(self) -> CausalModelConfig:

@@ -25,7 +25,9 @@ OnToken = Callable[[int, int], None]
 class Settings:
     """How texts are continued. processing: temperature, cuts, penalties.
 
-    seed: each text has its own stream of draws, numbered from first_text, so it depends on no other text.
+    seed: each text has its own stream of draws, numbered from first_text, so that it depends on no other text; of sampled
+    speculative texts that holds up to the last block, which is cut where the longest text of the batch ends. Their law is
+    the same.
     block_size: drafted tokens of a speculative round, 0 for plain decoding. adaptive: choose up to block_size by the
     acceptance so far. draft: number of the expert that drafts; nothing means: that of the largest weight.
     """

@@ -149,8 +149,8 @@ class CompositionModel(nn.Module):
             else:
                 bases.append(place(self.without_adapters(f"expert-{number}"), f"expert {number} without adapters"))
         delta_base = bases[0] if shared is None else place(shared, "the small base")
-        rows = {"the large base": _rows(self.members[LARGE])} | {n: _rows(m) for n, m in zip(names, small, strict=True)}
-        vocabulary = check_rows(rows, self.ids)
+        given = {"the large base": self.members[LARGE], **dict(zip(names, small, strict=True))}
+        vocabulary = check_rows({name: output_rows(model) for name, model in given.items()}, self.ids)
         return Ensemble(self.members[LARGE], small, experts, bases, delta_base, self.pad, vocabulary, names)
 
     def forward(self, input_ids: Tensor, use_cache: bool = False, **inputs: Any) -> CausalLMOutputWithPast:
@@ -174,10 +174,10 @@ class CompositionModel(nn.Module):
                 restore_weights(member, folder)
 
 
-def _rows(model: Any) -> int:
+def output_rows(model: Any) -> int:
     """Return the number of ids that a model gives logits for."""
     if isinstance(model, WithoutAdapters):
-        return _rows(model.adapted)
+        return output_rows(model.adapted)
     head = model.get_output_embeddings() if hasattr(model, "get_output_embeddings") else None
     return int(head.weight.shape[0] if head is not None else model.config.vocab_size)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from omnitrain.api import Command, Component, Plugin, Recipe, hookimpl
+from omnitrain.api import Component, Plugin, Recipe, hookimpl
 from omnitrain_eft.claims import CLAIMS
 
 _PREDICTOR = "omnitrain_language.predictor:build_predictor"
@@ -83,10 +83,6 @@ PLUGIN = Plugin(
         Recipe("paper", "Llama-2 7B to 70B with the paper's settings.", "omnitrain_eft:recipes/paper.yaml"),
     ),
     claims=CLAIMS,
-    commands=(
-        Command("eft-generate", "Talk to a composition, dials as flags.", "omnitrain_eft.commands:generate"),
-        Command("eft-plan", "Memory of the compositions of a recipe.", "omnitrain_eft.commands:plan"),
-    ),
     parity="omnitrain_eft.parity:ADAPTERS",
     bench="omnitrain_eft.bench:benches",
 )

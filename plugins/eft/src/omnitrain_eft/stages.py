@@ -10,7 +10,7 @@ from omnitrain.api import UseModel
 from omnitrain.engine import isolated, save_model
 from omnitrain.errors import DataError, UsageError
 from omnitrain_eft.configs import ComposeConfig, CompositionConfig
-from omnitrain_eft.model import LARGE, LORA, SMALL, TUNED, CompositionModel, member_uses
+from omnitrain_eft.model import LARGE, LORA, SMALL, TUNED, CompositionModel, check_templates, member_uses, output_rows
 from omnitrain_eft.planning import plan_lines
 from omnitrain_eft.predictor import TOKENIZERS
 from omnitrain_eft.vocabulary import check_vocabularies
@@ -18,7 +18,7 @@ from omnitrain_language.tokenizers import load_tokenizer, pad_id
 
 
 class Compose:
-    """Called as a stage; `plan` tells what a dry run should show."""
+    """Called as a stage; its ability `PlansStage` shows the memory plan in a dry run."""
 
     def __call__(self, config: ComposeConfig, run: Any) -> None:
         """Build the composition and leave it as the artifact "model".
@@ -43,6 +43,10 @@ class Compose:
         settings = _stored(composition, members)
         described = {"use": config.model.use, "config": settings}
         run.event("composed", members=", ".join(model.members), shared_ids=ids)
+        for name in model.members:
+            rows = output_rows(model.members[name])
+            if rows > ids:
+                run.event("extra rows cut", member=name, rows=rows - ids, kept=ids)
         with run.artifact("model", "model", **described) as path:
             save_model(model, path, {**described, "facts": facts, "data": None})
             shared.save_pretrained(str(path))
@@ -50,8 +54,13 @@ class Compose:
                 tokenizer.save_pretrained(str(path / TOKENIZERS / name))
 
     def plan(self, config: ComposeConfig, run: Any) -> Sequence[str]:
-        """Return lines for a dry run: bytes of weights and caches, for models that name their architecture."""
-        return plan_lines(_composition(config))
+        """Return the memory plan of members that name their architecture.
+
+        Raises UsageError for another model and for templates without a place for the prompt.
+        """
+        composition = _composition(config)
+        check_templates(composition)
+        return plan_lines(composition)
 
 
 compose = Compose()

@@ -12,6 +12,7 @@ from torch.nn import functional
 from transformers import Cache, GenerationMixin, PreTrainedModel
 from transformers.modeling_outputs import CausalLMOutputWithPast
 
+from omnitrain.errors import UsageError
 from omnitrain_eft.caches import new_cache
 from omnitrain_eft.composition import Dials
 from omnitrain_eft.ensemble import Ensemble
@@ -28,6 +29,24 @@ class CompositeCache(Cache):  # type: ignore[misc]
         """Follow the beams in every model."""
         for cache in self.caches:
             cache.reorder_cache(beam_idx)
+
+    @property
+    def is_croppable(self) -> bool:
+        """Whether every model's cache can take tokens back."""
+        return all(cache.is_croppable for cache in self.caches)
+
+    def activate_past_recording(self) -> None:
+        """Let sliding windows keep what `crop` may bring back; assisted generation begins with this.
+
+        Raises UsageError where a cache can't take tokens back at all.
+        """
+        if not self.is_croppable:
+            raise UsageError(
+                "a composed model has a cache that can't take tokens back (recurrent layers), so assisted generation would be "
+                "wrong: leave out assistant_model"
+            )
+        for cache in self.caches:
+            cache.activate_past_recording()
 
     def crop(self, tokens_to_remove: int) -> None:
         """Take tokens back in every model."""

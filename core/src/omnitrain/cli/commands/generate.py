@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -12,27 +12,36 @@ from omnitrain.cli.output import emit_json
 from omnitrain.errors import UsageError
 from omnitrain.plugins import installed
 
-Generate = Callable[[list[str]], list[str]]
+if TYPE_CHECKING:
+    from omnitrain.engine.adhoc import Answer
 
 
-@click.command()
+@click.command(context_settings={"ignore_unknown_options": True})
 @click.argument("model", metavar="MODEL_DIR|RUN_DIR", type=click.Path(path_type=Path))
+@click.argument("flags", metavar="[--SETTING VALUE]...", nargs=-1, type=click.UNPROCESSED)
 @click.option("--prompt", multiple=True, help="A prompt. Repeatable.")
 @click.option("--file", type=click.Path(path_type=Path, allow_dash=True), help="Prompts, one a line; - for standard input.")
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="A setting of generation. Repeatable.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def generate(model: Path, prompt: tuple[str, ...], file: Path | None, settings: tuple[str, ...], as_json: bool) -> None:
+def generate(
+    model: Path, flags: tuple[str, ...], prompt: tuple[str, ...], file: Path | None, settings: tuple[str, ...], as_json: bool
+) -> None:
     """Let a saved model continue prompts; of a run, its last model. Without prompts, ask for them in a terminal.
+
+    What a model can be told while it generates (temperature, dials) are further flags behind its name, with a dash or an
+    underscore between words; a wrong one shows those that it knows. Text of a single prompt is shown while it is written.
 
     \b
     Examples:
-      omnitrain generate runs/first --prompt "Once upon a time" --set max_new_tokens=40
-      omnitrain generate runs/first/pretrain/model --file prompts.txt --json
+      omnitrain generate runs/first --prompt "Once upon a time" --max-new-tokens 40
+      omnitrain generate runs/first/pretrain/model --file prompts.txt --set temperature=0.8 --json
     """
-    from omnitrain.engine.adhoc import find_model, parse_settings, text_generator
+    from omnitrain.engine.adhoc import find_model, parse_flags, parse_settings, text_generator
 
+    if str(model).startswith("--"):
+        raise UsageError(f"{model} stands before the model; write 'omnitrain generate MODEL_DIR {model} ...'.")
     directory = find_model(model)
-    chosen = parse_settings(settings)
+    chosen = {**parse_settings(settings), **parse_flags(flags)}
     asks = not prompt and file is None and sys.stdin.isatty()
     prompts = [] if asks else [*prompt, *_lines(file, bool(prompt))]
     if not asks and not prompts:
@@ -40,12 +49,12 @@ def generate(model: Path, prompt: tuple[str, ...], file: Path | None, settings: 
     with text_generator(directory, installed(), chosen) as answer:
         if asks:
             _converse(answer)
-            return
-        texts = answer(prompts)
-    if as_json:
-        emit_json([{"prompt": p, "text": t} for p, t in zip(prompts, texts, strict=True)])
-    else:
-        print("\n\n".join(texts))
+        elif as_json:
+            emit_json([{"prompt": p, "text": t} for p, t in zip(prompts, answer(prompts), strict=True)])
+        elif len(prompts) == 1:
+            _speak(answer, prompts[0])
+        else:
+            print("\n\n".join(answer(prompts)))
 
 
 def _lines(file: Path | None, has_prompts: bool) -> list[str]:
@@ -58,7 +67,21 @@ def _lines(file: Path | None, has_prompts: bool) -> list[str]:
     return [line for line in text.splitlines() if line.strip()]
 
 
-def _converse(answer: Generate) -> None:
+def _speak(answer: Answer, prompt: str) -> None:
+    """Write the text of one prompt while it is made, where the model can tell it."""
+    shown: list[str] = []
+
+    def show(number: int, text: str) -> None:
+        shown.append(text)
+        sys.stdout.write(text)
+        sys.stdout.flush()
+
+    whole, so_far = answer([prompt], show)[0], "".join(shown)
+    # What a model shows may lack the last bytes of an unfinished character.
+    print(whole.removeprefix(so_far) if whole.startswith(so_far) else f"\n{whole}", flush=True)
+
+
+def _converse(answer: Answer) -> None:
     """Ask for prompts until the end of input."""
     print("An empty line or Ctrl-D ends.", file=sys.stderr)
     while True:
@@ -68,4 +91,4 @@ def _converse(answer: Generate) -> None:
             return
         if not prompt.strip():
             return
-        print(answer([prompt])[0])
+        _speak(answer, prompt)
