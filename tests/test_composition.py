@@ -39,6 +39,17 @@ DATA: dict[str, dict[str, dict[str, Any]]] = {
         "plain": SCORED,
         "control tokens": {**SCORED, "control": {"threshold": 0.0, "drop_token_fraction": 0.1}},
     },
+    "phf/scored-batches": {
+        "completions": {"data": {"use": "language/pairs", **PAIRS, "layout": "decoder-only"}, "segments": "sentences"},
+        "denoising": {
+            "data": {"use": "ul2/denoising", **DENOISING, "layout": "decoder-only"},
+            "control": {"threshold": 0.0, "drop_token_fraction": 0.1},
+        },
+        "dialogues": {
+            "data": {"use": "eft/dialogues", **PROMPTED, "style": "helpful"},
+            "control": {"threshold": 0.0, "drop_token_fraction": 0.1},
+        },
+    },
     "eft/dialogues": {"": {**PROMPTED, "style": "helpful"}},
     "eft/preferences": {"": {**PROMPTED, "chosen": "safe", "rejected": "helpful"}},
     "w2pgnn/walks": {"": {**GRAPHS, "visits": 16}},

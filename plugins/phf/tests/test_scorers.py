@@ -2,6 +2,8 @@
 
 import subprocess
 import sys
+from types import SimpleNamespace
+from typing import ClassVar
 
 import pycodestyle
 import pytest
@@ -22,7 +24,7 @@ from omnitrain_phf.scorer_configs import (
     WordListConfig,
 )
 from omnitrain_phf.scorers import header, make_scorer
-from omnitrain_phf.segments import split_lines, split_sentences
+from omnitrain_phf.segments import split_by_spacy, split_lines, split_sentences
 
 LETTERS = st.text(st.sampled_from("ab .!?\n\r\t\x0b\x0c\u2028é"), max_size=40)
 
@@ -39,6 +41,40 @@ def test_lines_joined_are_the_text_and_end_at_newlines_only(text):
 @given(LETTERS)
 def test_sentences_joined_are_the_text(text):
     assert "".join(split_sentences(text)) == text
+
+
+PIECES = [
+    *"ab.AZ1.!? \n\t\"'()—:;,-_oO<>…x3D",
+    "e.g.",
+    "U.S.",
+    "Mr.",
+    "a.m.",
+    "...",
+    "x.Y",
+    "。",
+    "(._.)",
+    ":)",
+    "\u00a0",
+    "𑁇",
+    "😀",
+]
+
+
+@settings(deadline=None, max_examples=300)
+@given(st.lists(st.sampled_from(PIECES), max_size=14).map("".join))
+def test_sentences_are_those_of_spacy(text):
+    assert split_sentences(text) == split_by_spacy(text)
+
+
+def test_sentences_of_the_builtin_text_are_those_of_spacy():
+    for _, text in contact_documents(0.1, 1200):
+        assert split_sentences(text) == split_by_spacy(text)
+
+
+def test_special_case_torn_by_a_blank_hides_its_neighbour_as_in_spacy():
+    for text in (": x.Y goes on. (e.g. this) too.", "He wrote : x.Y", "Well (e.g. a : ) b)."):
+        assert split_sentences(text) == split_by_spacy(text)
+    assert split_sentences("x.Y") != [part.removeprefix(": ") for part in split_sentences(": x.Y")]
 
 
 def test_users_own_pycodestyle_config_changes_nothing(tmp_path, monkeypatch):
@@ -88,6 +124,43 @@ def test_header_digest_changes_with_options():
 def test_missing_library_is_named_with_its_command():
     with pytest.raises(EnvironmentFault, match=r"pip install 'omnitrain-phf\[detoxify\]'"):
         make_scorer(DetoxifyConfig())
+
+
+class StandIn:
+    """Answers as Detoxify does: lists of probabilities by label."""
+
+    made: ClassVar[list[tuple[str, str]]] = []
+
+    def __init__(self, variant, device):
+        self.made.append((variant, device))
+
+    def predict(self, texts):
+        assert len(texts) <= 2
+        return {"toxicity": [len(text) / 100 for text in texts], "insult": [1.0] * len(texts)}
+
+
+def test_detoxify_is_imported_when_asked_for_and_scores_in_batches(monkeypatch):
+    monkeypatch.setitem(sys.modules, "detoxify", SimpleNamespace(Detoxify=StandIn))
+    scorer = make_scorer(DetoxifyConfig(variant="unbiased", batch_size=2))
+    assert StandIn.made == [("unbiased", "cpu")]
+    assert scorer.score(["a", "bb", "ccc"]) == [0.01, 0.02, 0.03]
+    assert scorer.score_segments([]) == []
+
+
+def test_header_of_detoxify_tells_its_version_and_variant(monkeypatch):
+    monkeypatch.setattr("omnitrain_phf.scorers.version", lambda name: {"detoxify": "0.5.9"}[name])
+    told = header(DetoxifyConfig(variant="unbiased"))
+    assert told["versions"] == {"detoxify": "0.5.9"}
+    assert told["options"]["variant"] == "unbiased"
+    assert told["notes"] == []
+    assert told["digest"] != header(DetoxifyConfig(variant="original"))["digest"]
+
+
+def test_personal_data_of_many_texts_is_that_of_each():
+    scorer = make_scorer(ScrubadubConfig())
+    texts = [text for _, text in contact_documents(0.5, 600)] + ["", "a@b.com and c@d.org"]
+    assert scorer.score(texts) == [scorer.score([text])[0] for text in texts]
+    assert scorer.score(texts) == [len(scorer.filth(text)) / len(text) if text else 0.0 for text in texts]
 
 
 def test_function_of_the_users_own_scores():

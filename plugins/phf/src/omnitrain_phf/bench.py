@@ -1,41 +1,32 @@
-"""Speed: a step with each objective beside plain likelihood and transformers' Trainer, the stream, scoring, writing."""
+"""Speed: a step with each objective beside plain likelihood in the same loop, and training beside transformers' Trainer."""
 
 from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from time import perf_counter, process_time
-from types import SimpleNamespace
+from time import process_time
 from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
 
-from omnitrain.api import Batch, BatchPlan
+from omnitrain.api import Batch
 from omnitrain.api.bench import Bar, Bench
 from omnitrain.engine import OptimiserConfig, Options, isolated, load_recipe, make_optimiser, run_recipe
 from omnitrain_language.configs import CausalNllConfig
-from omnitrain_language.decoding import CausalDecoder
 from omnitrain_language.masks import accept_masks
 from omnitrain_language.objectives import CAUSAL_NEEDS, TokenNll
 from omnitrain_phf.alignment import align
-from omnitrain_phf.blocks import BlockLayout, BlockReader, Blocks, Control, SeededDraws
+from omnitrain_phf.bench_data import memory_bench, scoring_benches, stream_bench, writing_bench
 from omnitrain_phf.configs import AwrConfig, ConditionalConfig, RwrConfig, UnlikelihoodConfig, ValueHeadConfig
-from omnitrain_phf.contacts import contact_documents
-from omnitrain_phf.corpus import Corpus
 from omnitrain_phf.model import add_value_head
 from omnitrain_phf.objective import Awr, Conditional, Mle, Rwr, Unlikelihood
-from omnitrain_phf.scorer_configs import PycodestyleConfig, ScrubadubConfig
-from omnitrain_phf.scorers import make_scorer
-from omnitrain_phf.scoring import score_chunk
-from omnitrain_phf.segments import split_lines, split_sentences
-from omnitrain_phf.stream import ScoredStream
-from omnitrain_phf.writing import WritingSettings, write
 
 VOCABULARY, ROWS, LENGTH, STEPS = 8192, 8, 128, 6
-# The issue's limits: 3 % over a plain step, 10 % for unlikelihood.
+# At most 3 % over a plain step, 10 % for unlikelihood, which reads the probabilities of all tokens.
 LIMIT, UNLIKELIHOOD_LIMIT = 1 / 1.03, 1 / 1.10
 
 
@@ -99,11 +90,13 @@ stages:
   - name: train
     use: core/fit
     data: {use: phf/scored-text, score: {path: builtin:contacts}, tokenizer: {vocabulary_size: 1024}, length: 128}
-    model: {use: phf/causal, size: mini, max_length: 128}
-    objective: {use: phf/unlikelihood}
+    model: MODEL
+    objective: {use: phf/OBJECTIVE}
     fit: {steps: 40, batch_size: 8, log_every: 40, checkpoint_every: 0, evaluate_batches: 0, learning_rate: 1e-4}
 """
 FEW, MANY = 4, 34
+TRAINER = "transformers Trainer"
+OBJECTIVES = ("mle", "conditional", "unlikelihood", "rwr", "awr")
 
 
 def _per_step(run: Callable[[int], None]) -> float:
@@ -116,10 +109,12 @@ def _per_step(run: Callable[[int], None]) -> float:
     return (times[1] - times[0]) / (MANY - FEW) * 1e3
 
 
-def _core(steps: int) -> None:
+def _core(name: str, steps: int) -> None:
+    head = ", value_head: {}" if name == "awr" else ""
+    text = RECIPE.replace("MODEL", f"{{use: phf/causal, size: mini, max_length: 128{head}}}").replace("OBJECTIVE", name)
     with tempfile.TemporaryDirectory() as folder:
         recipe = Path(folder) / "bench.yaml"
-        recipe.write_text(RECIPE, "utf-8")
+        recipe.write_text(text, "utf-8")
         run_recipe(load_recipe(str(recipe), [f"train.fit.steps={steps}"]), Path(folder) / "run", Options(quiet=True))
 
 
@@ -158,165 +153,32 @@ def _trainer(steps: int) -> None:
         trainer.train()
 
 
-def _against_trainer() -> Bench:
-    variants: dict[str, Callable[[], float]] = {"core/fit with phf/unlikelihood": lambda: _per_step(_core)}
-    absent: tuple[str, ...] = ()
+def _against_trainer() -> list[Bench]:
+    peers: dict[str, Callable[[], float]] = {}
     try:
         import accelerate  # noqa: F401
     except ImportError:
-        absent = ("transformers Trainer",)
+        absent: tuple[str, ...] = (TRAINER,)
     else:
-        variants["transformers Trainer"] = lambda: _per_step(_trainer)
-    return Bench(
-        "training loop",
-        "an update of 8 x 128 tokens, GPT-2 4 x 128, vocabulary 1024; the Trainer with plain likelihood",
-        "ms a step",
-        "core/fit with phf/unlikelihood",
-        variants,
-        bars=() if absent else (Bar("transformers Trainer", 1.0),),
-        absent=absent,
-        rounds=3,
-    )
-
-
-def _corpus(generator: np.random.Generator, documents: int = 4000) -> Corpus:
-    counts = generator.integers(5, 60, documents)
-    lengths = generator.integers(5, 40, int(counts.sum()))
-    scores = np.where(generator.random(len(lengths)) < 0.2, 0.5, 0.0)
-    return Corpus(
-        generator.integers(2, 50257, int(lengths.sum())).astype(np.uint16),
-        np.append(0, np.cumsum(lengths)),
-        scores,
-        (lengths * 4).astype(np.int32),
-        np.append(0, np.cumsum(counts)),
-        np.zeros(documents),
-        np.ones(documents, np.uint8),
-        np.array([0, documents]),
-    )
-
-
-def _layout() -> BlockLayout:
-    control = Control(0.0, 0.01, (50257, 50258), (11, 14))
-    return BlockLayout(1024, 50256, 13, int(1024 * 3.6 * 1024), control)
-
-
-def _stream() -> Callable[[], float]:
-    corpus = _corpus(np.random.default_rng(0))
-
-    def make(blocks: Blocks, rows: int) -> Batch:
-        return {name: torch.from_numpy(array) for name, array in align(blocks.ids, blocks.scores).items()}
-
-    batches = iter(ScoredStream(BlockReader(corpus, _layout(), SeededDraws(0)), BatchPlan(64, 0), 500, make))
-
-    def measure() -> float:
-        begin = process_time()
-        for _ in range(40):
-            next(batches)
-        return 40 * 64 * 1024 / (process_time() - begin) / 1e6
-
-    return measure
-
-
-def _in_lists() -> Callable[[], float]:
-    """The peer: segment after segment through Python lists, as the official data set does after its tokenizer."""
-    corpus, layout = _corpus(np.random.default_rng(0)), _layout()
-    control = layout.control
-    assert control is not None
-    ids_of = control.ids
-    segments = [corpus.tokens[a:b].tolist() for a, b in zip(corpus.segment_tokens, corpus.segment_tokens[1:], strict=False)]
-
-    def measure() -> float:
-        generator, begin, made = np.random.default_rng(0), process_time(), 0
-        ids: list[int] = []
-        scores: list[float] = []
-        for document in range(400):
-            first, last = corpus.document_segments[document], corpus.document_segments[document + 1]
-            for number in range(first, last):
-                tokens = [layout.eos_id] if number == first else []
-                score = float(corpus.segment_scores[number])
-                if generator.random() > control.dropped:
-                    tokens = [*tokens, ids_of[0] if score <= control.threshold else ids_of[1]]
-                tokens = tokens + segments[number]
-                ids.extend(tokens)
-                scores.extend([score] * len(tokens))
-        for start in range(0, len(ids) - 1024, 1024):
-            torch.tensor(ids[start : start + 1024])
-            torch.tensor(scores[start : start + 1024])
-            made += 1024
-        return made / (process_time() - begin) / 1e6
-
-    return measure
-
-
-def _scoring(name: str, settings: Any, segments: str, documents: list[tuple[str, str]]) -> Bench:
-    scorer = make_scorer(settings)
-    split = split_lines if segments == "lines" else split_sentences
-    parts = [split(text) for _, text in documents]
-    characters = sum(len(text) for _, text in documents)
-
-    def whole() -> float:
-        begin = process_time()
-        score_chunk(settings.model_dump_json(), segments, documents)
-        return characters / (process_time() - begin) / 1e6
-
-    def alone() -> float:
-        begin = process_time()
-        for found in parts:
-            scorer.score_segments(found)
-        return characters / (process_time() - begin) / 1e6
-
-    variants = {"phf/score": whole, "scorer alone": alone}
-    # Sentences have to be found first, which the scorer alone does not do.
-    bars = (Bar("scorer alone", 1 / 1.10),) if segments == "lines" else ()
-    summary = f"{segments} to records, one process"
-    return Bench(f"scoring with {name}", summary, "M characters/s", "phf/score", variants, True, bars=bars)
-
-
-def _writing() -> Bench:
-    model = _model(1024).eval()
-    predictor: Any = SimpleNamespace(
-        model=model,
-        tokenizer=lambda text, **more: SimpleNamespace(input_ids=[]),
-        eos_ids=[1],
-        decoder=lambda: CausalDecoder(model, 0),
-    )
-
-    def variant(batch: int, texts: int) -> Callable[[], float]:
-        def measure() -> float:
-            settings = WritingSettings(64, new_tokens=32, batch_size=batch)
-            begin = perf_counter()
-            write(predictor, [""] * texts, settings)
-            return texts * 32 / (perf_counter() - begin)
-
-        return measure
-
-    variants = {"64 at a time": variant(64, 64), "one at a time": variant(1, 4)}
-    bars = (Bar("one at a time", 4.0),)
-    return Bench(
-        "writing", "texts of 32 tokens, GPT-2 4 x 128", "tokens/s", "64 at a time", variants, True, bars=bars, rounds=3
-    )
+        absent, peers = (), {TRAINER: lambda: _per_step(_trainer)}
+    found = []
+    for name in OBJECTIVES:
+        ours = f"core/fit with phf/{name}"
+        variants = {ours: lambda name=name: _per_step(partial(_core, name)), **peers}  # type: ignore[misc]
+        summary = "an update of 8 x 128 tokens, GPT-2 4 x 128, vocabulary 1024; the Trainer with plain likelihood"
+        bars = (Bar(TRAINER, 1.0),) if peers else ()
+        made = Bench(f"training loop with phf/{name}", summary, "ms a step", ours, variants, bars=bars, absent=absent, rounds=3)
+        found.append(made)
+    return found
 
 
 def benches() -> list[Bench]:
-    """Objectives, training loop, stream, scoring and writing."""
-    from omnitrain_language.builtin import builtin_documents
-
-    stream = Bench(
-        "stream",
-        "control tokens, scores, blocks of 1024, shuffled; batches of 64",
-        "M tokens/s",
-        "phf/scored-text",
-        {"phf/scored-text": _stream(), "Python lists": _in_lists()},
-        higher_is_better=True,
-        bars=(Bar("Python lists", 5.0),),
-    )
-    code = [(name, text) for name, text, _ in builtin_documents("code")[:12]]
-    contacts = list(contact_documents(0.1, 1200))
+    """Objectives, training loop, stream, scoring, writing and memory."""
     return [
         *_objectives(),
-        _against_trainer(),
-        stream,
-        _scoring("pycodestyle", PycodestyleConfig(), "lines", code),
-        _scoring("scrubadub", ScrubadubConfig(), "sentences", contacts),
-        _writing(),
+        *_against_trainer(),
+        stream_bench(),
+        *scoring_benches(),
+        writing_bench(_model(1024).eval()),
+        memory_bench(),
     ]

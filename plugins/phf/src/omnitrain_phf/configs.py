@@ -6,9 +6,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from omnitrain.api import Config
+from omnitrain.api import Config, UseData
 from omnitrain_language.configs import CausalConfig, Fraction, NonNegative, Positive, TokenizerConfig
-from omnitrain_phf.scorer_configs import ScoreConfig
+from omnitrain_phf.scorer_configs import ScoreConfig, ScorerConfig, ScrubadubConfig
 
 Score = Annotated[float, Field(ge=0)]
 
@@ -75,6 +75,24 @@ class ScoredTextConfig(Config):
         if self.valid_fraction + self.test_fraction >= 1:
             raise ValueError("valid_fraction + test_fraction must be below 1, so that documents are left for training")
         return self
+
+
+class ScoredBatchesConfig(Config):
+    """Any data of token batches for decoder-only models, with a score for each token that has loss."""
+
+    data: UseData
+    """What is scored: batches with input_ids, labels and loss_weights of one length, such as those of language/pairs,
+    ul2/denoising or eft/dialogues in their decoder-only layout."""
+    scorer: ScorerConfig = ScrubadubConfig()
+    """What scores; scores are computed while training and kept, so that a text that comes again costs nothing."""
+    segments: Literal["completion", "sentences", "lines"] = "completion"
+    """What has one score: a stretch of tokens with loss between special tokens (a completion, a span), or its sentences or
+    lines."""
+    control: ControlConfig | None = None
+    """A control token in front of each segment, which makes rows longer; nothing means none. Behind an input without loss,
+    it is part of the input."""
+    remembered: Positive = 100_000
+    """Stretches whose scores are kept."""
 
 
 class ValueHeadConfig(Config):

@@ -36,7 +36,7 @@ from omnitrain_phf.blocks import (
     SeededDraws,
     skipped,
 )
-from omnitrain_phf.configs import ScoredTextConfig
+from omnitrain_phf.configs import ControlConfig, ScoredTextConfig
 from omnitrain_phf.corpus import Corpus, load_corpus, write_corpus
 from omnitrain_phf.model import grow
 from omnitrain_phf.records import HUB, Record, read_records, records_fingerprint
@@ -64,6 +64,15 @@ def add_control_tokens(tokenizer: PreTrainedTokenizerFast, tokens: Sequence[str]
     if missing:
         tokenizer.add_special_tokens({"extra_special_tokens": missing}, replace_extra_special_tokens=False)
     return [int(tokenizer.convert_tokens_to_ids(token)) for token in missing]
+
+
+def control_facts(tokenizer: PreTrainedTokenizerFast, control: ControlConfig | None, added: list[int]) -> dict[str, Any]:
+    """Return control_tokens and control_ids by side, and added_control_ids, whose rows a model has to make."""
+    if control is None:
+        return {}
+    tokens = {"aligned": control.aligned, "misaligned": control.misaligned}
+    ids = {side: int(tokenizer.convert_tokens_to_ids(token)) for side, token in tokens.items()}
+    return {"control_tokens": tokens, "control_ids": ids, "added_control_ids": added}
 
 
 class ScoredTextData:
@@ -141,13 +150,7 @@ class ScoredTextData:
     def facts(self) -> Mapping[str, Any]:
         """Return sizes and ids: control_ids by side, and added_control_ids, whose rows a model has to make."""
         facts: dict[str, Any] = {**tokenizer_facts(self.tokenizer), "length": self.config.length}
-        control = self.config.control
-        if control is not None:
-            tokens = {"aligned": control.aligned, "misaligned": control.misaligned}
-            facts["control_tokens"] = tokens
-            facts["control_ids"] = {side: int(self.tokenizer.convert_tokens_to_ids(t)) for side, t in tokens.items()}
-            facts["added_control_ids"] = self._added
-        return facts
+        return facts | control_facts(self.tokenizer, self.config.control, self._added)
 
     def save_assets(self, directory: Path) -> None:
         """Write the tokenizer into the model's folder."""

@@ -24,6 +24,7 @@ COMPONENTS = (
     _component("stage", "score", "Score every segment of a text.", "scorer_configs:ScoreConfig", "stages:score"),
     _component("stage", "front", "Models side by side.", "evaluation_configs:FrontConfig", "stages:front"),
     _component("data", "scored-text", "Blocks of tokens with scores.", "configs:ScoredTextConfig", "data:build"),
+    _component("data", "scored-batches", "Other data's batches with scores.", "configs:ScoredBatchesConfig", "batches:build"),
     _component("model", "causal", "Any causal model.", "configs:CausalModelConfig", "model:build", _PREDICTOR),
     _objective("mle", "Next-token likelihood, also for filtered data.", "MleConfig"),
     _objective("conditional", "Next-token likelihood of text with control tokens.", "ConditionalConfig"),

@@ -113,7 +113,13 @@ class RedTeam:
         # A short attacker sees the end of the question: the examples.
         ids = encode(attacker, question)[1:]
         if limit is not None:
-            question = decode(attacker, [ids[-(limit - config.attacker_tokens - 1) :]])[0]
+            room = limit - config.attacker_tokens - 1
+            question = decode(attacker, [ids[-room:]])[0]
+            # A cut inside of a character gives another text, which may have more tokens.
+            for begin in range(max(1, len(ids) - room + 1), len(ids)):
+                if len(encode(attacker, question)) <= room + 1:
+                    break
+                question = decode(attacker, [ids[begin:]])[0]
         settings = WritingSettings(
             max_length=len(encode(attacker, question)) + config.attacker_tokens,
             temperature=1.0,

@@ -11,6 +11,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wai
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import cache
+from itertools import islice
 from multiprocessing import get_context
 from pathlib import Path
 from statistics import fmean, median
@@ -22,7 +23,7 @@ from omnitrain.api import Context, Progress
 from omnitrain_language.cache import build_once
 from omnitrain_language.records import Problems
 from omnitrain_phf.scorer_configs import ScoreConfig, ScorerConfig
-from omnitrain_phf.scorers import Scorer, header, make_scorer
+from omnitrain_phf.scorers import Scorer, Unpositioned, header, make_scorer
 from omnitrain_phf.segments import SPLITTERS
 from omnitrain_phf.sources import Document, checked, documents, fingerprint
 
@@ -38,11 +39,17 @@ def _scorer(settings: str) -> Scorer:
     return make_scorer(TypeAdapter(ScorerConfig).validate_json(settings))
 
 
-def record_of(document: Document, segments: str, scorer: Scorer) -> dict[str, Any]:
+def segment_scores(scorer: Scorer, documents: Sequence[Sequence[str]]) -> list[list[float]]:
+    """Return the scores of the segments of some documents; those that stand for themselves are scored all together."""
+    if not isinstance(scorer, Unpositioned):
+        return [scorer.score_segments(texts) for texts in documents]
+    flat = iter(scorer.score([text for texts in documents for text in texts]))
+    return [list(islice(flat, len(texts))) for texts in documents]
+
+
+def record_of(document: Document, texts: list[str], scores: list[float], segments: str) -> dict[str, Any]:
     """Return the scored record of one document, in the paper's format. avg_score: plain mean over the segments."""
     name, text = document
-    texts = SPLITTERS[segments](text)
-    scores = scorer.score_segments(texts)
     average = fmean(scores) if scores else 0.0
     record: dict[str, Any] = {"texts": texts, "scores": scores, "avg_score": average, "num_sents": len(texts)}
     if segments == "lines":
@@ -52,8 +59,11 @@ def record_of(document: Document, segments: str, scorer: Scorer) -> dict[str, An
 
 def score_chunk(settings: str, segments: str, chunk: Sequence[Document]) -> bytes:
     """Return the records of some documents as JSON lines; runs in worker processes. settings: the scorer's, as JSON."""
-    scorer = _scorer(settings)
-    lines = (json.dumps(record_of(document, segments, scorer), ensure_ascii=False) for document in chunk)
+    split = SPLITTERS[segments]
+    parts = [split(text) for _, text in chunk]
+    scores = segment_scores(_scorer(settings), parts)
+    records = (record_of(*found, segments) for found in zip(chunk, parts, scores, strict=True))
+    lines = (json.dumps(record, ensure_ascii=False) for record in records)
     return "".join(f"{line}\n" for line in lines).encode()
 
 
