@@ -28,6 +28,8 @@ SCORED = {
 }
 PROMPTED = {"facts": 60, "train_facts": 24, "valid_facts": 8, "tokenizer": TOKENIZER, "tokenizer_text": {"use": "eft/facts"}}
 GRAPHS = {"graphs": {"use": "w2pgnn/graphs", "path": "karate", "positions": 8}, "positions": 8}
+WORLD = {"area": 16, "worlds": 2, "cell": 4, "steps": 60}
+RECORDINGS = {"path": "builtin", "builtin": {"world": WORLD, "clips": 6, "steps": 48}, "image_size": 32, "valid_fraction": 0.3}
 IMAGES = {"size": 8, "channels": 1, "transform": "resize"}
 
 # The smallest settings of each data component that gives batches to train on, once for each kind of batch.
@@ -59,6 +61,11 @@ DATA: dict[str, dict[str, dict[str, Any]]] = {
     "lae/class-incremental": {
         "": {"data": {"use": "lae/images", **IMAGES, "layout": "digits"}, "classes_per_task": 2, "tasks": 3},
     },
+    "control/episodes": {"": {}},
+    "vpt/recordings": {
+        "windows": {**RECORDINGS, "layout": "windows", "steps": 16},
+        "streams": {**RECORDINGS, "layout": "streams", "steps": 8},
+    },
 }
 # Data that other data and stages read, with what it takes to build them: no objective trains on their batches.
 RAW: dict[str, dict[str, Any]] = {
@@ -75,10 +82,16 @@ MODELS: dict[str, dict[str, Any]] = {
     "w2pgnn/masking": {**GIN, "head": "masking"},
     "decoder_input_ids": {"use": "language/t5", "size": "tiny"},
     "edge_index": GIN,
+    "vpt/cloning": {"use": "vpt/policy", "size": "tiny"},
+    "vpt/inverse": {"use": "vpt/idm", "size": "tiny"},
+    "observations": {"use": "control/mlp", "width": 16, "layers": 1},
     "pixel_values": {"use": "lae/vision", "size": "tiny"},
     "chosen_ids": {"use": "language/causal", "size": "tiny", "max_length": 128},
     "input_ids": {"use": "language/causal", "size": "tiny", "max_length": 128, "prefix_attention": True},
 }
+
+# VPT's inverse model guesses 20 keys and two camera angles of 11 bins at once: 18.7 nats; other first losses are below.
+LARGEST_LOSS = 19
 
 # Settings of an objective that are too large for four examples: a queue of 16,384 keys that no batch has filled yet.
 OBJECTIVES: dict[str, dict[str, Any]] = {"w2pgnn/moco": {"queue": 32}}
@@ -147,7 +160,7 @@ def test_pair_trains_where_the_fields_fit_and_is_refused_elsewhere(
     run_recipe(resolved, folder / "out", Options(quiet=True))
     lines = [json.loads(line) for line in (folder / "out/metrics.jsonl").read_text().splitlines()]
     training = next(line for line in lines if line["split"] == "train")
-    assert 0 < training["loss"] < 10
+    assert 0 < training["loss"] < LARGEST_LOSS
     assert training["gradient_norm"] > 0
     assert list((folder / "out/train/model").glob("*.safetensors"))
 

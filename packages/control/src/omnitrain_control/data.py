@@ -1,0 +1,136 @@
+"""Data `control/episodes`: recorded steps as examples."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from omnitrain.api import Batch, Context, Fields
+from omnitrain.errors import DataError
+from omnitrain_control import __version__
+from omnitrain_control.cache import build_once, digest, file_digest
+from omnitrain_control.configs import EpisodesConfig
+from omnitrain_control.environments import make_environment
+from omnitrain_control.episodes import EpisodeStore, EpisodeWriter
+
+FIELDS: Fields = {"observations": "float32[batch, observation]", "actions": "int64[batch, choices]"}
+
+
+BUILTIN = "builtin"
+_BUILTIN_EPISODES = 40
+
+
+def record_builtin(path: Path) -> None:
+    """Record a pole on a cart, pushed towards where it falls; every fifth push is random."""
+    environment = make_environment("CartPole-v1")
+    with EpisodeWriter(path) as writer:
+        for number in range(_BUILTIN_EPISODES):
+            generator = np.random.Generator(np.random.PCG64(number))
+            observation, _ = environment.reset(seed=number)
+            observations, actions, over = [], [], False
+            while not over:
+                falling = int(observation[2] + observation[3] > 0)
+                actions.append(int(generator.integers(2)) if generator.random() < 0.2 else falling)
+                observations.append(observation)
+                observation, _, terminated, truncated, _ = environment.step(actions[-1])
+                over = terminated or truncated
+            steps = len(actions)
+            writer.add(
+                {
+                    "observations": np.stack(observations).astype(np.float32),
+                    "actions": np.array(actions, np.int64)[:, None],
+                    "rewards": np.ones(steps, np.float32),
+                    "classes": np.full(steps, 2, np.int64),
+                }
+            )
+
+
+class EpisodesData:
+    """Steps of the kept episodes; see `EpisodesConfig`. Prepare it before examples are asked for."""
+
+    batch = FIELDS
+
+    def __init__(self, config: EpisodesConfig) -> None:
+        self.config = config
+        self._store: EpisodeStore | None = None
+        self._episodes: dict[str, NDArray[np.int64]] = {}
+        if config.path != BUILTIN:
+            self._open(Path(config.path))
+
+    def prepare(self, workspace: Path, context: Context) -> None:
+        """Record the built-in episodes, or find them recorded."""
+        if self._store is None:
+            self._open(build_once(workspace / f"control-builtin-{__version__}", record_builtin))
+
+    def _open(self, folder: Path) -> None:
+        config, store = self.config, EpisodeStore(folder)
+        missing = {"observations", "actions", "rewards", "classes"} - set(store.fields)
+        if missing or not len(store):
+            raise DataError(f"{folder} has no {', '.join(sorted(missing)) or 'episodes'}; record it with control/record.")
+        kept = store.best(config.best)
+        held = round(config.valid_fraction * len(kept))
+        chosen = np.random.Generator(np.random.PCG64(0)).permutation(kept)
+        self._episodes = {"train": np.sort(chosen[held:]), "valid": np.sort(chosen[:held])}
+        self._store = store
+
+    @property
+    def store(self) -> EpisodeStore:
+        """The episodes.
+
+        Raises RuntimeError before the built-in ones were prepared.
+        """
+        if self._store is None:
+            raise RuntimeError("control/episodes was not prepared yet")
+        return self._store
+
+    @property
+    def fingerprint(self) -> str:
+        """Hash of the files and of the settings."""
+        settings = self.config.model_dump(exclude={"path"})
+        if self.config.path == BUILTIN:
+            return digest([BUILTIN, __version__, settings])
+        return digest([{n: file_digest(self.store.folder / f"{n}.bin") for n in sorted(self.store.fields)}, settings])
+
+    def splits(self) -> Sequence[str]:
+        """Name the splits that hold episodes."""
+        return [name for name, episodes in self._episodes.items() if len(episodes)] or ["train", "valid"]
+
+    def _steps(self, split: str) -> NDArray[np.int64]:
+        offsets = self.store.offsets
+        return np.concatenate([np.arange(offsets[e], offsets[e + 1]) for e in self._episodes[split]])
+
+    def examples(self, split: str) -> NDArray[np.int64]:
+        """Return the numbers of the split's steps."""
+        return self._steps(split)
+
+    def gather(self, split: str, rows: NDArray[np.int64]) -> Batch:
+        """Return the batch of some rows of `examples`."""
+        return self.collate(self._steps(split)[rows])  # type: ignore[arg-type]
+
+    def collate(self, examples: Sequence[int]) -> Batch:
+        """Return the batch of steps."""
+        steps = np.asarray(examples, np.int64)
+        return {
+            "observations": torch.from_numpy(self.store.fields["observations"][steps].astype(np.float32)),
+            "actions": torch.from_numpy(self.store.fields["actions"][steps].astype(np.int64)),
+        }
+
+    def facts(self) -> Mapping[str, Any]:
+        """Return the sizes that a policy needs."""
+        fields = self.store.fields
+        classes = int(fields["classes"][0]) if len(fields["classes"]) else 0
+        return {
+            "observation_size": int(fields["observations"].shape[1]),
+            "choices": int(fields["actions"].shape[1]),
+            "classes": classes,
+        }
+
+
+def build(config: EpisodesConfig, context: Context) -> EpisodesData:
+    """Make the data `control/episodes`."""
+    return EpisodesData(config)

@@ -1,0 +1,119 @@
+"""Episodes on disk: one memory-mapped array per field, and where each episode begins.
+
+A folder holds `<field>.bin` (the steps of all episodes, one behind the other) and `episodes.json` (shapes, types, lengths).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from omnitrain.errors import DataError
+
+INDEX = "episodes.json"
+
+
+class EpisodeWriter:
+    """Writes episodes into a new folder, one after the other. Use as a context manager."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._files: dict[str, IO[bytes]] = {}
+        self._fields: dict[str, dict[str, Any]] = {}
+        self._lengths: list[int] = []
+        folder.mkdir(parents=True, exist_ok=True)
+
+    def add(self, episode: Mapping[str, NDArray[Any]]) -> None:
+        """Append an episode; every array is [step, ...] with the same number of steps.
+
+        Raises DataError when fields, shapes or lengths do not fit those before.
+        """
+        lengths = {len(values) for values in episode.values()}
+        described = {n: {"shape": list(v.shape[1:]), "dtype": v.dtype.str} for n, v in episode.items()}
+        if len(lengths) != 1:
+            raise DataError(f"An episode's fields have different numbers of steps: {sorted(lengths)}.")
+        if self._fields and described != self._fields:
+            raise DataError(f"Episode {len(self._lengths)} has the fields {described}; those before have {self._fields}.")
+        self._fields = described
+        for name, values in episode.items():
+            if name not in self._files:
+                self._files[name] = open(self._folder / f"{name}.bin", "wb")  # noqa: SIM115 (closed in close)
+            self._files[name].write(np.ascontiguousarray(values).tobytes())
+        self._lengths.append(lengths.pop())
+
+    def close(self) -> None:
+        """Write the index; without it the folder holds no episodes."""
+        for file in self._files.values():
+            file.close()
+        index = {"lengths": self._lengths, "fields": self._fields}
+        (self._folder / INDEX).write_text(json.dumps(index), encoding="utf-8")
+
+    def __enter__(self) -> EpisodeWriter:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+
+class EpisodeStore:
+    """The episodes of a folder, mapped, not read.
+
+    Raises DataError when the folder holds none or its files do not have the announced sizes.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        try:
+            index = json.loads((folder / INDEX).read_text("utf-8"))
+            self.lengths: NDArray[np.int64] = np.asarray(index["lengths"], np.int64)
+            fields = index["fields"]
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise DataError(f"{folder} holds no episodes: {INDEX} is missing or damaged.") from error
+        self.folder = folder
+        self.offsets: NDArray[np.int64] = np.concatenate([[0], np.cumsum(self.lengths)])
+        self.fields = {str(name): self._map(str(name), entry) for name, entry in fields.items()}
+
+    def _map(self, name: str, entry: Mapping[str, Any]) -> NDArray[Any]:
+        path = self.folder / f"{name}.bin"
+        dtype = np.dtype(entry["dtype"])
+        shape = (int(self.offsets[-1]), *entry["shape"])
+        if Path(name).name != name or dtype.hasobject:
+            raise DataError(f"{self.folder / INDEX}: the field {name!r} of type {dtype} can't be read.")
+        if not path.is_file() or path.stat().st_size != int(np.prod(shape)) * dtype.itemsize:
+            raise DataError(f"{path} does not have the size that {INDEX} announces; it may be cut short.")
+        if not shape[0]:
+            return np.zeros(shape, dtype)
+        return np.memmap(path, dtype=dtype, mode="r", shape=shape)
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+    def episode(self, number: int) -> dict[str, NDArray[Any]]:
+        """Return the fields of one episode, [step, ...]."""
+        begin, end = self.offsets[number], self.offsets[number + 1]
+        return {name: values[begin:end] for name, values in self.fields.items()}
+
+    @cached_property
+    def returns(self) -> NDArray[np.float64]:
+        """The sum of `rewards` of each episode, float64[episodes]."""
+        if not len(self):
+            return np.zeros(0)
+        sums = np.concatenate([[0.0], np.cumsum(np.asarray(self.fields["rewards"], np.float64))])
+        return np.asarray(sums[self.offsets[1:]] - sums[self.offsets[:-1]], np.float64)
+
+    def best(self, fraction: float) -> NDArray[np.int64]:
+        """Return the numbers of the episodes with the highest return, at least one, in their order."""
+        count = max(1, round(fraction * len(self)))
+        order = np.argsort(-self.returns, kind="stable")
+        return np.sort(order[:count]).astype(np.int64)
+
+    def windows(self, names: Sequence[str], starts: NDArray[np.int64], length: int) -> dict[str, NDArray[Any]]:
+        """Return windows [row, length, ...] that begin at absolute steps, in one gather per field."""
+        places = starts[:, None] + np.arange(length)
+        return {name: self.fields[name][places] for name in names}

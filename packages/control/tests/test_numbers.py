@@ -1,0 +1,115 @@
+"""Returns, bins, intervals, replay."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from omnitrain.errors import UsageError
+from omnitrain_control.bins import Bins
+from omnitrain_control.codecs import codec_of
+from omnitrain_control.intervals import interquartile_mean, mean_interval, wilson
+from omnitrain_control.replay import ReplayBuffer, mixed_sample
+from omnitrain_control.returns import RewardNormaliser, discounted_returns, generalised_advantages, normalised
+
+
+@given(st.lists(st.floats(-20, 20), min_size=1, max_size=20))
+def test_a_bin_centre_is_in_its_own_bin_and_no_further_than_half_a_bin_in_the_linear_scheme(values):
+    bins = Bins(10, 2, "linear")
+    found = bins.encode(np.array(values))
+    assert np.array_equal(bins.encode(bins.decode(found)), found)
+    assert np.abs(bins.decode(found) - np.clip(values, -10, 10)).max() <= 1 + 1e-9
+
+
+@given(st.integers(0, 10))
+def test_mu_law_bins_survive_decoding(number):
+    bins = Bins()
+    assert bins.count == 11
+    assert bins.zero == 5
+    assert bins.encode(bins.decode(np.array([number])))[0] == number
+
+
+def test_advantages_with_lambda_one_are_returns_minus_values():
+    rewards, values = np.array([[1.0, 2.0, 3.0]]), np.array([[0.5, 0.25, 0.125, 9.0]])
+    first = np.array([[0, 0, 0, 1]])
+    advantages, targets = generalised_advantages(rewards, values, first, 0.9, 1.0)
+    assert targets[0] == pytest.approx(discounted_returns(rewards[0], 0.9))
+    assert advantages[0] == pytest.approx(targets[0] - values[0, :3])
+
+
+def test_nothing_is_bootstrapped_across_the_end_of_an_episode():
+    rewards, first = np.zeros((1, 2)), np.array([[0, 1, 0]])
+    values = np.array([[0.0, 100.0, 0.0]])
+    assert generalised_advantages(rewards, values, first, 1.0, 1.0)[0][0, 0] == 0.0
+
+
+def test_normalised_advantages_have_mean_zero_and_spread_one():
+    found = normalised(np.arange(10.0))
+    assert found.mean() == pytest.approx(0)
+    assert found.std() == pytest.approx(1)
+
+
+def test_reward_normaliser_goes_on_from_its_state():
+    generator = np.random.default_rng(0)
+    chunks = [generator.normal(size=(2, 5)) for _ in range(4)]
+    first = np.zeros((2, 5))
+    one, other = RewardNormaliser(2), RewardNormaliser(2)
+    for chunk in chunks[:2]:
+        one(chunk, first)
+    other.load_state_dict(one.state_dict())
+    assert np.array_equal(one(chunks[2], first), other(chunks[2], first))
+
+
+def test_wilson_interval_holds_the_rate_and_is_never_outside_zero_to_one():
+    assert wilson(0, 0) == (0.0, 1.0)
+    for successes, trials in ((0, 10), (3, 10), (10, 10)):
+        low, high = wilson(successes, trials)
+        assert 0 <= low <= successes / trials <= high + 1e-12 <= 1 + 1e-12
+    assert wilson(5, 10) == pytest.approx((0.2366, 0.7634), abs=1e-4)
+    with pytest.raises(ValueError, match="11 successes of 10"):
+        wilson(11, 10)
+
+
+def test_interquartile_mean_ignores_the_ends():
+    assert interquartile_mean([-1000, 1, 2, 3, 4, 5, 6, 1000]) == pytest.approx(3.5)
+    assert interquartile_mean([7.0]) == 7.0
+    assert mean_interval([2.0])[1:] == (2.0, 2.0)
+
+
+def test_replay_keeps_the_newest_and_goes_on_from_its_state():
+    buffer = ReplayBuffer(5, {"x": ((), "int64")})
+    for begin in (0, 3, 6):
+        buffer.add({"x": np.arange(begin, begin + 3)})
+    assert sorted(buffer.arrays["x"].tolist()) == [4, 5, 6, 7, 8]
+    other = ReplayBuffer(5, {"x": ((), "int64")})
+    other.load_state_dict(buffer.state_dict())
+    draws = [b.sample(20, np.random.default_rng(1))["x"].tolist() for b in (buffer, other)]
+    assert draws[0] == draws[1]
+
+
+def test_replay_refuses_other_fields_and_draws_from_nothing():
+    buffer = ReplayBuffer(5, {"x": ((), "int64")})
+    with pytest.raises(UsageError, match="expected x"):
+        buffer.add({"y": np.zeros(1)})
+    with pytest.raises(UsageError, match="empty"):
+        buffer.sample(1, np.random.default_rng(0))
+
+
+def test_mixed_samples_have_the_asked_shares():
+    buffers = {name: ReplayBuffer(5, {"x": ((), "int64")}) for name in ("online", "offline")}
+    for value, buffer in enumerate(buffers.values()):
+        buffer.add({"x": np.full(5, value)})
+    found = mixed_sample(buffers, {"online": 0.25, "offline": 0.75}, 8, np.random.default_rng(0))["x"]
+    assert found.tolist() == [0, 0, 1, 1, 1, 1, 1, 1]
+
+
+def test_continuous_actions_come_back_within_half_a_bin():
+    import gymnasium
+
+    codec = codec_of(gymnasium.spaces.Box(-2.0, 4.0, (3,)), bins=64)
+    actions = np.random.default_rng(0).uniform(-2, 4, (7, 3))
+    classes = codec.encode(actions)
+    assert codec.heads == {"action": (3, 64)}
+    assert np.abs(codec.decode(classes) - actions).max() <= 6 / 63 / 2 + 1e-9
+    with pytest.raises(UsageError, match="no action codec"):
+        codec_of(gymnasium.spaces.MultiBinary(3))

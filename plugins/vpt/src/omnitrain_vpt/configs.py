@@ -1,0 +1,223 @@
+"""Settings of data, models, objectives and evaluators. Imports nothing heavy: it is read to check a recipe."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from omnitrain.api import Config
+
+Size = Literal["tiny", "mini", "small", "1x", "2x", "3x"]
+IdmSize = Literal["tiny", "mini", "small", "4x"]
+
+
+class WorldConfig(Config):
+    """Where is played: the stand-in world behind Minecraft's human interface, or a registered MineRL environment."""
+
+    environment: str = "crafter"
+    """"crafter", or the gymnasium id of an environment with Minecraft's action space, which is checked."""
+    area: int = Field(default=32, ge=16, le=128)
+    """Crafter: side of the world in cells (crafter's own is 64)."""
+    worlds: int = Field(default=16, ge=1)
+    """Crafter: how many different worlds episodes take turns in; each is generated once and kept."""
+    first_world: int = Field(default=0, ge=0)
+    """Crafter: number of the first of them; other numbers are other worlds, for tests on unseen ones."""
+    calm: bool = True
+    """Crafter: no monsters, always day, needs stay full."""
+    cell: int = Field(default=4, ge=2, le=32, multiple_of=2)
+    """Crafter: pixels of a cell; a frame has 9 cells."""
+    steps: int = Field(default=400, ge=1)
+    """Length of an episode. Paper: 12 000 steps in reinforcement, 72 000 in evaluation."""
+
+
+class PlayerConfig(Config):
+    """One kind of scripted player."""
+
+    share: float = Field(default=1.0, gt=0)
+    """How many of the recordings are its, relative to the others."""
+    noise: float = Field(default=0.05, ge=0, le=1)
+    """Probability, each step, of beginning a few random presses."""
+    idle: float = Field(default=0.15, ge=0, lt=1)
+    """Probability of doing nothing in a step. People: 35 % null actions."""
+    look: float = Field(default=0.15, ge=0, le=1)
+    """Probability of moving the mouse in a step."""
+    goal: Literal["wood", "wood_pickaxe", "stone_pickaxe", "iron_pickaxe", "diamond"] = "diamond"
+    """How far it plans; afterwards it wanders."""
+
+
+class PlayConfig(Config):
+    """Scripted play that is recorded."""
+
+    world: WorldConfig = WorldConfig()
+    """Where."""
+    clips: int = Field(default=20, ge=1)
+    """How many recordings; each begins an episode."""
+    steps: int = Field(default=200, ge=2)
+    """Most frames of a recording; it ends with the episode."""
+    players: list[PlayerConfig] = Field(default_factory=lambda: [PlayerConfig()], min_length=1)
+    """Who plays."""
+    after_goal: int = Field(default=10, ge=0)
+    """Frames that a recording goes on once the player holds what it planned for."""
+
+
+class ReadingConfig(Config):
+    """How lines become actions."""
+
+    escape_closes_inventory: bool = True
+    """ESC with an open GUI becomes "inventory". Paper: yes; official code: ESC stays and is dropped."""
+    legacy_int_camera: bool = False
+    """Cut camera degrees to whole numbers. Official code: yes, by mistake (its issue 54); paper: no."""
+    gui_factors: bool = True
+    """Scale the mouse by the recorder version's factor while a GUI is open. Official code: has the table, never applies it."""
+    broken: Literal["skip", "refuse"] = "skip"
+    """What to do with recordings that can't be read and with broken lines: leave them out with a count, or stop."""
+    cursor: str | None = None
+    """A PNG of the pointer that is painted while a GUI is open; null for ours. Released models saw the official one."""
+
+
+class AugmentConfig(Config):
+    """Random changes of a whole window of frames, one draw per window (app. D.1)."""
+
+    hue: float = Field(default=0.2, ge=0, le=0.5)
+    """Largest turn of the hue, as a share of the circle."""
+    saturation: float = Field(default=0.2, ge=0, lt=1)
+    """Largest relative change of saturation; likewise brightness and contrast."""
+    brightness: float = Field(default=0.2, ge=0, lt=1)
+    """Largest relative change of brightness."""
+    contrast: float = Field(default=0.2, ge=0, lt=1)
+    """Largest relative change of contrast."""
+    rotation: float = Field(default=2.0, ge=0)
+    """Largest rotation in degrees."""
+    scale: float = Field(default=0.02, ge=0, lt=1)
+    """Largest relative change of size."""
+    shear: float = Field(default=2.0, ge=0)
+    """Largest shear in degrees."""
+    shift: float = Field(default=2.0, ge=0)
+    """Largest shift in pixels of a 128 pixel wide picture."""
+
+
+class RecordingsConfig(Config):
+    """Recordings in the contractor format, as windows or as streams of chunks."""
+
+    path: str
+    """A folder of .mp4 with .jsonl of the same name, an index file, or "builtin" (scripted play, recorded on first use)."""
+    base: str | None = None
+    """Where the paths of an index file begin; by default its folder."""
+    elsewhere: bool = False
+    """The recordings lie on another machine: a dry run here says so and goes on."""
+    builtin: PlayConfig = PlayConfig()
+    """What is played for the path "builtin"."""
+    layout: Literal["windows", "streams"] = "streams"
+    """windows: independent windows of every frame (IDM). streams: each row goes on through its own clip (cloning)."""
+    image_size: int = Field(default=32, ge=8, le=512)
+    """Side of the frames. Paper: 128."""
+    steps: int = Field(default=32, ge=1)
+    """Frames of a window or chunk. Paper: 128."""
+    nulls: Literal["auto", "keep", "raw", "quantised"] = "auto"
+    """Which null actions are dropped: none, those of the line, or those that are null after quantisation as well. "auto" keeps
+    them in windows and drops the quantised ones in streams, as in the paper; the official loader drops "raw"."""
+    reading: ReadingConfig = ReadingConfig()
+    """How lines become actions."""
+    augment: AugmentConfig | None = None
+    """Changes of training windows; null for none."""
+    max_clips: int | None = Field(default=None, ge=1)
+    """Use so many training clips, in an order that does not depend on how many."""
+    max_frames: int | None = Field(default=None, ge=1)
+    """Use the first so many frames of every clip (the start of the game)."""
+    valid_fraction: float = Field(default=0.1, ge=0, lt=1)
+    """Share of the clips held out as "valid", by a hash of their names."""
+    cache: bool = True
+    """Decode once into memory-mapped frames; else decode while training, one chunk ahead in a thread."""
+    threads: int = Field(default=2, ge=1, le=64)
+    """Files decoded at the same time."""
+
+
+class PolicyConfig(Config):
+    """The policy. Names of parameters are the official ones."""
+
+    size: Size = "mini"
+    """1x, 2x and 3x are the paper's 71 M, 248 M and 0.5 B; the others are small ones of ours."""
+    model_file: str | None = None
+    """An official .model file, which decides shapes and temperature in place of `size`."""
+    weights: str | None = None
+    """An official .weights file, or safetensors with the same names."""
+    image_size: int | None = Field(default=None, ge=8)
+    """Side of the frames; null for the size's own (128 for the paper's)."""
+    timesteps: int | None = Field(default=None, ge=1)
+    """Steps of a chunk; null for the size's own."""
+    memory: int | None = Field(default=None, ge=1)
+    """Steps of memory beside them; null for the size's own. Paper: 128."""
+    temperature: float | None = Field(default=None, gt=0)
+    """Divides the logits; null for 2.0 or that of the .model file."""
+
+
+class IdmConfig(Config):
+    """The inverse dynamics model. Names of parameters are the official ones."""
+
+    size: IdmSize = "mini"
+    """4x is the paper's; the others are small ones of ours."""
+    model_file: str | None = None
+    """An official .model file, which decides shapes in place of `size`."""
+    weights: str | None = None
+    """An official .weights file, or safetensors with the same names."""
+    image_size: int | None = Field(default=None, ge=8)
+    """Side of the frames; null for the size's own."""
+    conv3d: bool = True
+    """Begin with the convolution over time (claim C2 takes it away)."""
+    conv3d_spatial: Literal[1, 3] = 1
+    """Its extent in height and width. Paper: 3; released kwargs: 1."""
+    causal: bool = False
+    """See only the past, for comparison (claim C1)."""
+    use_lastlayer: bool = True
+    """Let the dense layer before the heads take part. Paper: yes; official code computes it and ignores it, so released
+    weights need false."""
+
+    @model_validator(mode="after")
+    def _released_weights_ignore_it(self) -> IdmConfig:
+        if self.model_file is not None and self.use_lastlayer:
+            raise ValueError("use_lastlayer must be false with a model_file: released weights are made without that layer")
+        return self
+
+
+class CloningConfig(Config):
+    """Negative log-likelihood of the joint actions of streams, memory carried from chunk to chunk, gradients cut."""
+
+
+class InverseConfig(Config):
+    """Negative log-likelihood of the 20 buttons and 2 camera axes of windows, summed over them, per frame."""
+
+
+class ActionsConfig(Config):
+    """Predicted against recorded actions: accuracy, precision, recall and F1 per key, camera R2, beside "always null"."""
+
+    split: str = "valid"
+    """Split to measure on."""
+    max_clips: int = Field(default=64, ge=1)
+    """Most clips."""
+    stride: int | None = Field(default=None, ge=1)
+    """Steps between windows; null for half a window."""
+
+
+class LikelihoodConfig(Config):
+    """Held-out negative log-likelihood of a policy, null actions left out, memory carried through every clip."""
+
+    split: str = "valid"
+    """Split to measure on."""
+    max_clips: int = Field(default=64, ge=1)
+    """Most clips."""
+
+
+class EpisodesConfig(Config):
+    """Episodes played by the policy: achievement rates with Wilson intervals, items, video of the best and the median."""
+
+    world: WorldConfig = WorldConfig()
+    """Where it plays; unseen worlds have other numbers than those that were recorded."""
+    episodes: int = Field(default=32, ge=1)
+    """How many episodes. Paper: about 2500."""
+    count: int = Field(default=16, ge=1)
+    """Environments stepped together."""
+    processes: int = Field(default=0, ge=0)
+    """Processes that they are shared out among; 0 steps them here. The result is the same."""
+    video: bool = True
+    """Film the best and the median episode (they are played once more with the same actions)."""

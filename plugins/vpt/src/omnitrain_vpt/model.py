@@ -1,0 +1,106 @@
+"""Models `vpt/policy` and `vpt/idm`."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from omnitrain.api import Context
+from omnitrain.errors import UsageError
+from omnitrain_vpt.configs import IdmConfig, PolicyConfig
+from omnitrain_vpt.network.architecture import IDMS, POLICIES, Architecture
+from omnitrain_vpt.network.policy import InverseDynamics, MinecraftPolicy
+from omnitrain_vpt.official import load_weights, read_model_file
+
+
+def _fitting(architecture: Architecture, context: Context, image_size: int | None) -> Architecture:
+    """Set the side of the frames; the data's, where it tells one, must be the same.
+
+    Raises UsageError where they differ.
+    """
+    side = image_size or architecture.image[0]
+    told = context.facts.get("image_size")
+    if told is not None and told != side:
+        raise UsageError(f"The data has frames of {told} pixels, the model reads {side}: set image_size of one to the other's.")
+    return replace(architecture, image=(side, side, architecture.image[2]))
+
+
+def policy_architecture(config: PolicyConfig) -> tuple[Architecture, float]:
+    """Return a policy's shapes and its temperature."""
+    architecture, temperature = POLICIES[config.size], 2.0
+    if config.model_file is not None:
+        file = read_model_file(Path(config.model_file))
+        architecture, temperature = file.architecture, file.temperature
+    timesteps = config.timesteps or architecture.timesteps
+    memory = config.memory or architecture.maxlen
+    architecture = replace(architecture, timesteps=timesteps, memory_size=timesteps + memory)
+    return architecture, config.temperature or temperature
+
+
+def _on_meta() -> bool:
+    return torch.empty(0).device.type == "meta"
+
+
+def _load(model: nn.Module, weights: str | None) -> None:
+    """Load weights, unless only shapes are asked for (a dry run)."""
+    if weights is not None and not _on_meta():
+        load_weights(model, Path(weights))
+
+
+def build_policy(config: PolicyConfig, context: Context) -> MinecraftPolicy:
+    """Make the model `vpt/policy`.
+
+    Raises UsageError where the frames' size is another than the data's, DataError for files that can't be used.
+    """
+    architecture, temperature = policy_architecture(config)
+    model = MinecraftPolicy(_fitting(architecture, context, config.image_size), temperature)
+    _load(model, config.weights)
+    return model
+
+
+def build_idm(config: IdmConfig, context: Context) -> InverseDynamics:
+    """Make the model `vpt/idm`.
+
+    Raises UsageError where the frames' size is another than the data's, DataError for files that can't be used.
+    """
+    architecture = IDMS[config.size]
+    if config.model_file is not None:
+        architecture = read_model_file(Path(config.model_file)).architecture
+    architecture = _fitting(architecture, context, config.image_size)
+    if not config.conv3d:
+        architecture = replace(architecture, conv3d=None, image=(*architecture.image[:2], 3))
+    elif config.conv3d_spatial == 3 and architecture.conv3d is not None:
+        temporal = architecture.conv3d
+        wider = replace(temporal, kernel=(temporal.kernel[0], 3, 3), padding=(temporal.padding[0], 1, 1))
+        architecture = replace(architecture, conv3d=wider)
+    model = InverseDynamics(architecture, config.use_lastlayer, config.causal)
+    _load(model, config.weights)
+    return model
+
+
+class Labeller:
+    """What evaluators and `vpt/label` ask an inverse dynamics model for."""
+
+    def __init__(self, model: InverseDynamics) -> None:
+        self.model = model
+
+    @torch.no_grad()
+    def label(self, frames: Tensor) -> tuple[np.ndarray[Any, np.dtype[np.uint8]], np.ndarray[Any, np.dtype[np.int64]]]:
+        """Return the likeliest (buttons uint8[batch, time, 20], camera bins int64[batch, time, 2]) of windows.
+
+        frames: uint8[batch, time, height, width, 3].
+        """
+        device = next(self.model.parameters()).device
+        found = self.model(frames.to(device))
+        buttons, camera = found["buttons"].argmax(-1), found["camera"].argmax(-1)
+        return buttons.to(torch.uint8).cpu().numpy(), camera.cpu().numpy()
+
+
+def idm_predictor(model: InverseDynamics, directory: Path, context: Context) -> Labeller:
+    """Wrap an inverse dynamics model for evaluators."""
+    return Labeller(model)

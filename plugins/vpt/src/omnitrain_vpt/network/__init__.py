@@ -1,0 +1,1 @@
+"""The networks, with the official parameter names."""

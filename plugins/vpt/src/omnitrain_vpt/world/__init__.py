@@ -1,0 +1,1 @@
+"""The stand-in world: crafter behind Minecraft's human interface."""

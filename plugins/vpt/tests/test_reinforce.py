@@ -1,0 +1,152 @@
+"""Reinforcement: the leash, the value head, both phases."""
+
+import copy
+
+import numpy as np
+import pytest
+import torch
+
+from omnitrain.engine import Engine
+from omnitrain_control.rollouts import Collector
+from omnitrain_vpt.acting import PolicyActor
+from omnitrain_vpt.configs import PolicyConfig, WorldConfig
+from omnitrain_vpt.configs_stages import ReinforceConfig
+from omnitrain_vpt.model import build_policy
+from omnitrain_vpt.network.heads import kl_divergence, log_prob
+from omnitrain_vpt.phasic import leash, policy_loss
+from omnitrain_vpt.playing import make_fleet
+from omnitrain_vpt.reinforce import Phasic, Reinforcement, actions_of
+
+WORLD = WorldConfig(area=16, worlds=1, cell=4, steps=11)
+
+
+class Silent:
+    """What the loop asks of a run."""
+
+    def seed(self, name):
+        return len(name)
+
+
+@pytest.fixture
+def make_loop(context):
+    loops = []
+
+    def make(**settings):
+        config = ReinforceConfig(
+            model={"use": "vpt/policy"}, world=WORLD, environments=2, chunks=2, steps=8, batch_chunks=2, **settings
+        )
+        torch.manual_seed(0)
+        policy = build_policy(PolicyConfig(size="tiny"), context)
+        fleet = make_fleet(WORLD, context.workspace, 2, 1, size=32, rewards={"log": (8, 1.0)})
+        loops.append(Reinforcement(config, Silent(), Phasic(policy, config, Engine(device="cpu")), fleet))
+        return loops[-1]
+
+    yield make
+    for loop in loops:
+        loop.fleet.close()
+
+
+def test_the_leash_shortens_with_every_iteration():
+    assert leash(0.2, 0.9995, 0) == 0.2
+    assert leash(0.2, 0.9995, 100) == pytest.approx(0.2 * 0.9995**100)
+
+
+def test_the_value_head_begins_with_output_zero(make_loop):
+    loop = make_loop()
+    chunks, _ = loop.play()
+    assert all(not chunk["target"].any() or chunk["target"].abs().sum() > 0 for chunk in chunks)
+    assert not loop.phasic.policy.value_head.linear.weight.any()
+    assert loop.phasic.policy.value_head.linear.weight.requires_grad
+
+
+def test_chunks_give_the_log_probabilities_that_acting_gave(make_loop):
+    loop = make_loop()
+    loop.play()
+    chunks, _ = loop.play()
+    assert any(chunk["first"][1:].any() for chunk in chunks), "an episode must end inside a chunk"
+    batch = {name: torch.stack([chunk[name] for chunk in chunks]) for name in chunks[0]}
+    with torch.no_grad():
+        output = loop.phasic.forward(loop.phasic.policy, batch, "policy")
+        pretrained = loop.phasic.forward(loop.phasic.pretrained, batch, "pretrained")
+    torch.testing.assert_close(log_prob(output.log_probs, actions_of(batch)), batch["log_prob"], atol=1e-4, rtol=1e-4)
+    # Before any update the two policies and their memories are the same.
+    assert kl_divergence(pretrained.log_probs, output.log_probs).abs().max() < 1e-5
+
+
+def test_the_pretrained_policy_keeps_its_weights_and_its_own_memory(make_loop):
+    loop = make_loop(learning_rate=0.01, leash=0.2)
+    before = {name: value.clone() for name, value in loop.phasic.pretrained.state_dict().items()}
+    for number in range(3):
+        values = loop.iteration(number)
+    assert all(torch.equal(value, before[name]) for name, value in loop.phasic.pretrained.state_dict().items())
+    assert not torch.allclose(loop.pretrained_state["keys"], loop.actor.state["keys"])
+    assert values["leash"] > 0
+    assert values["rho"] == pytest.approx(0.2 * 0.9995**2)
+
+
+def test_switching_the_leash_off_is_one_setting(make_loop):
+    values = make_loop(leash=0.0).iteration(0)
+    assert values["leash"] == 0.0
+    assert values["rho"] == 0.0
+
+
+def test_a_strong_leash_holds_the_policy_nearer(make_loop):
+    distances = []
+    for rho in (0.0, 10.0):
+        loop = make_loop(learning_rate=3e-3)
+        chunks, _ = loop.play()
+        batch = {name: torch.stack([chunk[name] for chunk in chunks]) for name in chunks[0]}
+        batch["advantage"] = torch.randn(batch["advantage"].shape, generator=torch.Generator().manual_seed(0))
+        for _ in range(10):
+            terms = loop.phasic.wake(batch, rho)
+        with torch.no_grad():
+            now = loop.phasic.forward(loop.phasic.policy, batch, "policy").log_probs
+            held = loop.phasic.forward(loop.phasic.pretrained, batch, "pretrained").log_probs
+        distances.append(float(kl_divergence(held, now).mean()))
+        assert (terms.leash > 0) == (rho > 0)
+    assert distances[1] < distances[0] / 2
+
+
+def test_sleep_comes_every_second_iteration_and_empties_what_was_kept(make_loop):
+    loop = make_loop()
+    assert "sleep_kl" not in loop.iteration(0)
+    assert len(loop.awake) == 4
+    values = loop.iteration(1)
+    assert values["sleep_value"] >= 0
+    assert loop.awake == []
+    assert "sleep_kl" not in make_loop(sleep_every=0).iteration(1)
+
+
+def test_a_loop_goes_on_from_its_state(make_loop):
+    one, two = make_loop(), make_loop()
+    one.iteration(0)
+    # Through a copy, as through a file: an optimiser takes the tensors that it is given.
+    two.restore(copy.deepcopy(one.collect()))
+    assert one.iteration(1) == two.iteration(1)
+
+
+def test_unclipped_surrogate_is_the_plain_policy_gradient():
+    log_prob, old, advantage = torch.tensor([0.5, -1.0]), torch.tensor([0.0, -0.9]), torch.tensor([1.0, -2.0])
+    found = policy_loss(log_prob, old, advantage, torch.zeros(2), clip=0.0)
+    assert float(found.policy_gradient) == pytest.approx(float((-advantage * (log_prob - old).exp()).mean()))
+
+
+def test_acting_costs_the_same_at_every_step_of_an_episode(context):
+    torch.manual_seed(0)
+    actor = PolicyActor(build_policy(PolicyConfig(size="tiny"), context), 2, torch.Generator().manual_seed(0))
+    shapes = set()
+    for step in range(40):
+        actor.act(np.zeros((2, 32, 32, 3), np.uint8), np.full(2, step == 0))
+        shapes.add(tuple(actor.state["keys"].shape))
+    assert len(shapes) == 1
+
+
+def test_actors_with_one_seed_play_the_same(context):
+    torch.manual_seed(0)
+    policy = build_policy(PolicyConfig(size="tiny"), context)
+    found = []
+    for _ in range(2):
+        with make_fleet(WORLD, context.workspace, 2, 1, size=32) as fleet:
+            rollout = Collector(fleet).collect(PolicyActor(policy, 2, torch.Generator().manual_seed(4)), 10)
+            found.append(rollout.kept["joint_buttons"])
+    assert np.array_equal(*found)
