@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from omnitrain_phf.alignment import align
 from omnitrain_phf.blocks import BlockLayout, BlockReader, Control, SeededDraws, ranges, skipped
-from omnitrain_phf.configs import UnlikelihoodConfig
+from omnitrain_phf.configs import AwrConfig, UnlikelihoodConfig
 from omnitrain_phf.corpus import Corpus
-from omnitrain_phf.objective import Unlikelihood
+from omnitrain_phf.objective import Awr, Unlikelihood
 from omnitrain_phf.parity import _Fixed, _toy_corpus
 
 EOS, GOOD, BAD = 0, 1, 2
@@ -53,7 +53,7 @@ def test_document_crosses_a_border_with_labels_and_scores_in_step():
     assert fields["token_scores"][1, :3].tolist() == pytest.approx([0.5, 0.5, 0.7])
 
 
-def hard_loss(token_scores, values_shift=0):
+def hard_loss(token_scores):
     """Unlikelihood with a hard threshold that has tokens of both sides, on the middle block of the document."""
     ids, scores, _ = read_all(corpus_of(DOCUMENT, [("xyz", 0.0)]), LAYOUT)
     fields = {name: torch.from_numpy(array) for name, array in align(ids, scores).items()}
@@ -80,6 +80,24 @@ def test_scores_shifted_by_one_give_another_loss():
     # The mistake to be caught: scores of the position's own token.
     wrong = float(hard_loss(lambda aligned, own: own)[0].total)
     assert abs(right - wrong) > 0.1
+
+
+def test_values_are_compared_with_the_score_of_the_token_that_they_predict():
+    ids, scores, _ = read_all(corpus_of(DOCUMENT, [("xyz", 0.0)]), LAYOUT)
+    fields = {name: torch.from_numpy(array) for name, array in align(ids, scores).items()}
+    generator = torch.Generator().manual_seed(0)
+    logits, values = torch.randn(*ids.shape, 110, generator=generator), torch.randn(*ids.shape, generator=generator)
+    objective = Awr(AwrConfig(alpha=0.25, beta=2.0))
+    found = objective(_Fixed(logits, values), fields).total
+    expected = 0.0
+    for row, position in np.ndindex(*ids.shape):
+        if position + 1 == ids.shape[1]:
+            continue  # the last position of a block predicts nothing
+        nll = -torch.log_softmax(logits[row, position], -1)[int(ids[row, position + 1])]
+        advantage = -float(scores[row, position + 1]) - values[row, position]
+        expected += 0.25 * (advantage / 2).exp() * nll + 0.75 * advantage**2
+    assert float(found) == pytest.approx(float(expected), rel=1e-5)
+    assert float(objective(_Fixed(logits, values.roll(1, 1)), fields).total) != pytest.approx(float(expected), rel=1e-2)
 
 
 def test_filter_leaves_documents_above_the_threshold_out():

@@ -4,10 +4,13 @@ import importlib.resources
 import json
 
 import pytest
+import torch
 import yaml
+from safetensors.torch import load_file
 
 from omnitrain.engine.dryrun import dry_run
 from omnitrain.engine.execution import Options, run_recipe
+from omnitrain.engine.exporting import export_model
 from omnitrain.plugins import installed
 from omnitrain.recipes import load_recipe
 from omnitrain_phf.plugin import PLUGIN
@@ -21,6 +24,14 @@ def own_cache(monkeypatch, tmp_path_factory):
 def evaluation(folder, stage, name):
     content = json.loads((folder / stage / "evaluations" / f"{name}.json").read_text("utf-8"))
     return {key: metric["value"] for key, metric in content["metrics"].items()}
+
+
+def exported(folder, target):
+    """Export a model; return what transformers loads from there: the model and the tokenizer."""
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    export_model(folder, target, installed())
+    return AutoModelForCausalLM.from_pretrained(target).eval(), AutoTokenizer.from_pretrained(target)
 
 
 def test_tiny_scores_trains_grows_and_measures_with_everything(tmp_path):
@@ -38,6 +49,17 @@ def test_tiny_scores_trains_grows_and_measures_with_everything(tmp_path):
     assert "value_reward_corr" in evaluation(tmp_path, "values", "phf-values")
     figures = json.loads((tmp_path / "front" / "evaluations" / "phf-front.json").read_text("utf-8"))["figures"]
     assert set(figures["front"]["series"]) == {"plain", "conditional"}
+    model, tokenizer = exported(tmp_path / "conditional/model", tmp_path / "exported")
+    sides = tokenizer.convert_tokens_to_ids(["<|aligned|>", "<|misaligned|>"])
+    assert sides == [config["vocab_size"] - 2, config["vocab_size"] - 1]
+    assert tokenizer("<|aligned|>x").input_ids.count(sides[0]) == 1
+    weights = load_file(tmp_path / "conditional/model/model.safetensors")
+    assert torch.equal(model.get_input_embeddings().weight, weights["transformer.wte.weight"])
+    # A head that transformers does not know stays beside the model that it does.
+    model, _ = exported(tmp_path / "awr/model", tmp_path / "exported-awr")
+    weights = load_file(tmp_path / "awr/model/model.safetensors")
+    assert torch.equal(model.get_input_embeddings().weight, weights["transformer.wte.weight"])
+    assert not any("value_head" in name for name, _ in model.named_parameters())
 
 
 @pytest.mark.parametrize(("recipe", "parameters"), [("paper", 124_441_344), ("paper-pep8-awr", 111_009_024)])
