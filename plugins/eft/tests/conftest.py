@@ -1,9 +1,6 @@
 """Small models, ensembles of them, and a context as core gives it."""
 
 import os
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from pathlib import Path
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 
@@ -11,23 +8,7 @@ import pytest
 import torch
 from eft_models import MAKERS, ensemble_of, gpt2
 
-
-class Quiet:
-    def advance(self, amount=1, **values):
-        pass
-
-
-@dataclass
-class FakeContext:
-    workspace: Path
-    facts: dict = field(default_factory=dict)
-
-    def seed(self, name):
-        return sum(name.encode()) + 7
-
-    @contextmanager
-    def progress(self, label, total=None):
-        yield Quiet()
+from omnitrain_testing.contexts import FakeContext
 
 
 @pytest.fixture(autouse=True)

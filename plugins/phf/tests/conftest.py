@@ -3,9 +3,6 @@
 import json
 import os
 import warnings
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from pathlib import Path
 
 # Read when the hub's library is imported: without it, looking for the paper's data waits for a network.
 os.environ["HF_HUB_OFFLINE"] = "1"
@@ -16,29 +13,12 @@ import torch
 
 from omnitrain_phf.configs import ScoredTextConfig
 from omnitrain_phf.data import ScoredTextData
+from omnitrain_testing.contexts import FakeContext
 
 with warnings.catch_warnings():
     # Old escapes in a dependency of scrubadub, reported when it is first compiled.
     warnings.simplefilter("ignore")
     import scrubadub  # noqa: F401
-
-
-class Quiet:
-    def advance(self, amount=1, **values):
-        pass
-
-
-@dataclass
-class FakeContext:
-    workspace: Path
-    facts: dict = field(default_factory=dict)
-
-    def seed(self, name):
-        return sum(name.encode()) + 7
-
-    @contextmanager
-    def progress(self, label, total=None):
-        yield Quiet()
 
 
 @pytest.fixture(autouse=True)

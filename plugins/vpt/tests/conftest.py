@@ -1,33 +1,11 @@
 """Small recordings as files, and a context as core gives it."""
 
-import hashlib
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from pathlib import Path
-
 import pytest
 import torch
 from vpt_helpers import line, numbered_frames
 
+from omnitrain_testing.contexts import FakeContext
 from omnitrain_vpt.recordings import write_segment
-
-
-class Quiet:
-    def advance(self, amount=1, **values):
-        pass
-
-
-@dataclass
-class FakeContext:
-    workspace: Path
-    facts: dict = field(default_factory=dict)
-
-    def seed(self, name):
-        return int.from_bytes(hashlib.blake2b(name.encode(), digest_size=6).digest(), "big")
-
-    @contextmanager
-    def progress(self, label, total=None):
-        yield Quiet()
 
 
 @pytest.fixture(autouse=True)
