@@ -1,11 +1,12 @@
 """Labelling windows, cleaning, augmentation of nothing but what is asked."""
 
 import json
+import re
 
 import numpy as np
 import pytest
 import torch
-from vpt_helpers import line, numbered_frames
+from vpt_helpers import INDEX_IN_FRONT, line, numbered_frames, write_broken_video
 
 from omnitrain.errors import DataError
 from omnitrain_control.video import read_frames, write_video
@@ -20,7 +21,7 @@ from omnitrain_vpt.cleaning import (
     with_artefacts,
 )
 from omnitrain_vpt.configs_stages import CleanConfig, LabelConfig
-from omnitrain_vpt.evaluators import action_metrics, key_scores
+from omnitrain_vpt.evaluators import action_metrics, action_nll, key_scores
 from omnitrain_vpt.frames import pointer
 from omnitrain_vpt.labelling import _Labelling, label_frames
 from omnitrain_vpt.mapping import CAMERA
@@ -53,10 +54,12 @@ def test_whole_strides_give_the_middle_of_each_window_as_in_the_paper():
 class Reading:
     """Labels a frame with what its brightness says."""
 
-    def label(self, frames):
+    def log_probs(self, frames):
         number = ((frames.float().mean((-3, -2, -1)) - 8) / 4).round().long()
-        buttons = torch.nn.functional.one_hot(number % 20, 20).to(torch.uint8)
-        return buttons.numpy(), torch.stack([number % 11, (number + 3) % 11], -1).numpy()
+        pressed = torch.nn.functional.one_hot(number % 20, 20)
+        bins = torch.stack([number % 11, (number + 3) % 11], -1)
+        chosen = (torch.nn.functional.one_hot(pressed, 2), torch.nn.functional.one_hot(bins, 11))
+        return tuple(torch.where(choice == 1, -0.5, -2.0).numpy() for choice in chosen)
 
 
 @pytest.mark.parametrize("count", [1, 7, 8, 9, 30])
@@ -97,6 +100,33 @@ def test_videos_that_can_not_be_read_are_counted(tmp_path, make_recordings):
     work = labelling(tmp_path / "out", make_recordings)
     assert work.label(segment) is None
     assert "a.mp4 can't be opened" in work.problems.summary()
+
+
+def test_videos_that_are_cut_are_labelled_and_cleaned_up_to_there_and_counted_each_time(tmp_path, make_recordings):
+    source = make_recordings(a=(40, [line()] * 40))
+    write_broken_video(source / "a.mp4", 40, INDEX_IN_FRONT)
+    (segment,) = find_segments(source, None, Problems())
+    found = len(list(read_frames(segment.video)))
+    told = rf"^1 videos that are cut short \(\S+a\.mp4: {found} of 40 frames\)$"
+    for _ in range(2):
+        work = labelling(tmp_path / "labelled", make_recordings)
+        assert work.label(segment) == "a"
+        assert work.frames == found
+        assert re.match(told, work.problems.summary())
+        scenes = _Cleaning(cleaning(least_s=0.3, frames_per_s=20.0), embedding("statistics"), tmp_path / "clean")
+        scenes.classifier = AlwaysClean()
+        verdict = scenes.clean(segment)
+        assert verdict.frames == found
+        assert [tuple(run) for run in verdict.runs] == [(0, found)]
+        assert re.match(told, scenes.problems.summary())
+    assert len((tmp_path / "labelled/a.jsonl").read_text().splitlines()) == found
+
+
+class AlwaysClean:
+    """A classifier that finds nothing wrong."""
+
+    def predict(self, features):
+        return np.ones(len(features), np.int64)
 
 
 def test_median_filter_removes_single_frames_and_keeps_edges():
@@ -194,6 +224,15 @@ def test_scores_stand_beside_always_null():
     assert found["keypress_accuracy"].value == pytest.approx(1 - 3 / 200)
     assert found["active_accuracy"].value == 0.5
     json.dumps({name: metric.value for name, metric in found.items()})
+
+
+def test_likelihood_is_that_of_every_button_and_axis():
+    buttons, bins = np.zeros((3, 20), np.uint8), np.full((3, 2), 5)
+    buttons[1, 0] = 1
+    even = (np.full((3, 20, 2), np.log(0.5)), np.full((3, 2, 11), np.log(1 / 11)))
+    assert action_nll(even, (buttons, bins)) == pytest.approx(3 * (20 * np.log(2) + 2 * np.log(11)))
+    even[0][1, 0] = np.log([0.9, 0.1])
+    assert action_nll(even, (buttons, bins)) == pytest.approx(3 * (20 * np.log(2) + 2 * np.log(11)) + np.log(5))
 
 
 def test_a_video_without_frames_is_refused(tmp_path):

@@ -207,6 +207,15 @@ def test_named_sizes_have_the_papers_numbers_of_parameters():
         assert sum(p.numel() for p in model.parameters()) == count
 
 
+def test_heads_begin_with_the_gain_of_their_size_or_that_which_is_asked_for(context):
+    def gain(model):
+        return float(model.pi_head.get_submodule("buttons").linear_layer.weight.detach().norm(dim=1).mean())
+
+    assert gain(build_idm(IdmConfig(size="mini"), context)) == pytest.approx(1.0, rel=0.1)
+    assert gain(build_policy(PolicyConfig(size="tiny", head_gain=0.01), context)) == pytest.approx(0.01, rel=0.1)
+    assert {name: POLICIES[name].head_gain for name in ("1x", "2x", "3x")} == dict.fromkeys(("1x", "2x", "3x"), 0.01)
+
+
 def test_frames_of_another_size_than_the_datas_are_refused(context):
     context.facts = {"image_size": 64}
     with pytest.raises(UsageError, match="frames of 64 pixels, the model reads 32"):

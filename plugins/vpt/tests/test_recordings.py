@@ -1,16 +1,17 @@
 """Reading and writing the contractor format."""
 
 import json
+import re
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from vpt_helpers import line, numbered_frames
+from vpt_helpers import INDEX_IN_FRONT, INDEX_IN_PIECES, line, numbered_frames, write_broken_video
 
 from omnitrain.errors import DataError
 from omnitrain_control.video import write_video
-from omnitrain_vpt.clips import Reader, build_cache
+from omnitrain_vpt.clips import CachedClips, Reader, StreamedClips, build_cache
 from omnitrain_vpt.cursor import arrow, paint_cursor, read_cursor
 from omnitrain_vpt.frames import pointer, prepare, resize, track_frames
 from omnitrain_vpt.labelling import lines_of
@@ -49,6 +50,16 @@ def test_unknown_keys_are_no_activity():
     found = action_of_line(line(["f3", "left.alt"], buttons=[4]))
     assert found.null
     assert not found.pressed
+
+
+def test_unknown_keys_are_told_once_each_and_break_no_recording(make_recordings):
+    lines = [line(["w"]), line(["w", "f3"], buttons=[0, 4]), line(["f3", "left.alt"])]
+    folder, problems = make_recordings(a=(3, lines)), Problems()
+    track = reader(strict=True).track(only(folder), problems)
+    assert track.buttons[:, BUTTONS.index("forward")].tolist() == [1, 1, 0]
+    assert problems.counts == {"unknown keys": 3}
+    for place in ("a.jsonl:2 key.keyboard.f3", "a.jsonl:2 mouse button 4", "a.jsonl:3 key.keyboard.left.alt"):
+        assert place in problems.summary()
 
 
 @pytest.mark.parametrize(("as_paper", "expected"), [(True, {"inventory"}), (False, {"ESC"})])
@@ -96,6 +107,14 @@ def test_lines_beyond_the_video_are_dropped_and_the_mismatch_is_told(make_record
     track = track_of(make_recordings(a=(4, walking(7))), problems=problems)
     assert track.frames.tolist() == [0, 1, 2, 3]
     assert "a.mp4: 4, 7" in problems.summary()
+
+
+def test_frames_beyond_the_lines_are_left_out_and_the_mismatch_is_told(make_recordings, walking):
+    problems = Problems()
+    track = track_of(make_recordings(a=(7, walking(4))), problems=problems)
+    assert track.frames.tolist() == [0, 1, 2, 3]
+    assert "1 recordings with another number of frames than of lines" in problems.summary()
+    assert "a.mp4: 7, 4" in problems.summary()
 
 
 def test_frames_of_kept_lines_are_the_videos_frames_of_those_numbers(make_recordings):
@@ -170,27 +189,74 @@ def test_broken_recordings_are_counted_and_the_others_used(make_recordings, walk
     assert details["names"] == ["good"]
     for word in ("cut.mp4 can't be opened", "empty.jsonl is empty", "videos without .jsonl"):
         assert word in details["problems"]
-    with pytest.raises(DataError, match=r"cut\.mp4 can't be opened"):
-        build_cache(tmp_path / "strict", segments, reader(strict=True), 1, Problems(), lambda: None)
+    reasons = {
+        "cut": r"cut\.mp4 can't be opened as a video \(.*\); it may be cut short",
+        "empty": r"empty\.jsonl is empty; expected one JSON object per frame",
+        "unlabelled": r"unlabelled\.mp4 has no \.jsonl beside it",
+    }
+    for segment in segments:
+        if segment.name in reasons:
+            with pytest.raises(DataError, match=reasons[segment.name]):
+                build_cache(tmp_path / "strict", [segment], reader(strict=True), 1, Problems(), lambda: None)
 
 
-def test_a_video_that_is_cut_in_its_middle_ends_there(make_recordings, walking, tmp_path):
-    folder = make_recordings(a=(40, walking(40)))
-    segment, problems = only(folder), Problems()
-    track = read_track(segment, RULES, problems)
-    from omnitrain_vpt import frames as module
+def test_a_broken_line_and_another_length_are_refused_where_that_is_asked_for(make_recordings, walking):
+    folder = make_recordings(a=(6, walking(6)), b=(4, walking(6)))
+    lines = (folder / "a.jsonl").read_text().splitlines()
+    (folder / "a.jsonl").write_text("\n".join([*lines[:5], "{not json"]))
+    segments = find_segments(folder, None, Problems())
+    for segment, reason in zip(segments, ("lines that are no JSON .*a.jsonl:6", "number of frames than of lines"), strict=True):
+        with pytest.raises(DataError, match=f"{reason}.* or set reading.broken to skip"):
+            reader(strict=True).track(segment, Problems())
 
-    def cut(path, order="rgb24", start=0):
-        yield from list(original(path, order, start))[:25]
 
-    original = module.read_frames
-    module.read_frames = cut
-    try:
-        found = reader().decode(segment, track, problems)
-    finally:
-        module.read_frames = original
-    assert len(found) == 25
-    assert "25 of 40" in problems.summary()
+def both_ways(folder, tmp_path):
+    """Recordings decoded once and kept, and decoded on the way."""
+    segments = find_segments(folder, None, Problems())
+    kept = build_cache(tmp_path / "cache", segments, reader(), 1, Problems(), lambda: None)
+    return CachedClips(kept), StreamedClips(segments, reader(), Problems())
+
+
+def numbers(frames):
+    """The numbers that frames tell by their brightness."""
+    return [round((int(frame.mean()) - 8) / 4) for frame in frames]
+
+
+@pytest.mark.parametrize("index", [INDEX_IN_FRONT, INDEX_IN_PIECES])
+def test_a_video_that_is_cut_in_its_middle_is_counted_and_used_up_to_there(make_recordings, walking, tmp_path, index):
+    folder = make_recordings(cut=(40, walking(40)), good=(40, walking(40)))
+    write_broken_video(folder / "cut.mp4", 40, index)
+    for clips in both_ways(folder, tmp_path):
+        assert clips.names == ["cut", "good"]
+        found, whole = (len(track) for track in clips.tracks)
+        assert 8 < found < 30
+        assert whole == 40
+        assert numbers(clips.frames(0, 0, found)) == clips.tracks[0].frames.tolist() == list(range(found))
+        assert re.search(rf"1 videos that are cut short \(\S+cut\.mp4: {found} of \d+ frames\)", clips.problems)
+        assert numbers(clips.frames(1, 0, 40)) == list(range(40))
+    with pytest.raises(DataError, match=r"videos that are cut short .*cut\.mp4"):
+        StreamedClips(find_segments(folder, None, Problems()), reader(strict=True), Problems())
+
+
+def test_a_video_that_is_damaged_in_its_middle_ends_there(make_recordings, walking, tmp_path, caplog):
+    folder = make_recordings(damaged=(40, walking(40)), good=(40, walking(40)))
+    write_broken_video(folder / "damaged.mp4", 40, INDEX_IN_FRONT, cut=False)
+    kept, streamed = both_ways(folder, tmp_path)
+    found = len(kept.tracks[0])
+    assert 8 < found < 30
+    assert f"damaged.mp4: {found} of 40 frames" in kept.problems
+    # All of its bytes are there, so that only decoding tells.
+    assert streamed.problems == ""
+    for start in (0, 20):
+        streamed.frames(0, start, start + 20)
+    # The frame in which the damage begins is what the decoder makes of it.
+    again = numbers(streamed.frames(0, 0, 40))
+    assert again[: found - 1] == list(range(found - 1))
+    assert set(again[found - 1 :]) == {again[found - 1]}
+    assert [record.getMessage().count("damaged.mp4") for record in caplog.records] == [1]
+    (segment, _) = find_segments(folder, None, Problems())
+    with pytest.raises(DataError, match=rf"damaged\.mp4 ends after {found} of 40 frames"):
+        reader(strict=True).decode(segment, read_track(segment, RULES, Problems()), Problems())
 
 
 @given(st.lists(st.tuples(st.integers(0, 8640), st.integers(0, 120)), min_size=1, max_size=30))

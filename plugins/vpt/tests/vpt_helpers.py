@@ -1,5 +1,8 @@
-"""Lines and frames for tests."""
+"""Lines, frames and broken files for tests."""
 
+import re
+
+import av
 import numpy as np
 import torch
 
@@ -25,3 +28,25 @@ def small_policy(memory=128, timesteps=128, heads=None):
     )
     torch.manual_seed(0)
     return MinecraftPolicy(architecture, heads=heads or {"camera": (1, 4), "buttons": (1, 5)}).eval()
+
+
+INDEX_IN_FRONT = {"movflags": "faststart"}
+INDEX_IN_PIECES = {"movflags": "empty_moov", "frag_duration": "250000"}
+
+
+def write_broken_video(path, count, options, cut=True):
+    """Write numbered frames behind their index; cut the file at two thirds of the frames, or overwrite what comes there."""
+    with av.open(str(path), "w", format="mp4", options=options) as container:
+        stream = container.add_stream("libx264", rate=20)
+        stream.height = stream.width = 32
+        stream.pix_fmt = "yuv444p"
+        stream.options = {"crf": "18"}
+        for frame in numbered_frames(count):
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
+        container.mux(stream.encode())
+    content = path.read_bytes()
+    boxes = [found.start() for found in re.finditer(b"mdat", content)]
+    # Inside a box of frames: a file that is cut inside a piece of its index can't be opened at all.
+    box = boxes[len(boxes) * 2 // 3]
+    middle = box + int.from_bytes(content[box - 4 : box], "big") * 2 // 3
+    path.write_bytes(content[:middle] + (b"" if cut else b"\xff" * (len(content) - middle)))

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
-from typing import Literal
+from typing import Any, Literal
 
 import av
 import numpy as np
+from av.container import InputContainer
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
@@ -22,12 +23,16 @@ Order = Literal["rgb24", "bgr24"]
 
 @dataclass(frozen=True)
 class VideoFacts:
-    """What a file's header says. frames: as announced; a cut file may hold fewer."""
+    """What a file's header says.
+
+    frames: as announced. held: those of them that are in the file, decodable or not; fewer where it was cut.
+    """
 
     frames: int
     height: int
     width: int
     rate: float
+    held: int
 
 
 def probe_video(path: Path) -> VideoFacts:
@@ -41,17 +46,35 @@ def probe_video(path: Path) -> VideoFacts:
                 raise DataError(f"{path} holds no video stream.")
             stream = container.streams.video[0]
             rate = float(stream.average_rate or 0)
-            frames = stream.frames or round(rate * float(container.duration or 0) / av.time_base)
-            return VideoFacts(int(frames), int(stream.height), int(stream.width), rate)
+            frames = int(stream.frames or round(rate * float(container.duration or 0) / av.time_base))
+            return VideoFacts(frames, int(stream.height), int(stream.width), rate, _held(container, stream, frames))
     except (OSError, av.error.FFmpegError) as error:
         raise DataError(f"{path} can't be opened as a video ({_reason(error)}); it may be cut short.") from error
+
+
+def _held(container: InputContainer, stream: VideoStream, announced: int) -> int:
+    """Return how many of the announced frames are in the file. Where the last one is, so are the others."""
+    begin = stream.start_time or 0
+    try:
+        container.seek(begin + (stream.duration or 0), stream=stream, any_frame=True)
+        if _is_whole(next(container.demux(stream))):
+            return announced
+        container.seek(begin, stream=stream)
+        return min(announced, sum(map(_is_whole, container.demux(stream))))
+    except (av.error.FFmpegError, StopIteration):
+        # Not every format can be searched; then only decoding tells.
+        return announced
+
+
+def _is_whole(packet: av.Packet[Any]) -> bool:
+    return packet.size > 0 and not packet.is_corrupt
 
 
 def read_frames(path: Path, order: Order = "rgb24", start: int = 0) -> Iterator[Frame]:
     """Yield the frames uint8[height, width, 3] of a file in order from number `start`, decoding one at a time.
 
-    A file that is cut in its middle ends there: what can be decoded is yielded. Frames are numbered by their time, so a
-    start in the middle seeks to the key frame before it. Raises DataError where the file can't be opened.
+    A file that is cut or damaged in its middle ends there: what can be decoded before is yielded. Frames are numbered by
+    their time, so a start in the middle seeks to the key frame before it. Raises DataError where the file can't be opened.
     """
     try:
         container = av.open(str(path))
@@ -66,18 +89,38 @@ def read_frames(path: Path, order: Order = "rgb24", start: int = 0) -> Iterator[
         rate, base, origin = stream.average_rate, stream.time_base, stream.start_time or 0
         if start and rate and base:
             container.seek(origin + int(start / rate / base), stream=stream, backward=True)
-        frames = container.decode(video=0)
         number = 0
-        while True:
-            try:
-                frame = next(frames)
-            except (StopIteration, av.error.FFmpegError):
-                return
+        for frame in _decoded(container, stream):
             if start and rate and base and frame.pts is not None:
                 number = round((frame.pts - origin) * base * rate)
             if number >= start:
                 yield np.ascontiguousarray(frame.to_ndarray(format=order))
             number += 1
+
+
+def _decoded(container: InputContainer, stream: VideoStream) -> Iterator[av.VideoFrame]:
+    """Yield the frames before the first broken packet.
+
+    A decoder holds back frames that may come behind later ones. Of those, only what follows without a gap is yielded: what
+    was to come between them is lost, and frames are counted.
+    """
+    last: int | None = None
+    try:
+        for packet in container.demux(stream):
+            for frame in packet.decode():
+                last = frame.pts
+                yield frame
+    except av.error.FFmpegError:
+        try:
+            held = stream.codec_context.decode(None)
+        except av.error.FFmpegError:
+            return
+        rate = (stream.average_rate or 0) * (stream.time_base or 0)
+        for frame in held:
+            if last is not None and (frame.pts is None or round((frame.pts - last) * rate) != 1):
+                return
+            last = frame.pts
+            yield frame
 
 
 def _reason(error: Exception) -> str:

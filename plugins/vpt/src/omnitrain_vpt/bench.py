@@ -1,13 +1,13 @@
-"""Speed: training on chunks, acting at constant cost, decoding beside training, episodes on kept worlds."""
+"""Speed: training on chunks, acting at constant cost, decoding beside training, episodes on kept worlds and in processes."""
 
 from __future__ import annotations
 
+import atexit
 import tempfile
 from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from time import perf_counter, process_time
-from typing import Any
 
 import crafter  # type: ignore[import-untyped]
 import numpy as np
@@ -15,6 +15,7 @@ import torch
 
 from omnitrain.api import BatchPlan
 from omnitrain.api.bench import Bar, Bench
+from omnitrain_control.environments import Fleet
 from omnitrain_control.video import read_frames
 from omnitrain_vpt.clips import Reader, StreamedClips
 from omnitrain_vpt.configs import PolicyConfig, RecordingsConfig, WorldConfig
@@ -24,8 +25,9 @@ from omnitrain_vpt.minecraft import LineWriter
 from omnitrain_vpt.model import policy_architecture
 from omnitrain_vpt.network.heads import log_prob
 from omnitrain_vpt.network.policy import MinecraftPolicy
-from omnitrain_vpt.playing import make_interface
+from omnitrain_vpt.playing import make_fleet, make_interface, worlds_folder
 from omnitrain_vpt.recordings import Problems, ReadingRules, find_segments, write_segment
+from omnitrain_vpt.world.interface import HumanInterface
 from omnitrain_vpt.world.players import environment_action
 
 STEPS = 64
@@ -44,28 +46,32 @@ def _policy() -> MinecraftPolicy:
     return MinecraftPolicy(policy_architecture(PolicyConfig(size="mini", timesteps=STEPS))[0])
 
 
-def _frames(steps: int) -> torch.Tensor:
-    return torch.randint(0, 256, (ROWS, steps, SIDE, SIDE, 3), dtype=torch.uint8)
+def _frames(steps: int, rows: int = ROWS) -> torch.Tensor:
+    return torch.randint(0, 256, (rows, steps, SIDE, SIDE, 3), dtype=torch.uint8)
 
 
-def _train(length: int) -> Callable[[], float]:
-    """Frames a second of cloning, `length` frames to a forward pass and an update per pass."""
+def _train(length: int, rows: int, passes: int = 1, updates: int = 1) -> Callable[[], float]:
+    """Frames a second of cloning. length: frames of a pass. rows: clips of a pass.
+
+    passes: before an update, each over other clips, whose memory waits meanwhile. updates: that are timed.
+    """
 
     def measure() -> float:
-        policy, img = _policy(), _frames(STEPS)
+        policy = _policy()
+        img = [_frames(updates * length, rows) for _ in range(passes)]
+        states = [policy.initial_state(rows) for _ in range(passes)]
         optimiser = torch.optim.SGD(policy.parameters(), lr=0.0)
-        nothing = torch.zeros(ROWS, dtype=torch.bool)
-        actions = {name: torch.zeros(ROWS, length, 1, dtype=torch.long) for name in ("buttons", "camera")}
-        state, done = policy.initial_state(ROWS), 0
+        nothing = torch.zeros(rows, dtype=torch.bool)
+        actions = {name: torch.zeros(rows, length, 1, dtype=torch.long) for name in ("buttons", "camera")}
         begin = process_time()
-        for start in range(0, STEPS if length > 1 else STEPS // 8, length):
-            output = policy(img[:, start : start + length], nothing, state)
-            state = {name: value.detach() for name, value in output.state.items()}
-            (-log_prob(output.log_probs, actions)).mean().backward()  # type: ignore[no-untyped-call]
+        for start in range(0, updates * length, length):
+            for number in range(passes):
+                output = policy(img[number][:, start : start + length], nothing, states[number])
+                states[number] = {name: value.detach() for name, value in output.state.items()}
+                (-log_prob(output.log_probs, actions).mean() / passes).backward()  # type: ignore[no-untyped-call]
             optimiser.step()
             optimiser.zero_grad()
-            done += ROWS * length
-        return done / (process_time() - begin)
+        return updates * passes * rows * length / (process_time() - begin)
 
     return measure
 
@@ -131,45 +137,69 @@ def _decode_ahead() -> float:
 
 
 EPISODE = 100
+# Crafter's own world: its area, monsters and nights.
+WORLD = WorldConfig(area=64, worlds=1, cell=8, calm=False, steps=EPISODE)
+MOVES = [environment_action(pressed, (0.0, 0.0)) for pressed in ([], ["left"], ["right"], ["forward"], ["back"])]
+PROCESSES = 2
+ENVIRONMENTS = 8
 
 
-def _plain_episode() -> float:
+def _plain_episode(clock: Callable[[], float]) -> float:
     """Episodes a second of the plain package: a new world, then steps, everything drawn."""
     environment = crafter.Env(size=(72, 72), seed=0)
-    begin = process_time()
+    begin = clock()
     environment.reset()
     for step in range(EPISODE):
         environment.step(step % 5)
-    return 1 / (process_time() - begin)
+    return 1 / (clock() - begin)
 
 
-def _kept_episode() -> Callable[[], float]:
-    """Episodes a second on kept worlds, the same area, monsters and nights, frames resized."""
-    world = WorldConfig(area=64, worlds=1, cell=8, calm=False, steps=EPISODE)
-    interface: list[Any] = []
-    moves = [environment_action(pressed, (0.0, 0.0)) for pressed in ([], ["left"], ["right"], ["forward"], ["back"])]
+@cache
+def _interface() -> HumanInterface:
+    made = make_interface(WORLD, worlds_folder(_folder()))
+    made.reset(seed=0)
+    return made
 
-    def measure() -> float:
-        if not interface:
-            interface.append(make_interface(world, _folder() / "worlds"))
-            interface[0].reset(seed=0)
-        begin = process_time()
-        for seed in range(3):
-            interface[0].reset(seed=seed)
-            for step in range(EPISODE):
-                interface[0].step(moves[step % 5])
-        return 3 / (process_time() - begin)
 
-    return measure
+def _kept_episode() -> float:
+    """Episodes a second on kept worlds, frames resized."""
+    interface = _interface()
+    begin = process_time()
+    for seed in range(3):
+        interface.reset(seed=seed)
+        for step in range(EPISODE):
+            interface.step(MOVES[step % 5])
+    return 3 / (process_time() - begin)
+
+
+@cache
+def _fleet() -> Fleet:
+    """Environments in processes that live until the end, so that starting them is not measured."""
+    made = make_fleet(WORLD, _folder(), ENVIRONMENTS, 0, PROCESSES)
+    atexit.register(made.close)
+    made.reset()
+    return made
+
+
+def _fleet_episodes() -> float:
+    """Episodes a second of wall clock of all environments together, each beginning its next episode at an end."""
+    fleet, ended = _fleet(), 0
+    begin = perf_counter()
+    for step in range(EPISODE):
+        ended += int(fleet.step([MOVES[step % 5]] * ENVIRONMENTS).ended.sum())
+    return ended / (perf_counter() - begin)
 
 
 def benches() -> list[Bench]:
     """All benches."""
     torch.set_num_threads(1)
-    chunk, single = f"chunks of {STEPS}", "one frame a pass"
+    chunk, single, together = f"chunks of {STEPS}", "one frame of one clip a pass", f"one frame of {ROWS} clips a pass"
     return [
         Bench(
-            "cloning", "the same network, frames of one core", "frames/s", chunk, {chunk: _train(STEPS), single: _train(1)},
+            "cloning", f"the same network, frames of one core; an update every {ROWS * STEPS}, 8 or {ROWS} frames", "frames/s",
+            chunk,
+            # The official loop is the second: 8 passes with a backward pass each, then an update.
+            {chunk: _train(STEPS, ROWS), single: _train(1, 1, 8, 4), together: _train(1, ROWS, updates=8)},
             higher_is_better=True, bars=(Bar(single, 5.0),), rounds=3,
         ),
         Bench(
@@ -188,7 +218,14 @@ def benches() -> list[Bench]:
         ),
         Bench(
             "episodes", f"episodes of {EPISODE} steps in crafter's own world, one process", "episodes/s", "kept worlds",
-            {"kept worlds": _kept_episode(), "plain crafter": _plain_episode}, higher_is_better=True,
+            {"kept worlds": _kept_episode, "plain crafter": partial(_plain_episode, process_time)}, higher_is_better=True,
             bars=(Bar("plain crafter", 4.0),), rounds=3,
+        ),
+        Bench(
+            "stepping over processes",
+            f"{ENVIRONMENTS} environments in {PROCESSES} processes, episodes of {EPISODE} steps, wall clock", "episodes/s",
+            "processes and kept worlds",
+            {"processes and kept worlds": _fleet_episodes, "plain crafter, one process": partial(_plain_episode, perf_counter)},
+            higher_is_better=True, bars=(Bar("plain crafter, one process", 4.0),), rounds=3,
         ),
     ]  # fmt: skip

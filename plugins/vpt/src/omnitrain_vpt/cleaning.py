@@ -14,11 +14,12 @@ from numpy.typing import NDArray
 
 from omnitrain.api import Evaluation, Metric, Run, Table, numpy_generator
 from omnitrain.errors import DataError, EnvironmentFault, UsageError
-from omnitrain_control.video import Frame, VideoWriter, probe_video, read_frames
+from omnitrain_control.loops import LoopRun
+from omnitrain_control.video import Frame, VideoFacts, VideoWriter, probe_video, read_frames
 from omnitrain_vpt.configs_stages import CleanConfig
 from omnitrain_vpt.data import RecordingsData
 from omnitrain_vpt.frames import resize
-from omnitrain_vpt.labelling import WORK, finish_recordings
+from omnitrain_vpt.labelling import WORK, finish_recordings, write_whole
 from omnitrain_vpt.recordings import RATE, Problems, Segment, write_index
 
 Floats = NDArray[np.float64]
@@ -101,15 +102,20 @@ def with_artefacts(frame: Frame, generator: np.random.Generator) -> Frame:
     return out
 
 
-def sampled(path: Path, rate: float) -> tuple[list[Frame], int]:
-    """Return every (video rate / `rate`)-th frame, and how far apart they are."""
+def sampled(path: Path, rate: float) -> tuple[list[Frame], int, int]:
+    """Return every (video rate / `rate`)-th frame, how far apart they are, and how many frames there are in all."""
     step = max(1, round((probe_video(path).rate or RATE) / rate))
-    return [frame for number, frame in enumerate(read_frames(path)) if number % step == 0], step
+    found, count = [], 0
+    for frame in read_frames(path):
+        if count % step == 0:
+            found.append(frame)
+        count += 1
+    return found, step, count
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What became of a video. share: of clean frames. runs: kept (begin, end) in frames of the video."""
+    """What became of a video. share: of clean frames. runs: kept (begin, end) in its frames. frames: that can be decoded."""
 
     share: float
     runs: list[tuple[int, int]]
@@ -162,24 +168,30 @@ class _Cleaning:
     def clean(self, segment: Segment) -> Verdict | None:
         """Judge a video and write its clean stretches, unless that is done; None where it can't be read."""
         done = self.folder / f"{segment.name}-clean.json"
-        if done.exists():
-            return Verdict(**json.loads(done.read_text("utf-8")))
         try:
             facts = probe_video(segment.video)
-            frames, step = sampled(segment.video, self.config.frames_per_s)
+            verdict = Verdict(**json.loads(done.read_text("utf-8"))) if done.exists() else self._judged(segment, facts)
         except DataError as error:
             self.problems.add("videos that can't be read", str(error).rstrip("."))
             return None
-        if not frames:
+        if verdict is None:
             self.problems.add("videos without frames", str(segment.video))
             return None
-        labels = self.classifier.predict(self.embed(frames))
-        verdict = judge(labels, step, facts.frames, facts.rate or RATE, self.config)
-        for begin, end in verdict.runs:
-            _cut(segment, self.folder, begin, end)
-        done.parent.mkdir(parents=True, exist_ok=True)
-        done.write_text(json.dumps(verdict.__dict__), encoding="utf-8")
+        if verdict.frames < facts.frames:
+            self.problems.add("videos that are cut short", f"{segment.video}: {verdict.frames} of {facts.frames} frames")
+        if not done.exists():
+            for begin, end in verdict.runs:
+                _cut(segment, self.folder, begin, end)
+            done.parent.mkdir(parents=True, exist_ok=True)
+            write_whole(done, json.dumps(verdict.__dict__))
         return verdict
+
+    def _judged(self, segment: Segment, facts: VideoFacts) -> Verdict | None:
+        """Judge a video, or return None for one without frames."""
+        frames, step, count = sampled(segment.video, self.config.frames_per_s)
+        if not frames:
+            return None
+        return judge(self.classifier.predict(self.embed(frames)), step, count, facts.rate or RATE, self.config)
 
 
 def stretch_name(segment: Segment, begin: int) -> str:
@@ -210,11 +222,12 @@ def _recordings(run: Run, use: Any) -> RecordingsData:
     return data
 
 
-def clean(config: CleanConfig, run: Run) -> None:
+def clean(config: CleanConfig, run: LoopRun) -> None:
     """Classify frames, keep clean stretches; the artifact "data" holds them, the report says how many hours are left.
 
     Raises DataError when nothing is left.
     """
+    run.rewind(0, 0)
     data, good = _recordings(run, config.data), _recordings(run, config.clean)
     folder = run.directory / WORK
     folder.mkdir(parents=True, exist_ok=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -20,6 +21,7 @@ from omnitrain_vpt.frames import Pointer, track_frames
 from omnitrain_vpt.recordings import Problems, ReadingRules, Segment, Track, read_track, video_track
 
 Frames = NDArray[np.uint8]
+log = logging.getLogger(__name__)
 
 
 class Clips(Protocol):
@@ -58,9 +60,9 @@ class Reader:
                     return None
                 track = video_track(segment)
             else:
-                before = sum(problems.counts.values())
+                before = problems.faults
                 track = read_track(segment, self.reading, problems)
-                if sum(problems.counts.values()) > before:
+                if problems.faults > before:
                     self._refuse(problems.summary())
                 if self.max_frames is not None:
                     track = track.take(track.frames < self.max_frames)
@@ -86,9 +88,16 @@ class Reader:
         """
         found = list(track_frames(segment.video, track, self.size, self.picture))
         if len(found) < len(track):
-            problems.add("videos that end before their lines", f"{segment.video}: {len(found)} of {len(track)}")
-            self._refuse(f"{segment.video} ends after {len(found)} of {len(track)} frames")
+            self.cut_short(segment, len(found), track, problems)
         return np.stack(found) if found else np.zeros((0, self.size, self.size, 3), np.uint8)
+
+    def cut_short(self, segment: Segment, found: int, track: Track, problems: Problems) -> None:
+        """Count a video that gives only the first `found` frames of its track.
+
+        Raises DataError where that is not allowed.
+        """
+        problems.add("videos that are cut short", f"{segment.video}: {found} of {len(track)} frames")
+        self._refuse(f"{segment.video} ends after {found} of {len(track)} frames")
 
 
 def _parallel(
@@ -165,7 +174,10 @@ def build_cache(
 
 
 class StreamedClips:
-    """Clips that are decoded while they are used: a clip that is read on goes on decoding, another position seeks."""
+    """Clips that are decoded while they are used: a clip that is read on goes on decoding, another position seeks.
+
+    A video that was cut ends where it was cut; damage in its middle is found, and told, when it is reached.
+    """
 
     def __init__(self, segments: Sequence[Segment], reader: Reader, found: Problems) -> None:
         self._reader = reader
@@ -179,6 +191,7 @@ class StreamedClips:
         self.tracks: Sequence[Track] = [track for _, track in kept]
         self.problems = problems.summary()
         self._open: dict[int, tuple[int, Iterator[Frame]]] = {}
+        self._cut: set[int] = set()
         self._lock = threading.Lock()
 
     def frames(self, clip: int, start: int, stop: int) -> Frames:
@@ -195,9 +208,20 @@ class StreamedClips:
             out[got - 1] = frame
             if got == len(out):
                 break
-        if 0 < got < len(out):
-            out[got:] = out[got - 1]
+        if got < len(out):
+            self._tell_cut(clip, start + got)
+            out[got:] = out[max(got, 1) - 1]
         if stop < len(track):
             with self._lock:
                 self._open[clip] = (stop, iterator)
         return out
+
+    def _tell_cut(self, clip: int, found: int) -> None:
+        """Tell once that a clip gives fewer frames than are in its file: it is damaged in its middle."""
+        with self._lock:
+            told = clip in self._cut
+            self._cut.add(clip)
+        if not told:
+            problems = Problems()
+            self._reader.cut_short(self._segments[clip], found, self.tracks[clip], problems)
+            log.warning("%s: the rest is the last frame, or black; cache: true leaves it out", problems.summary())

@@ -150,6 +150,8 @@ class PolicyConfig(Config):
     """Steps of memory beside them; null for the size's own. Paper: 128."""
     temperature: float | None = Field(default=None, gt=0)
     """Divides the logits; null for 2.0 or that of the .model file."""
+    head_gain: float | None = Field(default=None, gt=0)
+    """Norm of the first weights of each output; null for the size's own. Official: 0.01; our small ones: 1."""
 
 
 class IdmConfig(Config):
@@ -163,6 +165,8 @@ class IdmConfig(Config):
     """An official .weights file, or safetensors with the same names."""
     image_size: int | None = Field(default=None, ge=8)
     """Side of the frames; null for the size's own."""
+    head_gain: float | None = Field(default=None, gt=0)
+    """Norm of the first weights of each output; null for the size's own. Official: 0.01; our small ones: 1."""
     conv3d: bool = True
     """Begin with the convolution over time (claim C2 takes it away)."""
     conv3d_spatial: Literal[1, 3] = 1

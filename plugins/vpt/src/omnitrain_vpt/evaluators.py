@@ -13,7 +13,7 @@ from omnitrain.engine import to_device
 from omnitrain.errors import UsageError
 from omnitrain_vpt.configs import ActionsConfig, LikelihoodConfig
 from omnitrain_vpt.data import StreamedRecordings, WindowedRecordings
-from omnitrain_vpt.labelling import label_frames
+from omnitrain_vpt.labelling import action_log_probs
 from omnitrain_vpt.mapping import CAMERA
 from omnitrain_vpt.minecraft import BUTTONS
 from omnitrain_vpt.model import Labeller
@@ -40,6 +40,15 @@ def key_scores(truth: NDArray[Any], predicted: NDArray[Any]) -> dict[str, dict[s
         accuracy = float((t == p).mean())
         found[name] = {"accuracy": accuracy, "precision": precision, "recall": recall, "f1": f1, "frames": float(pressed)}
     return found
+
+
+def action_nll(log_probs: tuple[NDArray[Any], NDArray[Any]], truth: tuple[NDArray[Any], NDArray[Any]]) -> float:
+    """Return -log p of recorded actions in nats, summed over frames, buttons and camera axes.
+
+    log_probs: of (buttons [n, 20, 2], camera bins [n, 2, 11]). truth: (buttons [n, 20], camera bins [n, 2]).
+    """
+    taken = [np.take_along_axis(p, t[..., None].astype(np.int64), -1) for p, t in zip(log_probs, truth, strict=True)]
+    return -float(sum(part.sum(dtype=np.float64) for part in taken))
 
 
 def action_metrics(
@@ -87,18 +96,24 @@ class ActionsEvaluator:
             raise UsageError('vpt/actions measures vpt/idm on vpt/recordings in the layout "windows".')
         clips, length = data.ready(), data.config.steps
         buttons, bins, degrees, guesses = [], [], [], []
+        nll = 0.0
         numbers = data.clip_numbers(self.config.split)[: self.config.max_clips]
         with run.progress("labelling", len(numbers)) as bar:
             for number in numbers:
                 track = clips.tracks[number]
                 frames = clips.frames(number, 0, len(track))
-                guesses.append(label_frames(predictor, frames, length, self.config.stride or max(1, length // 2)))
+                found = action_log_probs(predictor, frames, length, self.config.stride or max(1, length // 2))
+                guesses.append([part.argmax(-1) for part in found])
+                nll += action_nll(found, (track.buttons, track.bins))
                 buttons.append(track.buttons)
                 bins.append(track.bins)
                 degrees.append(np.clip(track.camera, -CAMERA.largest, CAMERA.largest))
                 bar.advance()
         predicted = (np.concatenate([g[0] for g in guesses]), np.concatenate([g[1] for g in guesses]))
-        return action_metrics((np.concatenate(buttons), np.concatenate(bins)), np.concatenate(degrees), predicted)
+        measured = action_metrics((np.concatenate(buttons), np.concatenate(bins)), np.concatenate(degrees), predicted)
+        count = len(predicted[0])
+        metrics = {**measured.metrics, "nll": Metric(nll / count, count, "lower", unit="nats per frame")}
+        return Evaluation(metrics, measured.tables)
 
 
 class LikelihoodEvaluator:

@@ -16,10 +16,11 @@ from numpy.typing import NDArray
 from omnitrain.api import Evaluation, Metric, Run, Table
 from omnitrain.engine import choose_device, evaluating
 from omnitrain.errors import DataError, UsageError
+from omnitrain_control.loops import LoopRun
 from omnitrain_vpt.configs_stages import LabelConfig
 from omnitrain_vpt.data import RecordingsData
 from omnitrain_vpt.frames import Pointer, pointer, track_frames
-from omnitrain_vpt.mapping import CAMERA
+from omnitrain_vpt.mapping import CAMERA, CAMERA_BINS
 from omnitrain_vpt.minecraft import BUTTONS, LineWriter
 from omnitrain_vpt.model import Labeller
 from omnitrain_vpt.network.policy import InverseDynamics
@@ -30,10 +31,10 @@ Actions = tuple[NDArray[np.uint8], NDArray[np.int64]]
 WORK = "unfinished"
 
 
-def label_frames(
+def action_log_probs(
     labeller: Labeller, frames: NDArray[np.uint8], window: int = 128, stride: int = 64, batch_size: int = 16
-) -> Actions:
-    """Return (buttons uint8[n, 20], camera bins int64[n, 2]) of a clip's frames uint8[n, size, size, 3].
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return log-probabilities of (buttons [n, 20, 2], camera bins [n, 2, 11]) of a clip's frames uint8[n, size, size, 3].
 
     Every frame is labelled once, by the window in whose middle it lies most. A clip shorter than a window is filled up with
     its last frame; what is labelled there is thrown away.
@@ -42,15 +43,23 @@ def label_frames(
     padded = frames
     if len(frames) < window:
         padded = np.concatenate([frames, np.repeat(frames[-1:], window - len(frames), 0)])
-    buttons = np.zeros((len(frames), len(BUTTONS)), np.uint8)
-    camera = np.zeros((len(frames), 2), np.int64)
+    buttons = np.zeros((len(frames), len(BUTTONS), 2), np.float32)
+    camera = np.zeros((len(frames), 2, CAMERA_BINS), np.float32)
     for begin in range(0, len(plan.starts), batch_size):
         starts = plan.starts[begin : begin + batch_size]
         batch = torch.from_numpy(np.stack([padded[s : s + window] for s in starts]))
-        for number, found in enumerate(zip(*labeller.label(batch), strict=True), begin):
+        for number, found in enumerate(zip(*labeller.log_probs(batch), strict=True), begin):
             own = np.flatnonzero(plan.owner == number)
             buttons[own], camera[own] = (part[own - plan.starts[number]] for part in found)
     return buttons, camera
+
+
+def label_frames(
+    labeller: Labeller, frames: NDArray[np.uint8], window: int = 128, stride: int = 64, batch_size: int = 16
+) -> Actions:
+    """Return the likeliest (buttons uint8[n, 20], camera bins int64[n, 2]) of a clip's frames, see `action_log_probs`."""
+    buttons, camera = action_log_probs(labeller, frames, window, stride, batch_size)
+    return buttons.argmax(-1).astype(np.uint8), camera.argmax(-1)
 
 
 def lines_of(buttons: NDArray[np.uint8], camera: NDArray[np.int64]) -> list[dict[str, Any]]:
@@ -73,6 +82,13 @@ def _copy_video(source: Path, target: Path) -> None:
         shutil.copyfile(source, target)
 
 
+def write_whole(path: Path, text: str) -> None:
+    """Write a file that says that something is done: it is there whole or not at all."""
+    part = path.with_name(f"{path.name}.part")
+    part.write_text(text, encoding="utf-8")
+    part.replace(path)
+
+
 class _Labelling:
     """The work of one stage, video by video; what is done is kept in a folder that a stopped stage finds again."""
 
@@ -84,34 +100,38 @@ class _Labelling:
 
     def label(self, segment: Segment) -> str | None:
         """Label one video, unless it is done; return its name, or None where it can't be read."""
-        target = self.folder / f"{segment.name}.jsonl"
         summary = self.folder / f"{segment.name}-options.json"
+        try:
+            track = video_track(segment)
+            frames = [] if summary.exists() else list(track_frames(segment.video, track, self.size, self.picture))
+        except DataError as error:
+            self.problems.add("videos that can't be read", str(error).rstrip("."))
+            return None
         if not summary.exists():
-            try:
-                frames = list(track_frames(segment.video, video_track(segment), self.size, self.picture))
-            except DataError as error:
-                self.problems.add("videos that can't be read", str(error).rstrip("."))
-                return None
             if not frames:
                 self.problems.add("videos without frames", str(segment.video))
                 return None
-            config = self.config
-            found = label_frames(self.labeller, np.stack(frames), config.window, config.stride, config.batch_size)
-            _copy_video(segment.video, self.folder / f"{segment.name}.mp4")
-            write_lines(target, lines_of(*found))
-            pressed, moved = found[0].sum(0), (found[1] != CAMERA.zero).any(-1)
-            nulls = int((~found[0].any(-1) & ~moved).sum())
-            told = {
-                "labelled_by": "vpt/idm",
-                "frames": len(frames),
-                "null": nulls,
-                "counts": [*map(int, pressed), int(moved.sum())],
-            }
-            summary.write_text(json.dumps(told), encoding="utf-8")
+            write_whole(summary, json.dumps(self._write(segment, np.stack(frames))))
         told = json.loads(summary.read_text("utf-8"))
+        if told["frames"] < len(track):
+            self.problems.add("videos that are cut short", f"{segment.video}: {told['frames']} of {len(track)} frames")
         self.frames, self.nulls = self.frames + told["frames"], self.nulls + told["null"]
         self.counts += np.array(told["counts"])
         return segment.name
+
+    def _write(self, segment: Segment, frames: NDArray[np.uint8]) -> dict[str, Any]:
+        """Label frames, write the lines beside the video, return what is told of them."""
+        config = self.config
+        buttons, camera = label_frames(self.labeller, frames, config.window, config.stride, config.batch_size)
+        _copy_video(segment.video, self.folder / f"{segment.name}.mp4")
+        write_lines(self.folder / f"{segment.name}.jsonl", lines_of(buttons, camera))
+        pressed, moved = buttons.sum(0), (camera != CAMERA.zero).any(-1)
+        return {
+            "labelled_by": "vpt/idm",
+            "frames": len(frames),
+            "null": int((~buttons.any(-1) & ~moved).sum()),
+            "counts": [*map(int, pressed), int(moved.sum())],
+        }
 
     def report(self, names: Sequence[str]) -> Evaluation:
         """Return what was labelled."""
@@ -126,11 +146,12 @@ class _Labelling:
         return Evaluation(metrics, {"keys": Table(["key", "frames", "share"], rows, caption)})
 
 
-def label(config: LabelConfig, run: Run) -> None:
+def label(config: LabelConfig, run: LoopRun) -> None:
     """Label every video of the data; the artifact "data" is read like any recordings.
 
     Raises UsageError for other data or another model, DataError when no video can be read.
     """
+    run.rewind(0, 0)
     data = run.build(config.data)
     model = run.build(config.model)
     if not isinstance(data, RecordingsData):

@@ -49,7 +49,7 @@ def inverse(runs: Mapping[str, Path]) -> dict[str, float]:
     for name, stage in _INVERSE.items():
         found = metrics(runs["inverse"], stage, "vpt-actions")
         out[name] = found["active_accuracy"]
-        for key in ("keypress_accuracy", "always_null_accuracy", "macro_f1", "camera_r2"):
+        for key in ("keypress_accuracy", "always_null_accuracy", "macro_f1", "camera_r2", "nll"):
             out[f"{name}, {key}"] = found[key]
     return out
 

@@ -73,6 +73,12 @@ def action_of_line(line: Mapping[str, Any], gui_factor: float = 1.0, legacy_int_
     return Action(frozenset(pressed), (pitch, yaw), null)
 
 
+def unknown_keys(line: Mapping[str, Any]) -> set[str]:
+    """Return the keys and mouse buttons of a well-formed line that have no place in an action."""
+    keys = {str(key) for key in line["keyboard"]["keys"] if key.removeprefix(_PREFIX) not in KEYS}
+    return keys | {f"mouse button {button}" for button in line["mouse"]["buttons"] if button not in MOUSE_BUTTONS}
+
+
 def gui_factor(version: str) -> float:
     """Return the mouse factor of a recorder version ("6.8"), 1 where none is known."""
     return GUI_FACTORS.get(version, 1.0)

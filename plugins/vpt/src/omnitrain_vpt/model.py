@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from omnitrain.api import Context
@@ -38,7 +38,8 @@ def policy_architecture(config: PolicyConfig) -> tuple[Architecture, float]:
         architecture, temperature = file.architecture, file.temperature
     timesteps = config.timesteps or architecture.timesteps
     memory = config.memory or architecture.maxlen
-    architecture = replace(architecture, timesteps=timesteps, memory_size=timesteps + memory)
+    gain = config.head_gain or architecture.head_gain
+    architecture = replace(architecture, timesteps=timesteps, memory_size=timesteps + memory, head_gain=gain)
     return architecture, config.temperature or temperature
 
 
@@ -72,6 +73,7 @@ def build_idm(config: IdmConfig, context: Context) -> InverseDynamics:
     if config.model_file is not None:
         architecture = read_model_file(Path(config.model_file)).architecture
     architecture = _fitting(architecture, context, config.image_size)
+    architecture = replace(architecture, head_gain=config.head_gain or architecture.head_gain)
     if not config.conv3d:
         architecture = replace(architecture, conv3d=None, image=(*architecture.image[:2], 3))
     elif config.conv3d_spatial == 3 and architecture.conv3d is not None:
@@ -90,15 +92,14 @@ class Labeller:
         self.model = model
 
     @torch.no_grad()
-    def label(self, frames: Tensor) -> tuple[np.ndarray[Any, np.dtype[np.uint8]], np.ndarray[Any, np.dtype[np.int64]]]:
-        """Return the likeliest (buttons uint8[batch, time, 20], camera bins int64[batch, time, 2]) of windows.
+    def log_probs(self, frames: Tensor) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Return log-probabilities of (buttons [batch, time, 20, 2], camera bins [batch, time, 2, 11]) of windows.
 
         frames: uint8[batch, time, height, width, 3].
         """
-        device = next(self.model.parameters()).device
-        found = self.model(frames.to(device))
-        buttons, camera = found["buttons"].argmax(-1), found["camera"].argmax(-1)
-        return buttons.to(torch.uint8).cpu().numpy(), camera.cpu().numpy()
+        found = self.model(frames.to(next(self.model.parameters()).device))
+        buttons, camera = (found[name].float().cpu().numpy() for name in ("buttons", "camera"))
+        return buttons, camera
 
 
 def idm_predictor(model: InverseDynamics, directory: Path, context: Context) -> Labeller:

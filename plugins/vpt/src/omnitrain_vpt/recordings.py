@@ -16,10 +16,11 @@ from numpy.typing import NDArray
 from omnitrain.errors import DataError
 from omnitrain_control.video import probe_video, write_video
 from omnitrain_vpt.mapping import CAMERA, is_null
-from omnitrain_vpt.minecraft import BUTTONS, Action, SequenceRules, checked_line, gui_factor
+from omnitrain_vpt.minecraft import BUTTONS, Action, SequenceRules, checked_line, gui_factor, unknown_keys
 
 RATE = 20
 SHOWN = 5
+UNKNOWN_KEYS = "unknown keys"
 _VERSION = re.compile(r"^\d+\.\d+$")
 
 
@@ -29,6 +30,11 @@ class Problems:
 
     counts: Counter[str] = field(default_factory=Counter)
     places: dict[str, list[str]] = field(default_factory=dict)
+
+    @property
+    def faults(self) -> int:
+        """How many of them make a recording a broken one: keys that mean nothing to the game are told, but are no fault."""
+        return sum(count for kind, count in self.counts.items() if kind != UNKNOWN_KEYS)
 
     def add(self, kind: str, place: str) -> None:
         """Count one problem."""
@@ -132,7 +138,11 @@ def kept_lines(
     problems: Problems | None = None,
     path: str = "",
 ) -> Iterator[tuple[int, Action]]:
-    """Yield (frame number, action) of every well-formed line, null actions included."""
+    """Yield (frame number, action) of every well-formed line, null actions included.
+
+    problems: takes malformed lines, and each unknown key where it is first held.
+    """
+    known: set[str] = set()
     for number, line in enumerate(lines):
         if line is None:
             continue
@@ -142,6 +152,10 @@ def kept_lines(
             if problems is not None:
                 problems.add("malformed lines", f"{path}:{number + 1}")
             continue
+        if problems is not None:
+            for key in sorted(unknown_keys(line) - known):
+                known.add(key)
+                problems.add(UNKNOWN_KEYS, f"{path}:{number + 1} {key}")
         yield number, action
 
 
@@ -192,7 +206,7 @@ class ReadingRules:
 
 
 def read_track(segment: Segment, reading: ReadingRules, problems: Problems) -> Track:
-    """Return the actions of a labelled recording, as far as the video's header says that there are frames.
+    """Return the actions of a labelled recording, as far as the video has frames by its header and its length.
 
     Raises DataError when the recording has no lines or can't be opened.
     """
@@ -201,11 +215,14 @@ def read_track(segment: Segment, reading: ReadingRules, problems: Problems) -> T
     lines = read_lines(segment.lines, problems)
     factor = gui_factor(segment.version) if reading.gui_factors else 1.0
     rules = SequenceRules(reading.escape_closes_inventory, reading.legacy_int_camera, factor)
-    frames = probe_video(segment.video).frames
+    facts = probe_video(segment.video)
+    frames = facts.frames
     kept = list(kept_lines(lines, rules, problems, str(segment.lines)))
     if frames and frames != len(lines):
         problems.add("recordings with another number of frames than of lines", f"{segment.video}: {frames}, {len(lines)}")
-    kept = [(number, action) for number, action in kept if not frames or number < frames]
+    if facts.held < frames:
+        problems.add("videos that are cut short", f"{segment.video}: {facts.held} of {frames} frames")
+    kept = [(number, action) for number, action in kept if not frames or number < facts.held]
     numbers = np.array([number for number, _ in kept], np.int64)
     cursor = [_cursor(lines[number]) for number in numbers]
     return Track(

@@ -26,7 +26,8 @@ class Conv3d:
 class Architecture:
     """What decides the shapes of a network. Names as in the paper; `from_kwargs` takes the official ones.
 
-    image: (height, width, channels that the CNN reads). maxlen: steps of memory.
+    image: (height, width, channels that the CNN reads). maxlen: steps of memory. head_gain: norm of the first weights of each
+    output of the action heads.
     """
 
     image: tuple[int, int, int] = (128, 128, 3)
@@ -41,6 +42,7 @@ class Architecture:
     pre_norm: bool = False
     conv3d: Conv3d | None = None
     pool_groups: int = 1
+    head_gain: float = 0.01
 
     @property
     def maxlen(self) -> int:
@@ -110,7 +112,10 @@ def _impala(width: float) -> tuple[int, ...]:
     return tuple(max(1, int(width * c)) for c in (16, 32, 32))
 
 
-_SMALL = Architecture(image=(64, 64, 3), channels=_impala(0.5), hidsize=128, heads=4, blocks=2, memory_size=128, timesteps=64)
+# With the official gain the small networks rest at the frequencies of the keys for a thousand updates, some for good.
+_SMALL = Architecture(
+    image=(64, 64, 3), channels=_impala(0.5), hidsize=128, heads=4, blocks=2, memory_size=128, timesteps=64, head_gain=1.0
+)
 POLICIES: Mapping[str, Architecture] = {
     "tiny": replace(
         _SMALL, image=(32, 32, 3), channels=_impala(0.25), hidsize=32, heads=2, blocks=1, memory_size=16, timesteps=8

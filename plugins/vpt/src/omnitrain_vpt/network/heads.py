@@ -17,14 +17,15 @@ Choices = Mapping[str, Tensor]
 class CategoricalHead(nn.Module):
     """Logits of several independent choices with the same number of classes.
 
-    choices: how many (1 button combination, 20 buttons, 2 camera axes). classes: of each.
+    choices: how many (1 button combination, 20 buttons, 2 camera axes). classes: of each. gain: norm of each output's first
+    weights.
     """
 
-    def __init__(self, width: int, choices: int, classes: int, temperature: float) -> None:
+    def __init__(self, width: int, choices: int, classes: int, temperature: float, gain: float = 0.01) -> None:
         super().__init__()
         self.choices, self.classes, self.temperature = choices, classes, temperature
         self.linear_layer = nn.Linear(width, choices * classes)
-        nn.init.normal_(self.linear_layer.weight, std=0.01 / math.sqrt(width))
+        nn.init.normal_(self.linear_layer.weight, std=gain / math.sqrt(width))
         nn.init.zeros_(self.linear_layer.bias)
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
@@ -42,11 +43,11 @@ class CategoricalHead(nn.Module):
 class ActionHeads(nn.Module):
     """One head per part of the action. heads: name to (choices, classes), in the order of the state dict."""
 
-    def __init__(self, width: int, heads: Mapping[str, tuple[int, int]], temperature: float) -> None:
+    def __init__(self, width: int, heads: Mapping[str, tuple[int, int]], temperature: float, gain: float = 0.01) -> None:
         super().__init__()
         self.names = list(heads)
         for name, (choices, classes) in heads.items():
-            self.add_module(name, CategoricalHead(width, choices, classes, temperature))
+            self.add_module(name, CategoricalHead(width, choices, classes, temperature, gain))
 
     def forward(self, x: Tensor, masks: Mapping[str, Tensor] | None = None) -> LogProbs:
         """Return the log-probabilities of every head."""

@@ -70,7 +70,7 @@ class MinecraftPolicy(nn.Module):
         self.architecture = architecture
         self.net = Trunk(architecture)
         self.value_head = ValueHead(architecture.hidsize)
-        self.pi_head = ActionHeads(architecture.hidsize, heads, temperature)
+        self.pi_head = ActionHeads(architecture.hidsize, heads, temperature, architecture.head_gain)
         # Cloning does not train the value; reinforcement begins it anew.
         self.value_head.requires_grad_(False)
 
@@ -114,7 +114,7 @@ class InverseDynamics(nn.Module):
             self.net.lastlayer.requires_grad_(False)
         if architecture.conv3d is not None:
             self.net.conv3d_layer = _conv3d_layer(architecture.conv3d)
-        self.pi_head = ActionHeads(architecture.hidsize, heads, 1.0)
+        self.pi_head = ActionHeads(architecture.hidsize, heads, 1.0, architecture.head_gain)
 
     def _convolved(self, x: Tensor) -> Tensor:
         out: Tensor = self.net.conv3d_layer(x)  # type: ignore[operator]
