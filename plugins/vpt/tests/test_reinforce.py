@@ -107,6 +107,24 @@ def test_a_strong_leash_holds_the_policy_nearer(make_loop):
     assert distances[1] < distances[0] / 2
 
 
+@pytest.mark.parametrize("reach", ["head", "trunk"])
+def test_the_value_moves_the_policy_in_the_wake_phase_only_where_that_is_asked_for(make_loop, reach):
+    loop = make_loop(learning_rate=3e-3, weight_decay=0.0, wake_value=reach)
+    chunks, _ = loop.play()
+    batch = {name: torch.stack([chunk[name] for chunk in chunks]) for name in chunks[0]}
+    batch["advantage"] = torch.zeros_like(batch["advantage"])
+    batch["target"] = torch.randn(batch["target"].shape, generator=torch.Generator().manual_seed(0))
+    policy = loop.phasic.policy
+    with torch.no_grad():
+        before = loop.phasic.forward(policy, batch, "policy").log_probs
+    for _ in range(3):  # the head begins with zeros, which let no gradient through
+        loop.phasic.wake(batch, 0.0)
+    with torch.no_grad():
+        now = loop.phasic.forward(policy, batch, "policy").log_probs
+    assert policy.value_head.linear.weight.any()
+    assert bool(kl_divergence(before, now).abs().max() > 1e-6) == (reach == "trunk")
+
+
 def test_sleep_comes_every_second_iteration_and_empties_what_was_kept(make_loop):
     loop = make_loop()
     assert "sleep_kl" not in loop.iteration(0)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import Field, model_validator
 
 from omnitrain.api import Config, UseData, UseModel
@@ -113,6 +115,9 @@ class ReinforceConfig(Config):
     """Clipping of the policy ratio; 0 for none. Paper: 0.2."""
     value_coefficient: float = Field(default=0.5, ge=0)
     """Weight of the value's loss. Paper: 0.5."""
+    wake_value: Literal["head", "trunk"] = "head"
+    """What the value's loss trains in the wake phase: its head, so that the policy's features move for the policy only (phasic
+    policy gradient with one network; the sleep phase trains the trunk), or the trunk as well. Paper: not known."""
     leash: float = Field(default=0.2, ge=0)
     """Rho, weight of KL(pretrained || policy); 0 switches the leash off. Paper: 0.2."""
     leash_decay: float = Field(default=0.9995, gt=0, le=1)
@@ -120,7 +125,7 @@ class ReinforceConfig(Config):
     entropy_coefficient: float = Field(default=0.0, ge=0)
     """Weight of an entropy bonus, for runs without a leash. Paper: 0."""
     sleep_every: int = Field(default=2, ge=0)
-    """Iterations between sleep phases; 0 for none (then it is plain PPO). Paper: 2."""
+    """Iterations between sleep phases; 0 for none (with wake_value: trunk, it is plain PPO then). Paper: 2."""
     sleep_epochs: int = Field(default=2, ge=1, le=6)
     """How often a sleep phase goes through the chunks since the last one. Paper: 2 cycles, samples used at most 6 times."""
     sleep_kl: float = Field(default=1.0, ge=0)

@@ -14,12 +14,11 @@ _INVERSE = {
     "causal, 100 clips": "measure-causal",
     "without convolution, 100 clips": "measure-without-conv",
 }
-_PLAYED = {
-    "labelled video": "play-foundation",
-    "poorly labelled video": "play-foundation-poor",
-    "labelled play": "play-labelled-only",
-    "fine-tuned": "play-early-game",
-    "reinforced": "play-reinforced",
+_CLONED = {
+    "labelled video": "foundation",
+    "poorly labelled video": "foundation-poor",
+    "truly labelled video": "truly-labelled",
+    "labelled play": "labelled-only",
 }
 _LEASHED = {
     "with leash": "play-with-leash",
@@ -65,8 +64,12 @@ def played(run: Path, stages: Mapping[str, str]) -> dict[str, float]:
 
 
 def rewards(runs: Mapping[str, Path]) -> dict[str, float]:
-    """What the policies of the chain obtain."""
-    return played(runs["chain"], _PLAYED)
+    """What the policies of the chain obtain, and how well they predict other players."""
+    chain = runs["chain"]
+    out = played(chain, {**{name: f"play-{stage}" for name, stage in _CLONED.items()}, "fine-tuned": "play-early-game"})
+    for name, stage in _CLONED.items():
+        out[f"{name}, nll"] = metrics(chain, f"predict-{stage}", "vpt-likelihood")["nll"]
+    return out
 
 
 def leashed(runs: Mapping[str, Path]) -> dict[str, float]:

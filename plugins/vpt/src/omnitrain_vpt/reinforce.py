@@ -77,9 +77,12 @@ class Phasic:
         self.optimiser = make_optimiser(settings, policy, config.learning_rate)
         self.bad = 0
 
-    def forward(self, policy: MinecraftPolicy, batch: Mapping[str, Tensor], prefix: str) -> Output:
+    def forward(
+        self, policy: MinecraftPolicy, batch: Mapping[str, Tensor], prefix: str, value_into_trunk: bool = True
+    ) -> Output:
         """Run a policy over chunks from the memory that it had at their beginning."""
-        output: Output = policy(batch["frames"], batch["first"], state_of(batch, prefix))
+        state = state_of(batch, prefix)
+        output: Output = policy(batch["frames"], batch["first"], state, value_into_trunk=value_into_trunk)
         return output
 
     def _pretrained(self, batch: Mapping[str, Tensor]) -> LogProbs:
@@ -89,7 +92,7 @@ class Phasic:
     def wake(self, batch: Mapping[str, Tensor], rho: float) -> WakeTerms:
         """Update on a batch of chunks. rho: weight of KL(pretrained || policy)."""
         config = self.config
-        output = self.forward(self.policy, batch, "policy")
+        output = self.forward(self.policy, batch, "policy", config.wake_value == "trunk")
         chosen, spread = log_prob(output.log_probs, actions_of(batch)), entropy(output.log_probs)
         loss = policy_loss(chosen, batch["log_prob"], batch["advantage"], spread, config.clip, config.entropy_coefficient)
         value = config.value_coefficient * self.policy.value_head.loss(output.value, batch["target"][..., None]).mean()

@@ -84,13 +84,22 @@ class MinecraftPolicy(nn.Module):
         x, state = self.net.recurrent_layer(x, first, state)
         return self.net.final_ln(self.net.lastlayer(F.relu(x))), state
 
-    def forward(self, img: Tensor, first: Tensor, state: State, masks: Mapping[str, Tensor] | None = None) -> Output:
+    def forward(
+        self,
+        img: Tensor,
+        first: Tensor,
+        state: State,
+        masks: Mapping[str, Tensor] | None = None,
+        value_into_trunk: bool = True,
+    ) -> Output:
         """Run a chunk.
 
         img: uint8[batch, steps, height, width, 3], RGB. first: bool[batch], the row forgets its memory before the chunk.
+        value_into_trunk: let the value's gradient go beyond its head.
         """
         x, state = self.features(img, first, state)
-        return Output(self.pi_head(x, masks), self.value_head(x), state)
+        value = self.value_head(x if value_into_trunk else x.detach())
+        return Output(self.pi_head(x, masks), value, state)
 
 
 class InverseDynamics(nn.Module):
