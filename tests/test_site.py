@@ -73,6 +73,7 @@ def test_pages_of_docs_are_in_the_navigation() -> None:
         ("CONTRIBUTING.md", "[licence](LICENSE)", "licence"),
         ("docs/recipes.md", "[a](#errors) [b](https://example.org/x.md)", "[a](#errors) [b](https://example.org/x.md)"),
         ("docs/recipes.md", "```sh\n[a](../LICENSE)\n```", "```sh\n[a](../LICENSE)\n```"),
+        ("plugins/vpt/README.md", "![a](pictures/b.gif)", "![a](vpt/pictures/b.gif)"),
     ],
 )
 def test_links_between_files_become_links_between_pages(source: str, link: str, expected: str) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from commands import commands_reference
 from components import components_index, plugin_page, plugins_with_components
-from links import ROOT, documents, pages, relinked
+from links import ROOT, documents, pages, pictures, relinked
 from mkdocs.structure.files import File, Files
 
 GENERATED = {"<!-- commands -->": commands_reference, "<!-- components -->": components_index}
@@ -34,9 +34,11 @@ def _sections(entries: list[Any]) -> list[dict[str, Any]]:
 
 
 def on_files(files: Files, config: Any) -> Files:
-    """Add the pages that have no file in docs/."""
+    """Add the pages that have no file in docs/, and what they show."""
     for source, page in documents().items():
         files.append(File.generated(config, page, content=(ROOT / source).read_text(encoding="utf-8")))
+        for picture, shown in pictures(source).items():
+            files.append(File.generated(config, shown, content=(ROOT / picture).read_bytes()))
     for name in plugins_with_components():
         files.append(File.generated(config, f"components/{name}.md", content=plugin_page(name)))
     return files

@@ -9,6 +9,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 
 _LINK = re.compile(r"(?<!!)\[(?P<text>[^\]\n]*)\]\((?P<target>[^)\s]+)\)")
+_PICTURE = re.compile(r"!\[(?P<text>[^\]\n]*)\]\((?P<target>[^):\s]+)\)")
 _FENCE = re.compile(r"(^```.*?^```$)", re.MULTILINE | re.DOTALL)
 
 
@@ -28,8 +29,19 @@ def pages() -> dict[str, str]:
     return own | documents()
 
 
+def pictures(source: str) -> dict[str, str]:
+    """Return the files that a document outside docs/ shows: file in the repository to file of the site.
+
+    source: the document's path in the repository. Two packages may give their pictures the same name.
+    """
+    folder = posixpath.dirname(source)
+    beside = documents()[source].removesuffix(".md")
+    found = _PICTURE.finditer(_FENCE.sub("", (ROOT / source).read_text(encoding="utf-8")))
+    return {posixpath.join(folder, match["target"]): f"{beside}/{match['target']}" for match in found}
+
+
 def relinked(text: str, source: str) -> str:
-    """Return a document whose links to files of the repository lead to pages of the site.
+    """Return a document whose links to files of the repository lead to pages of the site, and whose pictures are there.
 
     source: the document's path in the repository. A link to a file that is no page becomes its text.
     """
@@ -46,4 +58,11 @@ def relinked(text: str, source: str) -> str:
             return match["text"]
         return f"[{match['text']}]({posixpath.relpath(page, here or '.')}{'#' if anchor else ''}{anchor})"
 
-    return "".join(part if part.startswith("```") else _LINK.sub(link, part) for part in _FENCE.split(text))
+    def picture(match: re.Match[str]) -> str:
+        shown = f"{posixpath.basename(known[source]).removesuffix('.md')}/{match['target']}"
+        return f"![{match['text']}]({shown})"
+
+    def replaced(part: str) -> str:
+        return _LINK.sub(link, _PICTURE.sub(picture, part) if source in documents() else part)
+
+    return "".join(part if part.startswith("```") else replaced(part) for part in _FENCE.split(text))
