@@ -59,7 +59,8 @@ def played(run: Path, stages: Mapping[str, str]) -> dict[str, float]:
     for name, stage in stages.items():
         found = metrics(run, stage, "vpt-episodes")
         out[name] = found["reward"]
-        out.update({f"{name}, {item}": found[item] for item in LATER})
+        # An item that nobody obtained is not in the list.
+        out.update({f"{name}, {item}": found.get(item, 0.0) for item in LATER})
     return out
 
 
@@ -82,6 +83,6 @@ def early_skills(runs: Mapping[str, Path]) -> dict[str, float]:
     out = {}
     for name, stage in {"foundation": "play-foundation", "fine-tuned": "play-early-game"}.items():
         found = metrics(runs["chain"], stage, "vpt-episodes")
-        out[name] = sum(found[item] for item in EARLY) / len(EARLY)
-        out.update({f"{name}, {item}": found[item] for item in EARLY})
+        out[name] = sum(found.get(item, 0.0) for item in EARLY) / len(EARLY)
+        out.update({f"{name}, {item}": found.get(item, 0.0) for item in EARLY})
     return out
