@@ -39,7 +39,7 @@ def test_paths_stay_as_they_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert requirement("sums") == "omnitrain-sums"
 
 
-@pytest.mark.parametrize("spec", ["./absent", "absent-1.0-py3-none-any.whl", "--index-url=x", "-r", "a b", ""])
+@pytest.mark.parametrize("spec", ["./absent", "absent-1.0-py3-none-any.whl", "--target=x", "-r", "a b", ""])
 def test_what_is_no_plugin_is_refused(spec: str) -> None:
     with pytest.raises(UsageError):
         requirement(spec)
