@@ -14,8 +14,8 @@ from omnitrain_language.configs import TextConfig
 from omnitrain_language.text import TextData
 from omnitrain_language.tokens import TokenFile
 from omnitrain_testing.contexts import FakeContext
-from omnitrain_ul2.configs import DenoisingConfig
-from omnitrain_ul2.data import DenoisingData
+from omnitrain_ul2.configs.data import DenoisingConfig
+from omnitrain_ul2.data.denoising import DenoisingData
 
 
 @pytest.fixture(autouse=True)

@@ -15,8 +15,8 @@ import numpy as np
 from omnitrain.api import BatchPlan
 from omnitrain_language.configs import TextConfig
 from omnitrain_language.text import TextData
-from omnitrain_ul2.configs import DenoisingConfig
-from omnitrain_ul2.data import DenoisingData
+from omnitrain_ul2.configs.data import DenoisingConfig
+from omnitrain_ul2.data.denoising import DenoisingData
 
 MB = 2**20
 

@@ -9,7 +9,7 @@ from omnitrain_language.models import build_causal, build_t5
 from omnitrain_language.objectives import build_causal as causal_nll
 from omnitrain_language.objectives import build_seq2seq as seq2seq_nll
 from omnitrain_language.objectives import model_inputs
-from omnitrain_ul2.stream import Examples, ExampleSource
+from omnitrain_ul2.data.stream import Examples, ExampleSource
 
 STYLES = ["llama", "gpt2"]
 

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from omnitrain_ul2.bench import BATCHES, benches, row_by_row, split_rows
-from omnitrain_ul2.denoisers import UL2_DENOISERS
+from omnitrain_ul2.evidence.bench import BATCHES, benches, row_by_row, split_rows
+from omnitrain_ul2.paper.denoisers import UL2_DENOISERS
 
 
 def test_benches_cover_every_denoiser_the_mixture_and_whole_batches():

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from omnitrain.api import BatchPlan
 from omnitrain.errors import DataError, UsageError
-from omnitrain_ul2.configs import DenoisingConfig
+from omnitrain_ul2.configs.data import DenoisingConfig
 
 # Chi-square limits at p = 0.001 by degrees of freedom.
 LIMITS = {3: 16.3, 6: 22.5}

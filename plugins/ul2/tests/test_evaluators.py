@@ -13,11 +13,11 @@ from omnitrain_language.models import build_causal, build_t5
 from omnitrain_language.objectives import model_inputs
 from omnitrain_language.predictor import LanguagePredictor
 from omnitrain_language.tokenizers import load_tokenizer
-from omnitrain_ul2.configs import ArmConfig, CompareConfig, CrossDenoisingConfig, SamplesConfig, TokensSeenConfig
-from omnitrain_ul2.crossing import TaskLoss, content_weights, task_batches, unigram_losses, worst_regret
-from omnitrain_ul2.denoisers import PREFIX_LM, SPAN_CORRUPTION, Denoiser
-from omnitrain_ul2.evaluator import build_cross_denoising, build_samples, build_tokens_seen, prompt_ids
-from omnitrain_ul2.stages import evaluation
+from omnitrain_ul2.configs.data import ArmConfig, CompareConfig, CrossDenoisingConfig, SamplesConfig, TokensSeenConfig
+from omnitrain_ul2.evaluators.cross_denoising import TaskLoss, content_weights, task_batches, unigram_losses, worst_regret
+from omnitrain_ul2.evaluators.samples import build_cross_denoising, build_samples, build_tokens_seen, prompt_ids
+from omnitrain_ul2.paper.denoisers import PREFIX_LM, SPAN_CORRUPTION, Denoiser
+from omnitrain_ul2.stages.compare import evaluation
 
 LAYOUTS = ["encoder-decoder", "decoder-only"]
 

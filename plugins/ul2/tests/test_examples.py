@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from omnitrain.errors import DataError, UsageError
-from omnitrain_ul2.denoisers import CAUSAL_LM, PREFIX_LM, UL2_DENOISERS, Denoiser
-from omnitrain_ul2.examples import denoise_batch, plan_batches, shift_right
-from omnitrain_ul2.sentinels import restore_text
-from omnitrain_ul2.vocabulary import Vocabulary
+from omnitrain_ul2.paper.corruption import denoise_batch, plan_batches, shift_right
+from omnitrain_ul2.paper.denoisers import CAUSAL_LM, PREFIX_LM, UL2_DENOISERS, Denoiser
+from omnitrain_ul2.paper.sentinels import restore_text
+from omnitrain_ul2.paper.vocabulary import Vocabulary
 
 MODES = {"R": (1000,), "X": (1001,), "S": (1002,)}
 PIECES = {"R": (10, 11, 12), "X": (10, 13), "S": (10, 14, 15, 12)}

@@ -6,8 +6,8 @@ import pytest
 
 from omnitrain.engine.execution import Options, run_recipe
 from omnitrain.recipes import load_recipe
-from omnitrain_ul2.gains import relative_gain
-from omnitrain_ul2.measuring_finetune import COLUMNS, scores
+from omnitrain_ul2.evidence.measures_finetune import COLUMNS, scores
+from omnitrain_ul2.paper.gains import relative_gain
 
 TINY = [
     "pretrain.fit.steps=4",

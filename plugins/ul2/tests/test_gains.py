@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from omnitrain.errors import DataError
-from omnitrain_ul2.gains import gains_over, mean_gains, relative_gain
-from omnitrain_ul2.measuring_finetune import COLUMNS, finetuning, scores
+from omnitrain_ul2.evidence.measures_finetune import COLUMNS, finetuning, scores
+from omnitrain_ul2.paper.gains import gains_over, mean_gains, relative_gain
 
 SCORES = {"ul2": {"a": 60.0, "b": -1.0}, "t5": {"a": 40.0, "b": -2.0}, "gpt": {"a": 80.0, "b": -0.5}}
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from omnitrain_ul2.parity import ADAPTERS, COMPARE, TOLERANCES, adafactor, first_difference
+from omnitrain_ul2.evidence.parity import ADAPTERS, COMPARE, TOLERANCES, adafactor, first_difference
 
 GOLDEN = Path(__file__).parent / "golden"
 FILES = sorted(path.stem for path in GOLDEN.glob("*.json"))

@@ -6,9 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from omnitrain.errors import DataError, UsageError
-from omnitrain_ul2.denoisers import CAUSAL_LM, PREFIX_LM, UL2_DENOISERS, Denoiser, span_corruption
-from omnitrain_ul2.lengths import plan_segment, plan_segments, sentinels_needed
-from omnitrain_ul2.prefix import draw_prefix_lengths, prefix_bounds
+from omnitrain_ul2.paper.denoisers import CAUSAL_LM, PREFIX_LM, UL2_DENOISERS, Denoiser, span_corruption
+from omnitrain_ul2.paper.lengths import plan_segment, plan_segments, sentinels_needed
+from omnitrain_ul2.paper.prefix import draw_prefix_lengths, prefix_bounds
 
 
 def test_plans_at_512_are_those_of_the_official_code():

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from omnitrain.errors import DataError
-from omnitrain_ul2.measuring import MODES, TARGET_MODES, TASKS, modes, objective_matrix, share_of_s
+from omnitrain_ul2.evidence.measures import MODES, TARGET_MODES, TASKS, modes, objective_matrix, share_of_s
 
 NAMES = [name for names in TASKS.values() for name in names]
 

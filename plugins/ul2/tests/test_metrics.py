@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from omnitrain.errors import DataError
-from omnitrain_ul2.metrics import accuracy, mean_multiclass_f1, rouge, squad
-from omnitrain_ul2.packing import draw_split_points, pack_decoder_only, pack_encoder_decoder
+from omnitrain_ul2.evaluators.t5_metrics import accuracy, mean_multiclass_f1, rouge, squad
+from omnitrain_ul2.evidence.t5_packing import draw_split_points, pack_decoder_only, pack_encoder_decoder
 
 
 def test_rouge_lsum_takes_the_union_over_sentences():

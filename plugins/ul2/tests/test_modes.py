@@ -6,8 +6,8 @@ import pytest
 from omnitrain.api import BatchPlan
 from omnitrain.errors import UsageError
 from omnitrain_language.configs import TokenizerConfig
-from omnitrain_ul2.configs import ModesConfig
-from omnitrain_ul2.modes import tokenizer_config, vocabulary_of
+from omnitrain_ul2.configs.data import ModesConfig
+from omnitrain_ul2.data.modes import tokenizer_config, vocabulary_of
 
 RELEASE = {"style": "text", "R": "[NLU]", "X": "[NLG]", "S": "[S2S]"}
 

@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from omnitrain_ul2.rows import Placement, assign_rows
+from omnitrain_ul2.data.packing import Placement, assign_rows
 
 
 @settings(max_examples=100, deadline=None)

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from omnitrain_ul2.denoisers import UL2_DENOISERS
-from omnitrain_ul2.examples import denoise_batch, plan_batches
-from omnitrain_ul2.runs import draw_runs
-from omnitrain_ul2.vocabulary import Vocabulary
+from omnitrain_ul2.paper.corruption import denoise_batch, plan_batches
+from omnitrain_ul2.paper.denoisers import UL2_DENOISERS
+from omnitrain_ul2.paper.mixed_spans import draw_runs
+from omnitrain_ul2.paper.vocabulary import Vocabulary
 
 
 @pytest.mark.parametrize(("items", "parts"), [(7, 3), (7, 6), (6, 2)])

@@ -8,11 +8,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from omnitrain.errors import DataError
-from omnitrain_ul2.denoisers import UL2_DENOISERS
-from omnitrain_ul2.examples import denoise_batch, plan_batches
-from omnitrain_ul2.lengths import SegmentPlan
-from omnitrain_ul2.segments import Documents, SegmentOrder, SegmentTable
-from omnitrain_ul2.vocabulary import Vocabulary
+from omnitrain_ul2.data.segments import Documents, SegmentOrder, SegmentTable
+from omnitrain_ul2.paper.corruption import denoise_batch, plan_batches
+from omnitrain_ul2.paper.denoisers import UL2_DENOISERS
+from omnitrain_ul2.paper.lengths import SegmentPlan
+from omnitrain_ul2.paper.vocabulary import Vocabulary
 
 R, S = UL2_DENOISERS[0], UL2_DENOISERS[6]
 MODES = {"R": (31998,), "X": (31999, 31999, 5), "S": (32000 - 3,)}

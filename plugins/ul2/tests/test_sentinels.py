@@ -6,9 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from omnitrain.errors import DataError, UsageError
-from omnitrain_ul2.sentinels import corrupt, restore_text, select
-from omnitrain_ul2.spans import noise_masks
-from omnitrain_ul2.vocabulary import Vocabulary, check_sentinels
+from omnitrain_ul2.paper.sentinels import corrupt, restore_text, select
+from omnitrain_ul2.paper.spans import noise_masks
+from omnitrain_ul2.paper.vocabulary import Vocabulary, check_sentinels
 
 VOCAB = 40_000
 ORDINARY = 1000

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from omnitrain.errors import DataError
-from omnitrain_ul2.spans import (
+from omnitrain_ul2.paper.spans import (
     draw_ends,
     draw_equal_ends,
     draw_spans,
@@ -105,7 +105,7 @@ def test_span_length_distribution_is_that_of_uniform_compositions():
 
 def test_tied_keys_are_drawn_again(monkeypatch):
     # With few random bits most rows tie; the law must stay uniform.
-    monkeypatch.setattr("omnitrain_ul2.spans.MAX_INDEX_BITS_IN_32", 32)
+    monkeypatch.setattr("omnitrain_ul2.paper.spans.MAX_INDEX_BITS_IN_32", 32)
 
     class Coarse:
         """A generator of words with two random bits in each half."""

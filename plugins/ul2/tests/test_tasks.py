@@ -13,9 +13,9 @@ from omnitrain_language.configs import CausalConfig, PairsConfig, T5Config
 from omnitrain_language.models import build_causal, build_t5
 from omnitrain_language.pairs import PairsData
 from omnitrain_language.predictor import LanguagePredictor
-from omnitrain_ul2.configs import GainsConfig, ModesConfig, TaskConfig, TasksConfig
-from omnitrain_ul2.grid import best_scores, build_tasks, gains_evaluation
-from omnitrain_ul2.tasks import Cell, Examiner, Question, questions, task_scores
+from omnitrain_ul2.configs.data import GainsConfig, ModesConfig, TaskConfig, TasksConfig
+from omnitrain_ul2.evaluators.tasks import Cell, Examiner, Question, questions, task_scores
+from omnitrain_ul2.stages.gains import best_scores, build_tasks, gains_evaluation
 
 LAYOUTS = ["encoder-decoder", "decoder-only"]
 USE = {"use": "language/pairs"}

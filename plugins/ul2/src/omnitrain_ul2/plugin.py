@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from omnitrain.api import Component, Plugin, Recipe, hookimpl
-from omnitrain_ul2.claims import CLAIMS
+from omnitrain_ul2.evidence.claims import CLAIMS
 
 PLUGIN = Plugin(
     name="ul2",
@@ -15,50 +15,50 @@ PLUGIN = Plugin(
             kind="data",
             name="denoising",
             summary="Any text under a mixture of denoisers, drawn per example, with mode tokens.",
-            config="omnitrain_ul2.configs:DenoisingConfig",
-            build="omnitrain_ul2.data:build",
+            config="omnitrain_ul2.configs.data:DenoisingConfig",
+            build="omnitrain_ul2.data.denoising:build",
         ),
         Component(
             kind="evaluator",
             name="cross-denoising",
             summary="Held-out loss on each denoiser, per token of text.",
-            config="omnitrain_ul2.configs:CrossDenoisingConfig",
-            build="omnitrain_ul2.evaluator:build_cross_denoising",
+            config="omnitrain_ul2.configs.data:CrossDenoisingConfig",
+            build="omnitrain_ul2.evaluators.samples:build_cross_denoising",
         ),
         Component(
             kind="evaluator",
             name="samples",
             summary="What a model writes in each mode.",
-            config="omnitrain_ul2.configs:SamplesConfig",
-            build="omnitrain_ul2.evaluator:build_samples",
+            config="omnitrain_ul2.configs.data:SamplesConfig",
+            build="omnitrain_ul2.evaluators.samples:build_samples",
         ),
         Component(
             kind="evaluator",
             name="tokens-seen",
             summary="Examples and tokens of each denoiser that training has used, on both sides.",
-            config="omnitrain_ul2.configs:TokensSeenConfig",
-            build="omnitrain_ul2.evaluator:build_tokens_seen",
+            config="omnitrain_ul2.configs.data:TokensSeenConfig",
+            build="omnitrain_ul2.evaluators.samples:build_tokens_seen",
         ),
         Component(
             kind="evaluator",
             name="tasks",
             summary="Text-to-text tasks under every mode, fine-tuned or one-shot, with T5's metrics.",
-            config="omnitrain_ul2.configs:TasksConfig",
-            build="omnitrain_ul2.grid:build_tasks",
+            config="omnitrain_ul2.configs.data:TasksConfig",
+            build="omnitrain_ul2.stages.gains:build_tasks",
         ),
         Component(
             kind="stage",
             name="gains",
             summary="Models side by side on text-to-text tasks, with the mean relative gain over anchors.",
-            config="omnitrain_ul2.configs:GainsConfig",
-            build="omnitrain_ul2.grid:gains",
+            config="omnitrain_ul2.configs.data:GainsConfig",
+            build="omnitrain_ul2.stages.gains:gains",
         ),
         Component(
             kind="stage",
             name="compare",
             summary="Models side by side on every denoiser, with worst-case regret.",
-            config="omnitrain_ul2.configs:CompareConfig",
-            build="omnitrain_ul2.stages:compare",
+            config="omnitrain_ul2.configs.data:CompareConfig",
+            build="omnitrain_ul2.stages.compare:compare",
         ),
     ),
     recipes=(
@@ -71,8 +71,8 @@ PLUGIN = Plugin(
         Recipe("paper", "The 20B model with the paper's settings.", "omnitrain_ul2:recipes/paper.yaml"),
     ),
     claims=CLAIMS,
-    parity="omnitrain_ul2.parity:ADAPTERS",
-    bench="omnitrain_ul2.bench:benches",
+    parity="omnitrain_ul2.evidence.parity:ADAPTERS",
+    bench="omnitrain_ul2.evidence.bench:benches",
 )
 
 

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from omnitrain.errors import UsageError
-from omnitrain_ul2.denoisers import Denoiser
-from omnitrain_ul2.spans import noise_counts
+from omnitrain_ul2.paper.denoisers import Denoiser
+from omnitrain_ul2.paper.spans import noise_counts
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,9 +8,9 @@ from typing import Any
 from omnitrain.api import Context, Evaluation, Metric, Run, Sample, Table, UseModel
 from omnitrain.engine import choose_device
 from omnitrain.errors import UsageError
-from omnitrain_ul2.configs import GainsConfig, TasksConfig
-from omnitrain_ul2.gains import gains_over, mean_gains
-from omnitrain_ul2.tasks import AnswersIds, Cell, Examiner, measure_task
+from omnitrain_ul2.configs.data import GainsConfig, TasksConfig
+from omnitrain_ul2.evaluators.tasks import AnswersIds, Cell, Examiner, measure_task
+from omnitrain_ul2.paper.gains import gains_over, mean_gains
 
 Grid = Mapping[str, Mapping[str, Cell]]
 

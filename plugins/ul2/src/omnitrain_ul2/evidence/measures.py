@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from omnitrain.errors import DataError
-from omnitrain_ul2.crossing import worst_regret
+from omnitrain_ul2.evaluators.cross_denoising import worst_regret
 
 MODES = ("matching", "R", "X", "S", "none")
 # The evaluators of ul2/arm that follow: the loss on whole targets under each mode.

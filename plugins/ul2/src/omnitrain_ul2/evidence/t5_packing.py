@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from omnitrain.errors import DataError
-from omnitrain_ul2.sentinels import Tokens
+from omnitrain_ul2.paper.sentinels import Tokens
 
 Flags = npt.NDArray[np.int64]
 

@@ -6,8 +6,8 @@ would be mostly empty.
 
 import numpy as np
 
-from omnitrain_ul2.sentinels import Side
-from omnitrain_ul2.spans import Ints, Mask
+from omnitrain_ul2.paper.sentinels import Side
+from omnitrain_ul2.paper.spans import Ints, Mask
 
 
 def draw_runs(items: Ints, parts: Ints, generator: np.random.Generator) -> Ints:

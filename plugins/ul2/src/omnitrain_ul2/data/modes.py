@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from omnitrain.errors import UsageError
 from omnitrain_language.configs import TokenizerConfig
 from omnitrain_language.tokenizers import pad_id, sentinel
-from omnitrain_ul2.configs import ModesConfig
-from omnitrain_ul2.vocabulary import Vocabulary
+from omnitrain_ul2.configs.data import ModesConfig
+from omnitrain_ul2.paper.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from omnitrain_ul2.spans import Ints, Mask, Spans, spans_from_mask
+from omnitrain_ul2.paper.spans import Ints, Mask, Spans, spans_from_mask
 
 Tokens = npt.NDArray[np.integer]
 # Entries of an index array that is worked on at a time: below 128 KiB, so that it stays in a core's cache and the

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from omnitrain.errors import DataError
-from omnitrain_ul2.gains import gains_over, mean_gains
+from omnitrain_ul2.paper.gains import gains_over, mean_gains
 
 ANCHORS = ("span corruption", "causal LM")
 OBJECTIVE = "UL2"

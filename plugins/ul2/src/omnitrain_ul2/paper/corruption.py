@@ -7,13 +7,13 @@ import numpy as np
 import numpy.typing as npt
 
 from omnitrain.errors import DataError
-from omnitrain_ul2.denoisers import Denoiser
-from omnitrain_ul2.lengths import SegmentPlan, plan_segment, sentinels_needed
-from omnitrain_ul2.prefix import draw_prefix_lengths
-from omnitrain_ul2.runs import draw_sides
-from omnitrain_ul2.sentinels import Corrupted, Frame, Side, Tokens, sides, write
-from omnitrain_ul2.spans import Ints, Mask, draw_equal_spans, noise_counts, place_spans
-from omnitrain_ul2.vocabulary import Vocabulary, check_sentinels
+from omnitrain_ul2.paper.denoisers import Denoiser
+from omnitrain_ul2.paper.lengths import SegmentPlan, plan_segment, sentinels_needed
+from omnitrain_ul2.paper.mixed_spans import draw_sides
+from omnitrain_ul2.paper.prefix import draw_prefix_lengths
+from omnitrain_ul2.paper.sentinels import Corrupted, Frame, Side, Tokens, sides, write
+from omnitrain_ul2.paper.spans import Ints, Mask, draw_equal_spans, noise_counts, place_spans
+from omnitrain_ul2.paper.vocabulary import Vocabulary, check_sentinels
 
 
 @dataclass(frozen=True, slots=True)

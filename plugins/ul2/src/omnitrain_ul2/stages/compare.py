@@ -7,9 +7,9 @@ from typing import Any
 from omnitrain.api import Evaluation, Figure, Metric, Prepares, Table
 from omnitrain.engine import choose_device
 from omnitrain.errors import UsageError
-from omnitrain_ul2.configs import ArmConfig, CompareConfig
-from omnitrain_ul2.crossing import TaskLoss, caption, cross_denoising, worst_regret
-from omnitrain_ul2.data import DenoisingData
+from omnitrain_ul2.configs.data import ArmConfig, CompareConfig
+from omnitrain_ul2.data.denoising import DenoisingData
+from omnitrain_ul2.evaluators.cross_denoising import TaskLoss, caption, cross_denoising, worst_regret
 
 
 def compare(config: CompareConfig, run: Any) -> None:

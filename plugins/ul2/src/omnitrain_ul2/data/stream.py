@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from omnitrain.api import Batch, BatchPlan
-from omnitrain_ul2.mixture import MixtureSampler, generator_state, restore_generator
-from omnitrain_ul2.rows import assign_rows
-from omnitrain_ul2.segments import SegmentOrder
-from omnitrain_ul2.sentinels import Corrupted
-from omnitrain_ul2.spans import Ints
+from omnitrain_ul2.data.packing import assign_rows
+from omnitrain_ul2.data.segments import SegmentOrder
+from omnitrain_ul2.paper.mixtures import MixtureSampler, generator_state, restore_generator
+from omnitrain_ul2.paper.sentinels import Corrupted
+from omnitrain_ul2.paper.spans import Ints
 
 if TYPE_CHECKING:
-    from omnitrain_ul2.data import DenoisingData
+    from omnitrain_ul2.data.denoising import DenoisingData
 
 
 @dataclass(frozen=True, slots=True)

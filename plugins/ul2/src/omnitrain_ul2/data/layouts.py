@@ -12,11 +12,11 @@ import numpy.typing as npt
 import torch
 
 from omnitrain.api import Batch, Fields
-from omnitrain_ul2.examples import shift_right
-from omnitrain_ul2.rows import Placement
-from omnitrain_ul2.sentinels import Corrupted
-from omnitrain_ul2.spans import Ints
-from omnitrain_ul2.vocabulary import Vocabulary
+from omnitrain_ul2.data.packing import Placement
+from omnitrain_ul2.paper.corruption import shift_right
+from omnitrain_ul2.paper.sentinels import Corrupted
+from omnitrain_ul2.paper.spans import Ints
+from omnitrain_ul2.paper.vocabulary import Vocabulary
 
 ENCODER_DECODER: Fields = {
     "input_ids": "int64[batch, input_length]",

@@ -13,14 +13,14 @@ from omnitrain.api import BatchPlan as TrainingPlan
 from omnitrain.api.bench import Bar, Bench
 from omnitrain_language.configs import TextConfig
 from omnitrain_language.text import TextData
-from omnitrain_ul2.configs import DenoisingConfig
-from omnitrain_ul2.data import DenoisingData
-from omnitrain_ul2.denoisers import UL2_DENOISERS, Denoiser, mixture
-from omnitrain_ul2.examples import BatchPlan, denoise_batch, plan_batches
-from omnitrain_ul2.mixture import MixtureSampler
-from omnitrain_ul2.segments import Documents
-from omnitrain_ul2.sentinels import Tokens
-from omnitrain_ul2.vocabulary import Vocabulary
+from omnitrain_ul2.configs.data import DenoisingConfig
+from omnitrain_ul2.data.denoising import DenoisingData
+from omnitrain_ul2.data.segments import Documents
+from omnitrain_ul2.paper.corruption import BatchPlan, denoise_batch, plan_batches
+from omnitrain_ul2.paper.denoisers import UL2_DENOISERS, Denoiser, mixture
+from omnitrain_ul2.paper.mixtures import MixtureSampler
+from omnitrain_ul2.paper.sentinels import Tokens
+from omnitrain_ul2.paper.vocabulary import Vocabulary
 
 SENTINELS = 128
 VOCABULARY = Vocabulary(first_sentinel=32127, sentinels=SENTINELS, ordinary_size=32000)

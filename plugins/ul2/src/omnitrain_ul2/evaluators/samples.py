@@ -13,10 +13,10 @@ from omnitrain.errors import UsageError
 from omnitrain_language.decoding import Decoder, generate_ids
 from omnitrain_language.predictor import evaluating
 from omnitrain_language.sampling import GenerationSettings
-from omnitrain_ul2.configs import CrossDenoisingConfig, SamplesConfig, TokensSeenConfig
-from omnitrain_ul2.crossing import caption, cross_denoising
-from omnitrain_ul2.data import DenoisingData
-from omnitrain_ul2.denoisers import PREFIX_LM, SPAN_CORRUPTION, Denoiser
+from omnitrain_ul2.configs.data import CrossDenoisingConfig, SamplesConfig, TokensSeenConfig
+from omnitrain_ul2.data.denoising import DenoisingData
+from omnitrain_ul2.evaluators.cross_denoising import caption, cross_denoising
+from omnitrain_ul2.paper.denoisers import PREFIX_LM, SPAN_CORRUPTION, Denoiser
 
 
 def _denoising(data: Any, name: str) -> DenoisingData:

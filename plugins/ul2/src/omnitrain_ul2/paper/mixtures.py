@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from omnitrain.errors import DataError
-from omnitrain_ul2.denoisers import Mixture
+from omnitrain_ul2.paper.denoisers import Mixture
 
 
 def generator_state(generator: np.random.Generator) -> dict[str, Any]:

@@ -12,10 +12,10 @@ from torch import Tensor
 
 from omnitrain.api import Batch, Metric, Run, Scores, numpy_generator
 from omnitrain.errors import UsageError
-from omnitrain_ul2.configs import CrossDenoisingConfig
-from omnitrain_ul2.data import DenoisingData, make_mixture
-from omnitrain_ul2.denoisers import Denoiser
-from omnitrain_ul2.vocabulary import Vocabulary
+from omnitrain_ul2.configs.data import CrossDenoisingConfig
+from omnitrain_ul2.data.denoising import DenoisingData, make_mixture
+from omnitrain_ul2.paper.denoisers import Denoiser
+from omnitrain_ul2.paper.vocabulary import Vocabulary
 
 
 def task_batches(

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from omnitrain_ul2.spans import Ints
+from omnitrain_ul2.paper.spans import Ints
 
 
 def assign_rows(sizes: Ints, capacity: Sequence[int], rows: int) -> Ints:

@@ -18,17 +18,17 @@ from omnitrain.errors import DataError, UsageError
 from omnitrain_language.explain import explain_decoder_only, explain_encoder_decoder
 from omnitrain_language.tokenizers import prepare_tokenizer, save_tokenizer, tokenizer_facts
 from omnitrain_language.tokens import TokenFile, prepare_tokens, texts_of
-from omnitrain_ul2 import layouts
-from omnitrain_ul2.configs import DenoiserConfig, DenoisingConfig
-from omnitrain_ul2.denoisers import Denoiser, Mixture, mixture
-from omnitrain_ul2.examples import BatchPlan as DenoisingPlan
-from omnitrain_ul2.examples import denoise_batch, plan_batches
-from omnitrain_ul2.lengths import plan_segments, sentinels_needed
-from omnitrain_ul2.modes import tokenizer_config, vocabulary_of
-from omnitrain_ul2.segments import Documents, SegmentTable
-from omnitrain_ul2.sentinels import Corrupted
-from omnitrain_ul2.stream import DenoisingStream, Examples, PackedStream
-from omnitrain_ul2.vocabulary import Vocabulary
+from omnitrain_ul2.configs.data import DenoiserConfig, DenoisingConfig
+from omnitrain_ul2.data import layouts
+from omnitrain_ul2.data.modes import tokenizer_config, vocabulary_of
+from omnitrain_ul2.data.segments import Documents, SegmentTable
+from omnitrain_ul2.data.stream import DenoisingStream, Examples, PackedStream
+from omnitrain_ul2.paper.corruption import BatchPlan as DenoisingPlan
+from omnitrain_ul2.paper.corruption import denoise_batch, plan_batches
+from omnitrain_ul2.paper.denoisers import Denoiser, Mixture, mixture
+from omnitrain_ul2.paper.lengths import plan_segments, sentinels_needed
+from omnitrain_ul2.paper.sentinels import Corrupted
+from omnitrain_ul2.paper.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from omnitrain.errors import DataError
 from omnitrain_language.order import permute
-from omnitrain_ul2.lengths import SegmentPlan
+from omnitrain_ul2.paper.lengths import SegmentPlan
 
 Ints = npt.NDArray[np.int64]
 AHEAD = 1024

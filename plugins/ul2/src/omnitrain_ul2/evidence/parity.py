@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 
 from omnitrain.errors import DataError
-from omnitrain_ul2 import metrics as task_metrics
-from omnitrain_ul2.examples import shift_right
-from omnitrain_ul2.lengths import random_spans_lengths
-from omnitrain_ul2.packing import pack_decoder_only, pack_encoder_decoder
-from omnitrain_ul2.prefix import prefix_bounds, prefix_masks
-from omnitrain_ul2.sentinels import Frame, corrupt, select, sides, write
-from omnitrain_ul2.spans import (
+from omnitrain_ul2.evaluators import t5_metrics as task_metrics
+from omnitrain_ul2.evidence.t5_packing import pack_decoder_only, pack_encoder_decoder
+from omnitrain_ul2.paper.corruption import shift_right
+from omnitrain_ul2.paper.lengths import random_spans_lengths
+from omnitrain_ul2.paper.prefix import prefix_bounds, prefix_masks
+from omnitrain_ul2.paper.sentinels import Frame, corrupt, select, sides, write
+from omnitrain_ul2.paper.spans import (
     ends_from_permutation,
     mask_from_spans,
     noise_counts,

@@ -16,9 +16,9 @@ from omnitrain_language.pairs import PairsData, collate_decoder_only, collate_en
 from omnitrain_language.predictor import evaluating
 from omnitrain_language.sampling import GenerationSettings
 from omnitrain_language.tokenizers import Encoder, pad_id
-from omnitrain_ul2 import metrics
-from omnitrain_ul2.configs import GridConfig, ModesConfig, TaskConfig
-from omnitrain_ul2.modes import mode_texts
+from omnitrain_ul2.configs.data import GridConfig, ModesConfig, TaskConfig
+from omnitrain_ul2.data.modes import mode_texts
+from omnitrain_ul2.evaluators import t5_metrics as metrics
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast

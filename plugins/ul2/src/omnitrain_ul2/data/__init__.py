@@ -1,0 +1,1 @@
+"""From text to batches of denoising examples: segments, streams, layouts and packed rows."""
