@@ -7,10 +7,10 @@ import numpy as np
 import torch
 import transformers
 
-from omnitrain_lae.configs import ClassIncrementalConfig, ImagesConfig
-from omnitrain_lae.continual_configs import ContinualConfig
-from omnitrain_lae.incremental import build as build_tasks
-from omnitrain_lae.tracing import Recorder
+from omnitrain_lae.configs.data import ClassIncrementalConfig, ImagesConfig
+from omnitrain_lae.configs.stages import ContinualConfig
+from omnitrain_lae.data.class_incremental import build as build_tasks
+from omnitrain_lae.evidence.tracing import Recorder
 from omnitrain_testing.contexts import FakeContext
 
 # Beside a checkout; a test that runs elsewhere, as those of the wheel do, finds nothing there and skips.

@@ -5,7 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from omnitrain_lae.attention import compensate, explicit_prefix_attention, extend_mask, fast_prefix_attention
+from omnitrain_lae.paper.calibration import compensate, explicit_prefix_attention, extend_mask, fast_prefix_attention
 
 
 def tensors(seed, heads, queries, keys, prefix, batch=2, width=4):

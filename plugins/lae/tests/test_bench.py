@@ -3,9 +3,9 @@
 import numpy as np
 import torch
 
-from omnitrain_lae import bench
-from omnitrain_lae.backbone import Backbone
-from omnitrain_lae.learner import Learner
+from omnitrain_lae.evidence import bench
+from omnitrain_lae.models.backbone import Backbone
+from omnitrain_lae.models.learner import Learner
 from omnitrain_lae.pets.adapter import AdapterPet
 
 

@@ -8,7 +8,7 @@ from omnitrain.api.descriptors import load_reference
 from omnitrain.engine import Options, run_recipe
 from omnitrain.plugins import installed
 from omnitrain.recipes import load_recipe
-from omnitrain_lae.claims import CLAIMS
+from omnitrain_lae.evidence.claims import CLAIMS
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from omnitrain_lae.parity import ADAPTERS, TOLERANCES
+from omnitrain_lae.evidence.parity import ADAPTERS, TOLERANCES
 
 GOLDEN = Path(__file__).parent / "golden"
 FILES = sorted(path.stem for path in GOLDEN.glob("*.json"))

@@ -14,10 +14,10 @@ from PIL import Image
 
 from omnitrain.api import DrawsExamples, Gathers
 from omnitrain.errors import DataError, UsageError
-from omnitrain_lae.data import build
-from omnitrain_lae.images import archives, builtin, files
-from omnitrain_lae.images.transforms import centre_crop, random_crop_box, shifted, train_crop
-from omnitrain_lae.model import architecture
+from omnitrain_lae.data.images import build
+from omnitrain_lae.data.images.pictures import archives, builtin, files
+from omnitrain_lae.data.pictures.transforms import centre_crop, random_crop_box, shifted, train_crop
+from omnitrain_lae.models.vision import architecture
 
 
 def write_image(path, value=100, size=(12, 10)):
@@ -298,7 +298,7 @@ def test_a_missing_folder_is_named():
 
 
 def test_patches_must_divide_the_image():
-    from omnitrain_lae.configs import VisionConfig
+    from omnitrain_lae.configs.data import VisionConfig
 
     with pytest.raises(UsageError, match="patch_size 5 does not divide the image of 16 pixels"):
         architecture(VisionConfig(patch_size=5), {"image_size": 16})
@@ -307,5 +307,5 @@ def test_patches_must_divide_the_image():
 def test_the_class_orders_are_json_lists():
     from importlib.resources import files as package
 
-    stored = json.loads((package("omnitrain_lae") / "class_orders.json").read_text())
+    stored = json.loads((package("omnitrain_lae.data") / "class_orders.json").read_text())
     assert {len(v["class_order"]) for v in stored.values()} == {100, 200, 345}

@@ -7,13 +7,13 @@ from lae_helpers import Pictures, StoppingRun, images_for, settings, tasks_of, v
 
 from omnitrain.engine import Engine
 from omnitrain.errors import DataError, NumericalError, Stopped
-from omnitrain_lae.backbone import Backbone
-from omnitrain_lae.learner import Learner
-from omnitrain_lae.learning import Learning
+from omnitrain_lae.models.backbone import Backbone
+from omnitrain_lae.models.learner import Learner
 from omnitrain_lae.pets.adapter import AdapterPet
 from omnitrain_lae.pets.lora import LoraPet
 from omnitrain_lae.pets.pool import PromptPoolPet
 from omnitrain_lae.pets.prefix import PrefixPet
+from omnitrain_lae.stages.learning import Learning
 
 METHODS = {
     "adapter": lambda: AdapterPet(2, (0, 1)),

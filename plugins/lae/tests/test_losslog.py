@@ -5,7 +5,7 @@ import torch
 
 from omnitrain.api import Loss
 from omnitrain.errors import NumericalError
-from omnitrain_lae.losslog import LossLog
+from omnitrain_lae.stages.losslog import LossLog
 
 
 class Run:

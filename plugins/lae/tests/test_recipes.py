@@ -103,8 +103,8 @@ def test_data_without_tasks_is_refused_with_the_way_out(tmp_path):
 def test_an_answer_about_no_benefit_is_given():
     import numpy as np
 
-    from omnitrain_lae.evaluation import Answered
-    from omnitrain_lae.stages import comparison
+    from omnitrain_lae.evaluators.answers import Answered
+    from omnitrain_lae.stages.continual import comparison
 
     def arm(right):
         labels, tasks = np.arange(10) % 2, np.zeros(10, np.int64)

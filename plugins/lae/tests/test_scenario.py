@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from lae_helpers import Pictures, image_config, tasks_of
 
 from omnitrain.errors import DataError, UsageError
-from omnitrain_lae.data import build as build_images
-from omnitrain_lae.incremental import shipped_order, write_scenario
-from omnitrain_lae.scenario import class_incremental, task_sizes, validation_split
+from omnitrain_lae.data.class_incremental import shipped_order, write_scenario
+from omnitrain_lae.data.images import build as build_images
+from omnitrain_lae.paper.scenario import class_incremental, task_sizes, validation_split
 
 
 @given(st.permutations(range(7)), st.integers(1, 7), st.integers(0, 7), st.lists(st.integers(0, 6), max_size=40))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from omnitrain.api import Component, Kind, Plugin, Recipe, hookimpl
-from omnitrain_lae.claims import CLAIMS
+from omnitrain_lae.evidence.claims import CLAIMS
 
 
 def _component(kind: Kind, name: str, summary: str, config: str, build: str, predictor: str | None = None) -> Component:
@@ -20,81 +20,85 @@ PLUGIN = Plugin(
     api="1.0",
     paper="arXiv 2303.10070",
     components=(
-        _component("data", "images", "Labelled images from any source.", "configs:ImagesConfig", "data:build"),
+        _component("data", "images", "Labelled images from any source.", "configs.data:ImagesConfig", "data.images:build"),
         _component(
             "data",
             "class-incremental",
             "Any labelled data as tasks with disjoint classes.",
-            "configs:ClassIncrementalConfig",
-            "incremental:build",
+            "configs.data:ClassIncrementalConfig",
+            "data.class_incremental:build",
         ),
         _component(
             "model",
             "vision",
             "ViT, DeiT, Swin and ConvNeXt of transformers.",
-            "configs:VisionConfig",
-            "model:build",
-            "omnitrain_lae.model:build_predictor",
+            "configs.data:VisionConfig",
+            "models.vision:build",
+            "omnitrain_lae.models.vision:build_predictor",
         ),
-        _component("model", "adapter", "Tuning method: adapters.", "configs:AdapterConfig", "building:build_adapter"),
+        _component(
+            "model", "adapter", "Tuning method: adapters.", "configs.data:AdapterConfig", "models.learned:build_adapter"
+        ),
         _component(
             "model",
             "conv-adapter",
             "Tuning method: 1x1-convolution adapters.",
-            "configs:ConvAdapterConfig",
-            "building:build_conv_adapter",
+            "configs.data:ConvAdapterConfig",
+            "models.learned:build_conv_adapter",
         ),
-        _component("model", "lora", "Tuning method: LoRA on key and value.", "configs:LoraConfig", "building:build_lora"),
-        _component("model", "prefix", "Tuning method: prefixes.", "configs:PrefixConfig", "building:build_prefix"),
+        _component(
+            "model", "lora", "Tuning method: LoRA on key and value.", "configs.data:LoraConfig", "models.learned:build_lora"
+        ),
+        _component("model", "prefix", "Tuning method: prefixes.", "configs.data:PrefixConfig", "models.learned:build_prefix"),
         _component(
             "model",
             "prompt-pool",
             "Tuning method: a pool of prompts in the manner of L2P.",
-            "configs:PromptPoolConfig",
-            "building:build_prompt_pool",
+            "configs.data:PromptPoolConfig",
+            "models.learned:build_prompt_pool",
         ),
         _component(
             "model",
             "learned",
             "What lae/continual leaves: backbone, experts and heads.",
-            "configs:LearnedConfig",
-            "building:build_learned",
-            "omnitrain_lae.building:build_predictor",
+            "configs.data:LearnedConfig",
+            "models.learned:build_learned",
+            "omnitrain_lae.models.learned:build_predictor",
         ),
         _component(
             "objective",
             "cross-entropy",
             "Cross entropy of a classifier.",
-            "configs:CrossEntropyConfig",
-            "objective:build",
+            "configs.data:CrossEntropyConfig",
+            "objectives:build",
         ),
         _component(
             "evaluator",
             "accuracy",
             "Accuracy of a classifier, or of every expert.",
-            "configs:AccuracyConfig",
-            "evaluator:build",
+            "configs.data:AccuracyConfig",
+            "evaluators.accuracy:build",
         ),
         _component(
             "stage",
             "scenario",
             "Draw a class order once, for several stages.",
-            "configs:ScenarioConfig",
-            "incremental:scenario",
+            "configs.data:ScenarioConfig",
+            "data.class_incremental:scenario",
         ),
         _component(
             "stage",
             "continual",
             "Learn tasks one after the other: Learning, Accumulation, Ensemble, and baselines.",
-            "continual_configs:ContinualConfig",
-            "stages:continual",
+            "configs.stages:ContinualConfig",
+            "stages.continual:continual",
         ),
         _component(
             "stage",
             "compare",
             "Continually learned models side by side.",
-            "continual_configs:ComparisonConfig",
-            "stages:compare",
+            "configs.stages:ComparisonConfig",
+            "stages.continual:compare",
         ),
     ),
     recipes=(
@@ -110,8 +114,8 @@ PLUGIN = Plugin(
         _recipe("paper", "Adapters on ViT-B, Swin-B and ConvNeXt-B with the paper's settings, by path."),
     ),
     claims=CLAIMS,
-    parity="omnitrain_lae.parity:ADAPTERS",
-    bench="omnitrain_lae.bench:benches",
+    parity="omnitrain_lae.evidence.parity:ADAPTERS",
+    bench="omnitrain_lae.evidence.bench:benches",
 )
 
 

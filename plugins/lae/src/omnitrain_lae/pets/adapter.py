@@ -9,8 +9,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from omnitrain.errors import UsageError
-from omnitrain_lae.layouts import Block
 from omnitrain_lae.pets.base import Detach, Sites, by_parts, kaiming_, scale_parameter
+from omnitrain_lae.pets.layouts import Block
 
 Mode = Literal["parallel", "before", "after"]
 Modules = Callable[[], Sequence[nn.Module]]

@@ -9,7 +9,7 @@ from typing import Protocol, runtime_checkable
 import torch
 from torch import Tensor, nn
 
-from omnitrain_lae.layouts import Block
+from omnitrain_lae.pets.layouts import Block
 
 Detach = Callable[[], None]
 

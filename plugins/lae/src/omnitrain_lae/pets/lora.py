@@ -9,8 +9,8 @@ from typing import Any
 from torch import Tensor, nn
 
 from omnitrain.errors import UsageError
-from omnitrain_lae.layouts import Block
 from omnitrain_lae.pets.base import kaiming_, scale_parameter
+from omnitrain_lae.pets.layouts import Block
 
 
 class LowRank(nn.Module):

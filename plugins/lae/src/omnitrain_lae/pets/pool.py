@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from omnitrain.errors import UsageError
-from omnitrain_lae.layouts import Block
 from omnitrain_lae.pets.base import Detach, Sites
+from omnitrain_lae.pets.layouts import Block
 
 
 class PromptPool(nn.Module):

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from omnitrain.errors import UsageError
-from omnitrain_lae.attention import causal_mask, explicit_prefix_attention, fast_prefix_attention
-from omnitrain_lae.layouts import Block
+from omnitrain_lae.paper.calibration import causal_mask, explicit_prefix_attention, fast_prefix_attention
 from omnitrain_lae.pets.base import Detach, Sites, scale_parameter
+from omnitrain_lae.pets.layouts import Block
 
 NAME = "lae_prefix"
 Modules = Callable[[], Sequence[nn.Module]]

@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from omnitrain.errors import DataError, Unreachable
-from omnitrain_lae.images.pictures import ArrayPictures, Source
+from omnitrain_lae.data.pictures.sources import ArrayPictures, Source
 
 ALLOWED = {
     ("numpy.core.multiarray", "_reconstruct"),

@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 
 from omnitrain.api import Config, UseData, UseModel
 from omnitrain.engine import OptimiserConfig
-from omnitrain_lae.configs import Count, Positive
+from omnitrain_lae.configs.data import Count, Positive
 
 
 class AccumulationConfig(Config):

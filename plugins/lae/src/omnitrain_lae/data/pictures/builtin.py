@@ -6,7 +6,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from omnitrain.errors import EnvironmentFault
-from omnitrain_lae.images.pictures import ArrayPictures, Source, by_position
+from omnitrain_lae.data.pictures.sources import ArrayPictures, Source, by_position
 
 # Letters and signs that do not look like a digit.
 GLYPHS = "ABCDEFGHJKLMNPQRTUVWXYZabcdefhijkmnprtuvwxy&@#%?+=*<>~^"

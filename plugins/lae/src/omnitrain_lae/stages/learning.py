@@ -23,16 +23,16 @@ from omnitrain.engine import (
     to_device,
 )
 from omnitrain.errors import Stopped, UsageError
-from omnitrain_lae.accumulation import decay_and_rule
-from omnitrain_lae.consolidation import Consolidation
-from omnitrain_lae.continual_configs import ContinualConfig
-from omnitrain_lae.evaluation import Answered, Settings, answers_after
-from omnitrain_lae.feeding import FeatureData, TaskFeed, can_be_cached, in_order, steps_per_epoch
-from omnitrain_lae.learner import Learner, set_means
-from omnitrain_lae.losslog import LossLog
-from omnitrain_lae.metrics import incremental_accuracy
-from omnitrain_lae.objective import local_cross_entropy
-from omnitrain_lae.schedules import learning_rate_at, scaled_learning_rate
+from omnitrain_lae.configs.stages import ContinualConfig
+from omnitrain_lae.data.feeding import FeatureData, TaskFeed, can_be_cached, in_order, steps_per_epoch
+from omnitrain_lae.evaluators.answers import Answered, Settings, answers_after
+from omnitrain_lae.models.learner import Learner, set_means
+from omnitrain_lae.objectives import local_cross_entropy
+from omnitrain_lae.paper.accumulation import decay_and_rule
+from omnitrain_lae.paper.ewc import Consolidation
+from omnitrain_lae.paper.metrics import incremental_accuracy
+from omnitrain_lae.paper.schedules import learning_rate_at, scaled_learning_rate
+from omnitrain_lae.stages.losslog import LossLog
 
 SHOW_INTERVAL_S = 0.5
 

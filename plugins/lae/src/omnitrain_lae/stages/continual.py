@@ -11,14 +11,14 @@ import numpy as np
 from omnitrain.api import Data, Evaluation, Figure, Metric, Prepares, SavesAssets, Table, TellsFacts
 from omnitrain.engine import Engine, count_parameters, isolated, save_model, seed_everything, to_device
 from omnitrain.errors import EnvironmentFault, UsageError
-from omnitrain_lae.building import backbone_facts, make_learner
-from omnitrain_lae.continual_configs import ComparisonConfig, ContinualConfig
-from omnitrain_lae.evaluation import ENSEMBLE, Answered, evaluation, is_sequence
-from omnitrain_lae.feeding import in_order
-from omnitrain_lae.incremental import HasTasks
-from omnitrain_lae.learner import Learner
-from omnitrain_lae.learning import Learning, check_engine
-from omnitrain_lae.metrics import forgetting, incremental_accuracy
+from omnitrain_lae.configs.stages import ComparisonConfig, ContinualConfig
+from omnitrain_lae.data.class_incremental import HasTasks
+from omnitrain_lae.data.feeding import in_order
+from omnitrain_lae.evaluators.answers import ENSEMBLE, Answered, evaluation, is_sequence
+from omnitrain_lae.models.learned import backbone_facts, make_learner
+from omnitrain_lae.models.learner import Learner
+from omnitrain_lae.paper.metrics import forgetting, incremental_accuracy
+from omnitrain_lae.stages.learning import Learning, check_engine
 
 
 def continual(config: ContinualConfig, run: Any) -> None:

@@ -13,16 +13,16 @@ from torch import Tensor, nn
 
 from omnitrain.api import Batch, BatchPlan, Fields
 from omnitrain.engine import Engine
-from omnitrain_lae.backbone import Backbone
-from omnitrain_lae.continual_configs import ContinualConfig
-from omnitrain_lae.evaluation import Answered
-from omnitrain_lae.learner import ONLINE, Learner
-from omnitrain_lae.learning import Learning
-from omnitrain_lae.metrics import incremental_accuracy
+from omnitrain_lae.configs.stages import ContinualConfig
+from omnitrain_lae.evaluators.answers import Answered
+from omnitrain_lae.models.backbone import Backbone
+from omnitrain_lae.models.learner import ONLINE, Learner
+from omnitrain_lae.paper.metrics import incremental_accuracy
 from omnitrain_lae.pets.adapter import AdapterPet
 from omnitrain_lae.pets.base import Pet
 from omnitrain_lae.pets.lora import LoraPet
 from omnitrain_lae.pets.prefix import PrefixPet
+from omnitrain_lae.stages.learning import Learning
 
 Case = Mapping[str, Any]
 BLOCK_NAMES = {

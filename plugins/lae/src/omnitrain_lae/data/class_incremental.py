@@ -29,8 +29,8 @@ from omnitrain.api import (
 )
 from omnitrain.api.fields import parse_field
 from omnitrain.errors import DataError, UsageError, nearest
-from omnitrain_lae.configs import ClassIncrementalConfig, ScenarioConfig
-from omnitrain_lae.scenario import Scenario, check_class_order, task_sizes
+from omnitrain_lae.configs.data import ClassIncrementalConfig, ScenarioConfig
+from omnitrain_lae.paper.scenario import Scenario, check_class_order, task_sizes
 
 Ints = NDArray[np.int64]
 TRAIN, TEST = "train", "test"
@@ -55,7 +55,7 @@ class HasTasks(Protocol):
 
 def shipped_order(name: str) -> list[int]:
     """Return a class order of the official runs. Raises UsageError for an unknown name."""
-    stored = json.loads((files("omnitrain_lae") / "class_orders.json").read_text("utf-8"))
+    stored = json.loads((files("omnitrain_lae.data") / "class_orders.json").read_text("utf-8"))
     if name not in stored:
         raise UsageError(f"order: {name!r} is not known. {nearest(name, ['identity', 'random', *stored])}")
     return [int(label) for label in stored[name]["class_order"]]

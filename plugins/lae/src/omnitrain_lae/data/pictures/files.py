@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from omnitrain.errors import DataError, Unreachable
-from omnitrain_lae.images.pictures import ArrayPictures, FilePictures, Pictures, Source, by_position
+from omnitrain_lae.data.pictures.sources import ArrayPictures, FilePictures, Pictures, Source, by_position
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".gif", ".tif", ".tiff")
 DOMAINS = ("clipart", "infograph", "painting", "quickdraw", "real", "sketch")

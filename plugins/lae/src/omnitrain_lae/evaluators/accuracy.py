@@ -11,9 +11,9 @@ from torch import Tensor
 from omnitrain.api import Batch, Context, Evaluation, Metric, Table
 from omnitrain.engine import to_device
 from omnitrain.errors import UsageError
-from omnitrain_lae.configs import AccuracyConfig
-from omnitrain_lae.ensemble import answer, first_argmax, task_of_class
-from omnitrain_lae.feeding import in_order
+from omnitrain_lae.configs.data import AccuracyConfig
+from omnitrain_lae.data.feeding import in_order
+from omnitrain_lae.paper.ensemble import answer, first_argmax, task_of_class
 
 
 @runtime_checkable

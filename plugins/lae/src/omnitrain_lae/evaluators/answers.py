@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 
 from omnitrain.api import Data, Evaluation, Figure, Metric, Picture, Table
 from omnitrain.engine import Engine, to_device
-from omnitrain_lae.ensemble import answer, task_of_class
-from omnitrain_lae.feeding import in_order
-from omnitrain_lae.learner import Learner
-from omnitrain_lae.metrics import accuracy_by_task, incremental_accuracy, summarise
+from omnitrain_lae.data.feeding import in_order
+from omnitrain_lae.models.learner import Learner
+from omnitrain_lae.paper.ensemble import answer, task_of_class
+from omnitrain_lae.paper.metrics import accuracy_by_task, incremental_accuracy, summarise
 
 Ints = NDArray[np.int64]
 ENSEMBLE, TASK_KNOWN = "ensemble", "task known"

@@ -16,16 +16,16 @@ from torch.nn import functional as F
 from omnitrain.api import Batch, Fields
 from omnitrain.api.bench import Bar, Bench
 from omnitrain.engine import Engine
-from omnitrain_lae.attention import explicit_prefix_attention, fast_prefix_attention
-from omnitrain_lae.backbone import Backbone
-from omnitrain_lae.continual_configs import ContinualConfig
-from omnitrain_lae.learner import ONLINE, Learner
-from omnitrain_lae.learning import Learning
+from omnitrain_lae.configs.stages import ContinualConfig
+from omnitrain_lae.evidence.tracing import Recorder
+from omnitrain_lae.models.backbone import Backbone
+from omnitrain_lae.models.learner import ONLINE, Learner
+from omnitrain_lae.paper.calibration import explicit_prefix_attention, fast_prefix_attention
 from omnitrain_lae.pets.adapter import AdapterPet
 from omnitrain_lae.pets.base import Pet
 from omnitrain_lae.pets.lora import LoraPet
 from omnitrain_lae.pets.prefix import PrefixPet
-from omnitrain_lae.tracing import Recorder
+from omnitrain_lae.stages.learning import Learning
 
 WIDTH, DEPTH, HEADS, SIZE, PATCH = 192, 12, 3, 64, 8
 BATCH, CLASSES, RANK = 24, 10, 5

@@ -6,7 +6,7 @@ from omnitrain.api import Claim, Published, Variant
 
 METHODS = (Variant("methods", "lae/methods"),)
 BACKBONES = (Variant("backbones", "lae/backbones"),)
-MEASURE = "omnitrain_lae.measuring"
+MEASURE = "omnitrain_lae.evidence.measures"
 DIGITS = (
     "Handwritten digits in five tasks of two, by a backbone that knows drawn letters; the order is drawn anew for each seed. "
 )

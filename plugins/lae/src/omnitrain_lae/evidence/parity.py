@@ -10,17 +10,17 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from omnitrain_lae import metrics
-from omnitrain_lae.accumulation import accumulate
-from omnitrain_lae.attention import compensate
-from omnitrain_lae.ensemble import answer, task_of_class
-from omnitrain_lae.layouts import find_blocks
+from omnitrain_lae.evidence.tracing import tiny_vit, tokens_of, trace
+from omnitrain_lae.paper import metrics
+from omnitrain_lae.paper.accumulation import accumulate
+from omnitrain_lae.paper.calibration import compensate
+from omnitrain_lae.paper.ensemble import answer, task_of_class
+from omnitrain_lae.paper.scenario import class_incremental
+from omnitrain_lae.paper.schedules import learning_rate_at
 from omnitrain_lae.pets import adapter as adapters
+from omnitrain_lae.pets.layouts import find_blocks
 from omnitrain_lae.pets.lora import LoraPet, convolution_update, low_rank_update
 from omnitrain_lae.pets.prefix import PrefixPet
-from omnitrain_lae.scenario import class_incremental
-from omnitrain_lae.schedules import learning_rate_at
-from omnitrain_lae.tracing import tiny_vit, tokens_of, trace
 
 Case = Mapping[str, Any]
 TOLERANCES = {

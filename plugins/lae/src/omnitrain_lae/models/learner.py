@@ -13,10 +13,10 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from omnitrain.errors import EnvironmentFault
-from omnitrain_lae.accumulation import Chain, accumulate
-from omnitrain_lae.backbone import Backbone, repeated_from
-from omnitrain_lae.layouts import Block, find_blocks, select_blocks
+from omnitrain_lae.models.backbone import Backbone, repeated_from
+from omnitrain_lae.paper.accumulation import Chain, accumulate
 from omnitrain_lae.pets.base import Attached, Pet, Queries
+from omnitrain_lae.pets.layouts import Block, find_blocks, select_blocks
 
 ONLINE = "online"
 HEAD_DEVIATION = 0.001

@@ -11,8 +11,7 @@ from torch import Tensor, nn
 
 from omnitrain.api import Context
 from omnitrain.errors import UsageError
-from omnitrain_lae.backbone import Backbone, Pooling
-from omnitrain_lae.configs import (
+from omnitrain_lae.configs.data import (
     AdapterConfig,
     ConvAdapterConfig,
     LearnedConfig,
@@ -20,10 +19,11 @@ from omnitrain_lae.configs import (
     PrefixConfig,
     PromptPoolConfig,
 )
-from omnitrain_lae.layouts import find_blocks
-from omnitrain_lae.learner import Learner
+from omnitrain_lae.models.backbone import Backbone, Pooling
+from omnitrain_lae.models.learner import Learner
 from omnitrain_lae.pets.adapter import AdapterPet, ConvAdapterPet
 from omnitrain_lae.pets.base import Pet
+from omnitrain_lae.pets.layouts import find_blocks
 from omnitrain_lae.pets.lora import LoraPet
 from omnitrain_lae.pets.pool import PromptPoolPet
 from omnitrain_lae.pets.prefix import PrefixPet
@@ -109,14 +109,14 @@ def build_learned(config: LearnedConfig, context: Context) -> Learner:
 
 
 class ExpertPredictor:
-    """What evaluators ask of a continually learned model. decision: see `omnitrain_lae.ensemble`."""
+    """What evaluators ask of a continually learned model. decision: see `omnitrain_lae.paper.ensemble`."""
 
     def __init__(self, learner: Learner) -> None:
         self.learner = learner
 
     def classify(self, batch: Mapping[str, Any]) -> Tensor:
         """Return the ensemble's scores float[batch, classes seen]."""
-        from omnitrain_lae.ensemble import ensemble_scores
+        from omnitrain_lae.paper.ensemble import ensemble_scores
 
         return ensemble_scores(self.expert_logits(batch))
 

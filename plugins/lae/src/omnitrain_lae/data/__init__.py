@@ -1,0 +1,1 @@
+"""Labelled images, and any labelled data as tasks."""

@@ -1,0 +1,1 @@
+"""Backbones, the learner that tunes them, and what learning leaves."""
