@@ -3,7 +3,7 @@
 import torch
 from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM, MistralConfig, MistralForCausalLM
 
-from omnitrain_eft.ensemble import Ensemble
+from omnitrain_eft.models.ensemble import Ensemble
 
 VOCABULARY = 50
 

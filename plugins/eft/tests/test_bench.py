@@ -5,14 +5,14 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from omnitrain_eft import bench
-from omnitrain_eft.composition import Dials
-from omnitrain_eft.decoder import CompositionDecoder
-from omnitrain_eft.ensemble import Ensemble
-from omnitrain_eft.evaluation_configs import ThroughputConfig
-from omnitrain_eft.generation import Counts, Settings, generate
-from omnitrain_eft.processors import Processing
-from omnitrain_eft.throughput import Measured, Throughput
+from omnitrain_eft.configs.evaluators import ThroughputConfig
+from omnitrain_eft.evaluators.throughput import Measured, Throughput
+from omnitrain_eft.evidence import bench
+from omnitrain_eft.models.decoding.loop import Counts, Settings, generate
+from omnitrain_eft.models.decoding.plain import CompositionDecoder
+from omnitrain_eft.models.decoding.processors import Processing
+from omnitrain_eft.models.ensemble import Ensemble
+from omnitrain_eft.paper.composition import Dials
 
 
 def test_benches_cover_plain_sampled_and_speculative_decoding_with_their_limits(monkeypatch):

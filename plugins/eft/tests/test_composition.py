@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from omnitrain.errors import NumericalError, UsageError
-from omnitrain_eft.composition import (
+from omnitrain_eft.paper.composition import (
     Dials,
     check_distribution,
     combine,

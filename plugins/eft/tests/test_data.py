@@ -9,13 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from omnitrain.errors import DataError, UsageError
-from omnitrain_eft.configs import DialoguesConfig, DpoConfig, FactsConfig, PreferencesConfig
-from omnitrain_eft.data import PARTS, DialoguesData, FactsData, encode_reply
-from omnitrain_eft.facts import Fact, Reply, corpus, reply_to
-from omnitrain_eft.objective import Dpo, dpo_loss, reply_log_probs
-from omnitrain_eft.preferences import PreferencesData
-from omnitrain_eft.prompts import messages_of, prompt_ids, render
-from omnitrain_eft.records import read_dialogues, read_preferences
+from omnitrain_eft.configs.models import DialoguesConfig, DpoConfig, FactsConfig, PreferencesConfig
+from omnitrain_eft.data.facts import PARTS, DialoguesData, FactsData, encode_reply
+from omnitrain_eft.data.preferences import PreferencesData
+from omnitrain_eft.data.prompts import messages_of, prompt_ids, render
+from omnitrain_eft.data.records import read_dialogues, read_preferences
+from omnitrain_eft.data.world import Fact, Reply, corpus, reply_to
+from omnitrain_eft.objectives import Dpo, dpo_loss, reply_log_probs
 
 SMALL = {"facts": 40, "train_facts": 12, "valid_facts": 8, "tokenizer": {"vocabulary_size": 400}}
 

@@ -6,14 +6,14 @@ from eft_models import VOCABULARY, ensemble_of, gpt2, llama, random_prompts, two
 from transformers import DynamicCache
 
 from omnitrain.errors import UsageError
-from omnitrain_eft.caches import CachedModel, can_roll_back, new_cache
-from omnitrain_eft.composition import Dials
-from omnitrain_eft.decoder import CompositionDecoder, SingleDecoder
-from omnitrain_eft.ensemble import Ensemble, Prompts
-from omnitrain_eft.generation import Settings, generate
-from omnitrain_eft.processors import Processing
-from omnitrain_eft.stacking import can_stack, stack
-from omnitrain_eft.tables import table_decoder
+from omnitrain_eft.evidence.tables import table_decoder
+from omnitrain_eft.models.caches import CachedModel, can_roll_back, new_cache
+from omnitrain_eft.models.decoding.loop import Settings, generate
+from omnitrain_eft.models.decoding.plain import CompositionDecoder, SingleDecoder
+from omnitrain_eft.models.decoding.processors import Processing
+from omnitrain_eft.models.ensemble import Ensemble, Prompts
+from omnitrain_eft.models.stacking import can_stack, stack
+from omnitrain_eft.paper.composition import Dials
 
 GREEDY = Processing(temperature=0.0)
 EOS = [1]

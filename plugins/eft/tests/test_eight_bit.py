@@ -11,9 +11,9 @@ from saved import compose, save
 from omnitrain.engine import installed
 from omnitrain.engine.adhoc import find_model, text_generator
 from omnitrain.errors import EnvironmentFault
-from omnitrain_eft.causal import build
-from omnitrain_eft.configs import CausalModelConfig
-from omnitrain_eft.eight_bit import eight_bit_bytes, quantisation_config
+from omnitrain_eft.configs.models import CausalModelConfig
+from omnitrain_eft.models.causal import build
+from omnitrain_eft.models.eight_bit import eight_bit_bytes, quantisation_config
 
 
 @pytest.mark.parametrize(

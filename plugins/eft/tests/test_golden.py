@@ -8,7 +8,7 @@ import torch
 
 from omnitrain.evidence.parity import run_parity
 from omnitrain.plugins import installed
-from omnitrain_eft.parity import ADAPTERS, TOLERANCES
+from omnitrain_eft.evidence.parity import ADAPTERS, TOLERANCES
 
 GOLDEN = Path(__file__).parent / "golden"
 FILES = sorted(path.stem for path in GOLDEN.glob("*.json"))

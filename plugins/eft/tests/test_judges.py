@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from omnitrain.errors import EnvironmentFault, UsageError
-from omnitrain_eft.evaluation_configs import JudgeConfig, JudgedConfig
-from omnitrain_eft.judged import JudgedReplies
-from omnitrain_eft.judges import EndpointJudge, Judged, ModelJudge, contains, distinct, overlap, question, read_grade
+from omnitrain_eft.configs.evaluators import JudgeConfig, JudgedConfig
+from omnitrain_eft.evaluators.judged import JudgedReplies
+from omnitrain_eft.evaluators.judges import EndpointJudge, Judged, ModelJudge, contains, distinct, overlap, question, read_grade
 
 ITEM = Judged("What is dump?", "It writes an object.", "Write an object.")
 

@@ -9,18 +9,18 @@ from eft_models import VOCABULARY, gpt2, random_prompts
 from transformers import PreTrainedTokenizerFast
 
 from omnitrain.errors import DataError, UsageError
-from omnitrain_eft.causal import released_shape
-from omnitrain_eft.composition import Dials, implicit_reward, token_log_probs
-from omnitrain_eft.configs import CausalModelConfig, CompositionConfig
-from omnitrain_eft.decoder import CompositionDecoder
-from omnitrain_eft.ensemble import Prompts
-from omnitrain_eft.generation import Settings, generate
-from omnitrain_eft.model import CompositionModel
-from omnitrain_eft.planning import cache_bytes_per_token, plan_lines
-from omnitrain_eft.processors import Processing
-from omnitrain_eft.speculative import generate_speculatively
-from omnitrain_eft.teacher import member_logits
-from omnitrain_eft.vocabulary import check_rows, check_vocabularies
+from omnitrain_eft.configs.models import CausalModelConfig, CompositionConfig
+from omnitrain_eft.evaluators.teacher_forcing import member_logits
+from omnitrain_eft.models.causal import released_shape
+from omnitrain_eft.models.composition import CompositionModel
+from omnitrain_eft.models.decoding.loop import Settings, generate
+from omnitrain_eft.models.decoding.plain import CompositionDecoder
+from omnitrain_eft.models.decoding.processors import Processing
+from omnitrain_eft.models.decoding.speculative import generate_speculatively
+from omnitrain_eft.models.ensemble import Prompts
+from omnitrain_eft.models.memory import cache_bytes_per_token, plan_lines
+from omnitrain_eft.models.vocabulary import check_rows, check_vocabularies
+from omnitrain_eft.paper.composition import Dials, implicit_reward, token_log_probs
 
 GREEDY = Processing(temperature=0.0)
 FACTS = {"vocabulary_size": VOCABULARY, "pad_id": 0, "eos_id": 1}

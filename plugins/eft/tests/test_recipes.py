@@ -15,8 +15,8 @@ from omnitrain.engine.execution import Options, run_recipe
 from omnitrain.errors import UsageError
 from omnitrain.plugins import installed
 from omnitrain.recipes import load_recipe
-from omnitrain_eft.claims import CLAIMS
-from omnitrain_eft.measuring import control, factuality, lora
+from omnitrain_eft.evidence.claims import CLAIMS
+from omnitrain_eft.evidence.measures import control, factuality, lora
 from omnitrain_eft.plugin import PLUGIN
 
 

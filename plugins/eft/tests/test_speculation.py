@@ -10,15 +10,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from omnitrain.errors import UsageError
-from omnitrain_eft import speculative
-from omnitrain_eft.composition import Dials, combine
-from omnitrain_eft.decoder import CompositionDecoder, SingleDecoder
-from omnitrain_eft.ensemble import Ensemble, Prompts
-from omnitrain_eft.generation import Settings, generate
-from omnitrain_eft.processors import Processing
-from omnitrain_eft.speculation import BlockSize, Verdict, draw, ideal_speedup, residual, tokens_per_round, verify_greedy
-from omnitrain_eft.speculative import generate_speculatively
-from omnitrain_eft.tables import TableModel, table_ensemble, text_law
+from omnitrain_eft.evidence.tables import TableModel, table_ensemble, text_law
+from omnitrain_eft.models.decoding import speculative
+from omnitrain_eft.models.decoding.loop import Settings, generate
+from omnitrain_eft.models.decoding.plain import CompositionDecoder, SingleDecoder
+from omnitrain_eft.models.decoding.processors import Processing
+from omnitrain_eft.models.decoding.speculative import generate_speculatively
+from omnitrain_eft.models.ensemble import Ensemble, Prompts
+from omnitrain_eft.paper.composition import Dials, combine
+from omnitrain_eft.paper.speculation import BlockSize, Verdict, draw, ideal_speedup, residual, tokens_per_round, verify_greedy
 
 GREEDY = Processing(temperature=0.0)
 PLAIN = Dials()
@@ -248,7 +248,7 @@ def test_accepting_always_and_drawing_from_p_fail_the_distribution_test(monkeypa
             with pytest.raises(AssertionError) if processing.top_p < 1 else nullcontext():  # texts outside of the law
                 assert sampled(processing, 2, 4, draws=6_000)[0] > 10
         with monkeypatch.context() as patch:
-            patch.setattr("omnitrain_eft.speculation.residual", lambda p, q: p)
+            patch.setattr("omnitrain_eft.paper.speculation.residual", lambda p, q: p)
             assert sampled(processing, 2, 4, draws=6_000)[0] > 10
 
 

@@ -6,13 +6,13 @@ from eft_models import VOCABULARY, ensemble_of, gpt2, random_prompts, two_expert
 from transformers import LogitsProcessorList
 
 from omnitrain.errors import NumericalError, UsageError
-from omnitrain_eft.composition import Dials
-from omnitrain_eft.decoder import CompositionDecoder
-from omnitrain_eft.ensemble import Prompts
-from omnitrain_eft.generation import Settings, generate
-from omnitrain_eft.logits_processor import EmulatedFineTuning
-from omnitrain_eft.processors import Processing
-from omnitrain_eft.wrapper import ComposedCausalLM
+from omnitrain_eft.models.decoding.loop import Settings, generate
+from omnitrain_eft.models.decoding.plain import CompositionDecoder
+from omnitrain_eft.models.decoding.processors import Processing
+from omnitrain_eft.models.ensemble import Prompts
+from omnitrain_eft.models.logits_processor import EmulatedFineTuning
+from omnitrain_eft.models.wrapper import ComposedCausalLM
+from omnitrain_eft.paper.composition import Dials
 from omnitrain_language.decoding import left_padded
 
 GREEDY = Processing(temperature=0.0)

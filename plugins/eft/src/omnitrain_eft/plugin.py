@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from omnitrain.api import Component, Plugin, Recipe, hookimpl
-from omnitrain_eft.claims import CLAIMS
+from omnitrain_eft.evidence.claims import CLAIMS
 
 _PREDICTOR = "omnitrain_language.predictor:build_predictor"
 
@@ -31,50 +31,76 @@ PLUGIN = Plugin(
             "model",
             "composition",
             "A large base, small experts and their bases as one model, with dials.",
-            "configs:CompositionConfig",
-            "model:build",
-            "omnitrain_eft.predictor:build_predictor",
+            "configs.models:CompositionConfig",
+            "models.composition:build",
+            "omnitrain_eft.models.predictor:build_predictor",
         ),
         _part(
             "model",
             "causal",
             "Decoder-only models of any shape, for pairs of two sizes.",
-            "configs:CausalModelConfig",
-            "causal:build",
+            "configs.models:CausalModelConfig",
+            "models.causal:build",
             _PREDICTOR,
         ),
         _part(
-            "data", "facts", "Text about the standard library in mixed behaviour.", "configs:FactsConfig", "data:build_facts"
+            "data",
+            "facts",
+            "Text about the standard library in mixed behaviour.",
+            "configs.models:FactsConfig",
+            "data.facts:build_facts",
         ),
-        _part("data", "dialogues", "Prompts with replies in parts.", "configs:DialoguesConfig", "data:build_dialogues"),
+        _part(
+            "data",
+            "dialogues",
+            "Prompts with replies in parts.",
+            "configs.models:DialoguesConfig",
+            "data.facts:build_dialogues",
+        ),
         _part(
             "data",
             "preferences",
             "Prompts with a better and a worse reply.",
-            "configs:PreferencesConfig",
-            "preferences:build_preferences",
+            "configs.models:PreferencesConfig",
+            "data.preferences:build_preferences",
         ),
-        _part("objective", "dpo", "Direct preference optimisation.", "configs:DpoConfig", "objective:build"),
+        _part("objective", "dpo", "Direct preference optimisation.", "configs.models:DpoConfig", "objectives:build"),
         _part(
             "stage",
             "compose",
             "Check models against each other, save them as one.",
-            "configs:ComposeConfig",
+            "configs.models:ComposeConfig",
             "stages:compose",
         ),
         _part(
-            "evaluator", "grid", "Scale of pre-training x scale of fine-tuning.", "evaluation_configs:GridConfig", "grid:build"
+            "evaluator",
+            "grid",
+            "Scale of pre-training x scale of fine-tuning.",
+            "configs.evaluators:GridConfig",
+            "evaluators.grid:build",
         ),
-        _part("evaluator", "frontier", "Two rewards interpolated.", "evaluation_configs:FrontierConfig", "frontier:build"),
-        _part("evaluator", "shift-maps", "Which tokens change most.", "evaluation_configs:ShiftsConfig", "shifts:build"),
+        _part(
+            "evaluator",
+            "frontier",
+            "Two rewards interpolated.",
+            "configs.evaluators:FrontierConfig",
+            "evaluators.frontier:build",
+        ),
+        _part(
+            "evaluator",
+            "shift-maps",
+            "Which tokens change most.",
+            "configs.evaluators:ShiftsConfig",
+            "evaluators.shift_maps:build",
+        ),
         _part(
             "evaluator",
             "throughput",
             "Tokens a second, plain and speculative.",
-            "evaluation_configs:ThroughputConfig",
-            "throughput:build",
+            "configs.evaluators:ThroughputConfig",
+            "evaluators.throughput:build",
         ),
-        _part("evaluator", "judged", "Replies graded by judges.", "evaluation_configs:JudgedConfig", "judged:build"),
+        _part("evaluator", "judged", "Replies graded by judges.", "configs.evaluators:JudgedConfig", "evaluators.judged:build"),
     ),
     recipes=(
         Recipe("tiny", "The whole method in seconds, for tests.", "omnitrain_eft:recipes/tiny.yaml"),
@@ -83,8 +109,8 @@ PLUGIN = Plugin(
         Recipe("paper", "Llama-2 7B to 70B with the paper's settings.", "omnitrain_eft:recipes/paper.yaml"),
     ),
     claims=CLAIMS,
-    parity="omnitrain_eft.parity:ADAPTERS",
-    bench="omnitrain_eft.bench:benches",
+    parity="omnitrain_eft.evidence.parity:ADAPTERS",
+    bench="omnitrain_eft.evidence.bench:benches",
 )
 
 

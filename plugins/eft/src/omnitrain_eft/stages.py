@@ -9,11 +9,20 @@ from typing import Any
 from omnitrain.api import UseModel
 from omnitrain.engine import isolated, save_model
 from omnitrain.errors import DataError, UsageError
-from omnitrain_eft.configs import ComposeConfig, CompositionConfig
-from omnitrain_eft.model import LARGE, LORA, SMALL, TUNED, CompositionModel, check_templates, member_uses, output_rows
-from omnitrain_eft.planning import plan_lines
-from omnitrain_eft.predictor import TOKENIZERS
-from omnitrain_eft.vocabulary import check_vocabularies
+from omnitrain_eft.configs.models import ComposeConfig, CompositionConfig
+from omnitrain_eft.models.composition import (
+    LARGE,
+    LORA,
+    SMALL,
+    TUNED,
+    CompositionModel,
+    check_templates,
+    member_uses,
+    output_rows,
+)
+from omnitrain_eft.models.memory import plan_lines
+from omnitrain_eft.models.predictor import TOKENIZERS
+from omnitrain_eft.models.vocabulary import check_vocabularies
 from omnitrain_language.tokenizers import load_tokenizer, pad_id
 
 

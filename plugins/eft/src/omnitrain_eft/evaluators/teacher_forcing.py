@@ -1,0 +1,172 @@
+"""Teacher forcing: all models read given texts once, and every arm is a combination of the same logits."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from omnitrain.api import Batch
+from omnitrain.errors import UsageError
+from omnitrain_eft.data.facts import PARTS, DialoguesData
+from omnitrain_eft.models.composition import LORA, TUNED, CompositionModel
+from omnitrain_eft.models.ensemble import Ensemble
+from omnitrain_eft.models.predictor import CompositionPredictor
+from omnitrain_eft.paper.composition import Dials, combine, in_float32, token_log_probs
+
+Floats = NDArray[np.float64]
+
+
+def composition_of(predictor: Any, evaluator: str) -> CompositionModel:
+    """Return the composition behind a predictor. Raises UsageError for another predictor."""
+    if not isinstance(predictor, CompositionPredictor):
+        raise UsageError(f"{evaluator} measures compositions; its model must be eft/composition, for instance from eft/compose")
+    return predictor.model
+
+
+def dialogues_of(data: Any, evaluator: str) -> DialoguesData:
+    """Return data with replies in parts. Raises UsageError for other data."""
+    if not isinstance(data, DialoguesData):
+        raise UsageError(f"{evaluator} needs eft/dialogues as its data")
+    return data
+
+
+@dataclass
+class MemberLogits:
+    """Logits [batch, length, vocabulary] of every member, float32. small: by place in the ensemble."""
+
+    ensemble: Ensemble
+    large: Tensor
+    small: list[Tensor]
+    tuned: Tensor | None
+    lora: Tensor | None
+
+    def composed(self, dials: Dials) -> Tensor:
+        """Return z of the composition."""
+        return self.ensemble.combined(self.large, self.small, dials)
+
+    def small_composed(self, dials: Dials) -> Tensor:
+        """Return z of the experts on the small base: the fine-tuned small model, with several experts their mixture."""
+        base = self.small[self.ensemble.shared_base]
+        return self.ensemble.combined(base, self.small, Dials(dials.alpha, 1.0, dials.weights, None, dials.base_floor))
+
+    def down_scaled(self, dials: Dials) -> Tensor | None:
+        """Return z of the small base with what fine-tuning changed in the large model, None without the tuned one."""
+        if self.tuned is None:
+            return None
+        base = self.small[self.ensemble.shared_base]
+        return combine(base, [self.tuned], [self.large], Dials(base_floor=dials.base_floor))
+
+    def arms(self, dials: Dials) -> dict[str, Tensor]:
+        """Return z of everything that the grid shows."""
+        found: dict[str, Tensor | None] = {
+            "small base": self.small[self.ensemble.shared_base],
+            "large base": self.large,
+            "small fine-tuned": self.small_composed(dials),
+            "large fine-tuned": self.tuned,
+            "large LoRA": self.lora,
+            "up-scaled": self.composed(dials),
+            "down-scaled": self.down_scaled(dials),
+        }
+        return {name: z for name, z in found.items() if z is not None}
+
+
+@torch.no_grad()
+def member_logits(model: CompositionModel, batch: Batch) -> MemberLogits:
+    """Run every member once over a batch's `input_ids`; rows beyond the shared vocabulary are cut."""
+    ensemble = model.ensemble()
+
+    def read(member: Any) -> Tensor:
+        device = next(member.parameters()).device
+        inputs = {name: batch[name].to(device) for name in ("input_ids", "attention_mask")}
+        logits = member(**inputs, use_cache=False).logits
+        return in_float32(logits[..., : ensemble.vocabulary])
+
+    extra = [read(model.members[name]) if name in model.members else None for name in (TUNED, LORA)]
+    return MemberLogits(ensemble, read(ensemble.large), [read(m) for m in ensemble.small], extra[0], extra[1])
+
+
+def batches_of(data: DialoguesData, split: str, rows: int | None, batch_size: int) -> Iterator[Batch]:
+    """Yield the batches of a split in order."""
+    count = len(data.rows(split)) if rows is None else min(rows, len(data.rows(split)))
+    for first in range(0, count, batch_size):
+        yield data.gather(split, np.arange(first, min(first + batch_size, count)))
+
+
+class PartSums:
+    """Sums by dialogue and part of the reply: what means, and their intervals over dialogues, are made of."""
+
+    def __init__(self) -> None:
+        self._sums: dict[tuple[str, str, str], list[Floats]] = {}
+        self._counts: dict[str, list[Floats]] = {}
+
+    def add(self, arm: str, what: str, values: Tensor, parts: Tensor) -> None:
+        """Add values float[batch, length] of an arm; parts: int64[batch, length] as in the batch."""
+        for number, part in enumerate(PARTS):
+            inside = parts == number
+            total = torch.where(inside, values, 0.0).sum(dim=1).double().cpu().numpy()
+            self._sums.setdefault((arm, what, part), []).append(total)
+
+    def count(self, parts: Tensor) -> None:
+        """Count the tokens of a batch by part; once a batch."""
+        for number, part in enumerate(PARTS):
+            self._counts.setdefault(part, []).append((parts == number).sum(dim=1).double().cpu().numpy())
+
+    def of(self, arm: str, what: str, part: str) -> tuple[Floats, Floats]:
+        """Return (sums, counts) by dialogue, float64[dialogues] each."""
+        return np.concatenate(self._sums[arm, what, part]), np.concatenate(self._counts[part])
+
+    def parts(self) -> list[str]:
+        """Return the parts that occur."""
+        return [part for part in PARTS if sum(float(c.sum()) for c in self._counts.get(part, ())) > 0]
+
+
+def mean_with_interval(sums: Floats, counts: Floats) -> tuple[float, tuple[float, float] | None]:
+    """Return the mean over tokens and its 95 % interval over dialogues (linearised ratio)."""
+    total = float(counts.sum())
+    mean = float(sums.sum()) / total
+    if len(sums) < 2:
+        return mean, None
+    spread = sums - mean * counts
+    error = float(np.sqrt((spread**2).sum() * len(sums) / (len(sums) - 1))) / total
+    return mean, (mean - 1.96 * error, mean + 1.96 * error)
+
+
+def improvement_interval(
+    arms: Sequence[tuple[Floats, Floats]], seed: int, draws: int = 1000
+) -> tuple[float, tuple[float, float]]:
+    """Return the normalised improvement of the first arm from the second to the third, with its bootstrap interval.
+
+    arms: (sums, counts) by dialogue of the arm, of the small and of the large fine-tuned model, the same dialogues.
+    """
+    from omnitrain_eft.paper.composition import normalised_improvement
+
+    def score(index: NDArray[np.int64] | slice) -> float:
+        arm, small, large = (float(s[index].sum() / c[index].sum()) for s, c in arms)
+        return normalised_improvement(arm, small, large)
+
+    generator = np.random.Generator(np.random.PCG64(seed))
+    count = len(arms[0][0])
+    found = [score(generator.integers(0, count, count)) for _ in range(draws)]
+    low, high = np.nanpercentile(found, [2.5, 97.5]) if not np.isnan(found).all() else (float("nan"), float("nan"))
+    return score(slice(None)), (float(low), float(high))
+
+
+def measure_arms(sums: PartSums, arms: Mapping[str, Tensor], tuned: Tensor | None, batch: Batch) -> None:
+    """Add loss, top-1 accuracy and, with the large fine-tuned model, KL(large fine-tuned, arm) of a batch."""
+    labels, parts = batch["labels"], batch["part_ids"]
+    sums.count(parts)
+    reference = None if tuned is None else torch.log_softmax(tuned, dim=-1)
+    for name, z in arms.items():
+        labels_there = labels.to(z.device)
+        sums.add(name, "nll", -token_log_probs(z, labels_there).cpu(), parts)
+        sums.add(name, "accuracy", (z.argmax(dim=-1) == labels_there).float().cpu(), parts)
+        if reference is not None:
+            log_p = torch.log_softmax(z, dim=-1).to(reference.device)
+            kl = (reference.exp() * torch.where(reference.exp() > 0, reference - log_p, 0.0)).sum(dim=-1)
+            sums.add(name, "kl", kl.cpu(), parts)

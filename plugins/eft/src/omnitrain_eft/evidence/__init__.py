@@ -1,0 +1,1 @@
+"""What backs the plugin: golden vectors, claims with their measures, and benches."""

@@ -1,0 +1,1 @@
+"""Causal models and their composition: members with caches of their own, decoded as one model."""

@@ -1,0 +1,1 @@
+"""Decoding of a composition: plain, and speculative in the block size asked for."""
