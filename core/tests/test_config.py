@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import Field, ValidationError
 
-from omnitrain.api import Config, UseData
+from omnitrain.api import Config, UseArtifact, UseData, UseModel
 from omnitrain.engine.settings import EvaluateConfig, FitConfig, FitSettings, OptimiserConfig
 from omnitrain.recipes import uses
 
@@ -99,3 +99,25 @@ def test_betas_are_accepted_where_adam_is_defined(betas):
         assert not defined
     else:
         assert defined
+
+
+class UseScores(UseArtifact):
+    """An example."""
+
+    product = "scores"
+    artifact_kind = "report"
+
+
+def test_a_source_is_a_stage_and_the_artifact_that_this_kind_of_field_takes_from_it():
+    assert [(u.stage, u.artifact) for u in (UseModel(**{"from": "train"}), UseModel(**{"from": "train/ema"}))] == [
+        ("train", "model"),
+        ("train", "ema"),
+    ]
+    assert UseScores(**{"from": "measure"}).artifact == "scores"
+    assert (UseModel(use="a/b").stage, UseModel(use="a/b").artifact) == (None, None)
+
+
+@pytest.mark.parametrize("settings", [{"use": "a/b"}, {"from": "a", "rate": 1}, {}])
+def test_an_artifact_comes_from_a_stage_and_takes_no_settings(settings):
+    with pytest.raises(ValidationError, match="from: stage"):
+        UseScores(**settings)

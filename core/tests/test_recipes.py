@@ -171,6 +171,10 @@ FAULTS = {
         change("from: train", "from: trian"),
         r"r\.yaml:15: .*no earlier stage is named 'trian'\. Did you mean 'train'",
     ),
+    "from an artifact that is not made": (
+        change("from: train", "from: train/ema"),
+        r"r\.yaml:15: .*stage 'train' leaves no artifact 'ema'; it leaves model \(model\)",
+    ),
     "use and from": (
         change("from: train", "from: train, use: toy/net"),
         r"r\.yaml:15: .*write either 'use: plugin/name' or 'from: stage'",
@@ -305,6 +309,11 @@ OVERRIDES = {
 @pytest.mark.parametrize("override", OVERRIDES)
 def test_wrong_override_is_named(override, fault):
     assert OVERRIDES[override] in fault(GOOD, override)
+
+
+def test_artifact_that_settings_make_can_be_taken(load):
+    recipe = load(GOOD.replace("from: train", "from: train/ema"), "train.fit.ema_decay=0.9")
+    assert recipe.stage("measure").config.model.artifact == "ema"
 
 
 def test_lock_file_is_the_same_recipe_and_knows_where_values_came_from(load):

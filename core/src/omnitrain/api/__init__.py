@@ -36,6 +36,7 @@ from omnitrain.api.protocols import (
     SavesItself,
     Scores,
     SplitsBatches,
+    TellsArtifacts,
     TellsFacts,
     Weighs,
     numpy_generator,
@@ -44,9 +45,9 @@ from omnitrain.api.results import Auxiliary, Evaluation, Figure, Loss, Metric, P
 from omnitrain.api.version import API_VERSION
 
 if TYPE_CHECKING:
-    from omnitrain.api.config import Config, Use, UseData, UseEvaluator, UseModel, UseObjective
+    from omnitrain.api.config import Config, Use, UseArtifact, UseData, UseEvaluator, UseModel, UseObjective
 
-_NEED_PYDANTIC = ("Config", "Use", "UseData", "UseEvaluator", "UseModel", "UseObjective")
+_NEED_PYDANTIC = ("Config", "Use", "UseArtifact", "UseData", "UseEvaluator", "UseModel", "UseObjective")
 
 __all__ = [
     "API_VERSION",
@@ -94,8 +95,10 @@ __all__ = [
     "Scores",
     "SplitsBatches",
     "Table",
+    "TellsArtifacts",
     "TellsFacts",
     "Use",
+    "UseArtifact",
     "UseData",
     "UseEvaluator",
     "UseModel",

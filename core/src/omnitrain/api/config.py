@@ -27,6 +27,8 @@ class Use(BaseModel):
     model_config = ConfigDict(extra="allow", populate_by_name=True)
 
     kind: ClassVar[str] = ""
+    product: ClassVar[str] = ""
+    """The artifact that `{from: stage}` stands for."""
     use: str | None = None
     source: str | None = Field(default=None, alias="from")
 
@@ -40,6 +42,16 @@ class Use(BaseModel):
         if (self.use is None) == (self.source is None):
             raise ValueError("write either 'use: plugin/name' or 'from: stage'")
         return self
+
+    @property
+    def stage(self) -> str | None:
+        """The stage of `{from: stage}` and `{from: stage/artifact}`."""
+        return None if self.source is None else self.source.partition("/")[0]
+
+    @property
+    def artifact(self) -> str | None:
+        """The artifact of `{from: stage/artifact}`, or what this kind of field takes from a stage."""
+        return None if self.source is None else self.source.partition("/")[2] or self.product
 
     @property
     def raw(self) -> dict[str, Any]:
@@ -66,12 +78,14 @@ class UseData(Use):
     """A field that holds a data component."""
 
     kind: ClassVar[str] = "data"
+    product: ClassVar[str] = "data"
 
 
 class UseModel(Use):
     """A field that holds a model component."""
 
     kind: ClassVar[str] = "model"
+    product: ClassVar[str] = "model"
 
 
 class UseObjective(Use):
@@ -84,3 +98,20 @@ class UseEvaluator(Use):
     """A field that holds an evaluator component."""
 
     kind: ClassVar[str] = "evaluator"
+
+
+class UseArtifact(Use):
+    """A field that holds a product of an earlier stage that is neither a model nor data: `{from: stage/scores}`.
+
+    A subclass says which one: `product`, the artifact that `{from: stage}` stands for, and `artifact_kind`, the kind that
+    the stage gave to `run.artifact`. `run.input(field)` returns it.
+    """
+
+    kind: ClassVar[str] = "artifact"
+    artifact_kind: ClassVar[str] = ""
+
+    @model_validator(mode="after")
+    def _from_a_stage(self) -> UseArtifact:
+        if self.use is not None or self.raw:
+            raise ValueError("write 'from: stage' or 'from: stage/artifact', without settings")
+        return self

@@ -246,6 +246,14 @@ class PlansStage(Protocol):
         """
 
 
+@runtime_checkable
+class TellsArtifacts(Protocol):
+    """The config of a stage that tells what the stage will leave, so that a wrong `from:` is refused before the run starts."""
+
+    def artifacts(self) -> Mapping[str, str]:
+        """Return the kind of every artifact by its name: {"model": "model", "scores": "report"}."""
+
+
 class Objective(Protocol):
     """What turns a model and a batch into a loss. needs: the fields that it reads."""
 

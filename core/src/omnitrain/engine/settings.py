@@ -115,6 +115,10 @@ class FitConfig(Config):
     train_split: str = "train"
     """Split to train on."""
 
+    def artifacts(self) -> dict[str, str]:
+        """Return what training leaves; see omnitrain.api.TellsArtifacts."""
+        return {"model": "model"} | ({"ema": "model"} if self.fit.ema_decay is not None else {})
+
 
 class EvaluateConfig(Config):
     """Measure a model with evaluators."""
@@ -127,3 +131,7 @@ class EvaluateConfig(Config):
     """What is measured."""
     device: str = "auto"
     """"auto" takes the first GPU where there is one, else the CPU; or a torch device name."""
+
+    def artifacts(self) -> dict[str, str]:
+        """Return nothing, since measuring leaves no artifact; see omnitrain.api.TellsArtifacts."""
+        return {}

@@ -10,7 +10,7 @@ from typing import Any, Literal, Union, get_args, get_origin
 
 from pydantic.fields import FieldInfo
 
-from omnitrain.api.config import Config, Use
+from omnitrain.api.config import Config, Use, UseArtifact
 
 _BOUNDS = (("ge", ">="), ("gt", ">"), ("le", "<="), ("lt", "<"))
 
@@ -64,6 +64,8 @@ def type_name(annotation: Any) -> str:
 def _class_name(annotation: Any) -> str:
     if not isinstance(annotation, type):
         return str(annotation).removeprefix("typing.").lower()
+    if issubclass(annotation, UseArtifact):
+        return f"{annotation.product or 'artifact'} of a stage"
     if issubclass(annotation, Use):
         return f"{annotation.kind} component"
     if issubclass(annotation, Config):

@@ -9,7 +9,8 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from omnitrain.api.config import Config, Use
+from omnitrain.api.config import Config, Use, UseArtifact
+from omnitrain.api.protocols import TellsArtifacts
 from omnitrain.errors import OmnitrainError, UsageError, nearest
 from omnitrain.plugins import Registry
 from omnitrain.recipes.model import ResolvedRecipe, Stage, uses
@@ -26,6 +27,7 @@ class _Problems:
         self.origins = origins
         self.messages: list[str] = []
         self.stages: list[Any] = []
+        self.made: dict[str, Mapping[str, str]] = {}
         self.error: OmnitrainError | None = None
 
     def place(self, path: Path_) -> str:
@@ -84,6 +86,8 @@ def resolve(document: Document, address: str, registry: Registry) -> ResolvedRec
         names.append(str(raw.get("name", "")) if isinstance(raw, dict) else "")
         if stage is not None:
             resolved.append(stage)
+            if isinstance(stage.config, TellsArtifacts):
+                problems.made[stage.name] = stage.config.artifacts()
     problems.check()
     return ResolvedRecipe(address, value.get("summary", ""), seed, tuple(resolved), value, document.origins)
 
@@ -225,9 +229,11 @@ def _resolve_uses(config: Config, path: Path_, earlier: list[str], registry: Reg
 
 def _resolve_one(use: Use, path: Path_, earlier: list[str], registry: Registry, problems: _Problems) -> None:
     if use.source is not None:
-        stage = use.source.partition("/")[0]
+        stage = str(use.stage)
         if stage not in earlier:
             problems.add((*path, "from"), f"no earlier stage is named {stage!r}. {nearest(stage, earlier)}")
+        elif (fault := _unfit(use, problems.made.get(stage))) is not None:
+            problems.add((*path, "from"), fault)
         return
     assert use.use is not None
     try:
@@ -241,6 +247,19 @@ def _resolve_one(use: Use, path: Path_, earlier: list[str], registry: Registry, 
     if config is not None:
         use.resolved(config)
         _resolve_uses(config, path, earlier, registry, problems)
+
+
+def _unfit(use: Use, made: Mapping[str, str] | None) -> str | None:
+    """Say why a stage can't give what a field takes from it, or None. made: its artifacts and their kinds, where it tells."""
+    if made is None or (use.kind == "data" and "/" not in str(use.source)):  # data may also be what the stage was trained on
+        return None
+    left = ", ".join(f"{name} ({kind})" for name, kind in made.items()) or "nothing"
+    if use.artifact not in made:
+        return f"stage {use.stage!r} leaves no artifact {use.artifact!r}; it leaves {left}."
+    wanted = use.artifact_kind if isinstance(use, UseArtifact) else use.kind
+    if wanted and made[use.artifact] != wanted:
+        return f"a {wanted} is taken here, and {use.artifact!r} of stage {use.stage!r} is none; it leaves {left}."
+    return None
 
 
 def resolve_component(address: str, kind: str, settings: Mapping[str, Any], registry: Registry, where: str) -> Config:

@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic.json_schema import models_json_schema
 
-from omnitrain.api.config import Config, Use
+from omnitrain.api.config import Config, Use, UseArtifact
 from omnitrain.plugins import Registry
 from omnitrain.recipes.model import ResolvedRecipe, uses
 
@@ -38,7 +38,7 @@ def recipe_schema(recipe: ResolvedRecipe, registry: Registry) -> dict[str, Any]:
     for cls, (address, kind) in classes.items():
         used.setdefault(kind, []).append((address, defs[refs[(cls, "validation")]["$ref"].rsplit("/", 1)[-1]]))
     for name, definition in defs.items():
-        held = next((c.kind for c in Use.__subclasses__() if c.__name__ == name), None)
+        held = next((c.kind for c in (*Use.__subclasses__(), *UseArtifact.__subclasses__()) if c.__name__ == name), None)
         if held is not None:
             definition.clear()
             definition.update(_choice(held, used.get(held, []), registry))
@@ -64,6 +64,9 @@ def _with_names(schema: dict[str, Any], address: str) -> dict[str, Any]:
 
 
 def _choice(kind: str, used: list[tuple[str, Any]], registry: Registry) -> dict[str, Any]:
+    source = {"type": "object", "required": ["from"], "properties": {"from": {"type": "string"}}}
+    if kind == UseArtifact.kind:
+        return source
     detailed = [
         {**schema, "properties": {"use": {"const": address}, **schema.get("properties", {})}, "required": ["use"]}
         for address, schema in used
@@ -71,5 +74,4 @@ def _choice(kind: str, used: list[tuple[str, Any]], registry: Registry) -> dict[
     known = [address for address, _ in registry.components(kind)]
     others = [a for a in known if a not in {address for address, _ in used}]
     loose = {"type": "object", "required": ["use"], "properties": {"use": {"enum": others}}} if others else None
-    source = {"type": "object", "required": ["from"], "properties": {"from": {"type": "string"}}}
     return {"anyOf": [*detailed, *([loose] if loose else []), source, {"enum": known}]}
