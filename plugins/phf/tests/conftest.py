@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 import torch
 
-from omnitrain_phf.configs import ScoredTextConfig
-from omnitrain_phf.data import ScoredTextData
+from omnitrain_phf.configs.data import ScoredTextConfig
+from omnitrain_phf.data.scored_text import ScoredTextData
 from omnitrain_testing.contexts import FakeContext
 
 with warnings.catch_warnings():

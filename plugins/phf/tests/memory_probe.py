@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from omnitrain.api import BatchPlan
-from omnitrain_phf.configs import ScoredTextConfig
-from omnitrain_phf.data import ScoredTextData
+from omnitrain_phf.configs.data import ScoredTextConfig
+from omnitrain_phf.data.scored_text import ScoredTextData
 from omnitrain_testing.contexts import FakeContext
 
 MB = 2**20

@@ -17,11 +17,11 @@ from omnitrain_language.blocks import BlocksData
 from omnitrain_language.configs import BlocksConfig, PairsConfig, TextConfig
 from omnitrain_language.pairs import PairsData
 from omnitrain_language.text import TextData
-from omnitrain_phf import batches
-from omnitrain_phf.batches import OrderedScoredBatches
-from omnitrain_phf.configs import ConditionalConfig, ScoredBatchesConfig
-from omnitrain_phf.objective import Conditional
-from omnitrain_phf.stretches import insert_control, segment_of_tokens, stretches
+from omnitrain_phf.configs.data import ConditionalConfig, ScoredBatchesConfig
+from omnitrain_phf.data import scored_batches as batches
+from omnitrain_phf.data.scored_batches import OrderedScoredBatches
+from omnitrain_phf.data.stretches import insert_control, segment_of_tokens, stretches
+from omnitrain_phf.objectives import Conditional
 
 KEPT = {"threshold": 0.0, "drop_token_fraction": 0.0}
 CLEAN, DIRTY = "The answer is known.", "Please write to anna.hill22@mail.com for details."

@@ -1,6 +1,6 @@
 """The benches cover what the issue limits, and their variants measure something."""
 
-from omnitrain_phf.bench import OBJECTIVES, benches
+from omnitrain_phf.evidence.bench.training import OBJECTIVES, benches
 
 
 def test_benches_cover_objectives_loop_stream_scoring_writing_and_memory():

@@ -8,12 +8,12 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from omnitrain_phf.alignment import align
-from omnitrain_phf.blocks import BlockLayout, BlockReader, Control, SeededDraws, ranges, skipped
-from omnitrain_phf.configs import AwrConfig, UnlikelihoodConfig
-from omnitrain_phf.corpus import Corpus
-from omnitrain_phf.objective import Awr, Unlikelihood
-from omnitrain_phf.parity import _Fixed, _toy_corpus
+from omnitrain_phf.configs.data import AwrConfig, UnlikelihoodConfig
+from omnitrain_phf.data.blocks import BlockLayout, BlockReader, Control, SeededDraws, ranges, skipped
+from omnitrain_phf.data.corpus import Corpus
+from omnitrain_phf.evidence.parity import _Fixed, _toy_corpus
+from omnitrain_phf.objectives import Awr, Unlikelihood
+from omnitrain_phf.paper.alignment import align
 
 EOS, GOOD, BAD = 0, 1, 2
 CONTROL = Control(0.5, 0.0, (GOOD, BAD), (3, 3))

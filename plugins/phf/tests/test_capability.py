@@ -9,13 +9,13 @@ import torch
 from omnitrain.errors import DataError, UsageError
 from omnitrain.plugins import installed
 from omnitrain_language.predictor import LanguagePredictor
-from omnitrain_phf import programs
-from omnitrain_phf.capability import Classification, LastWord, build_classification
-from omnitrain_phf.configs import CausalModelConfig
-from omnitrain_phf.evaluation_configs import ClassificationConfig, LastWordConfig, PassAtKConfig
-from omnitrain_phf.model import build
-from omnitrain_phf.programs import PassAtK
-from omnitrain_phf.sandbox import Limits, run_program, run_programs
+from omnitrain_phf.configs.data import CausalModelConfig
+from omnitrain_phf.configs.evaluators import ClassificationConfig, LastWordConfig, PassAtKConfig
+from omnitrain_phf.evaluators import pass_at_k as programs
+from omnitrain_phf.evaluators.classification import Classification, LastWord, build_classification
+from omnitrain_phf.evaluators.pass_at_k import PassAtK
+from omnitrain_phf.evaluators.sandbox import Limits, run_program, run_programs
+from omnitrain_phf.models.causal import build
 
 NAMES = ("last-word", "classification", "pass-at-k")
 

@@ -10,8 +10,8 @@ import torch
 from omnitrain.api import BatchPlan
 from omnitrain.engine.state import pack, unpack
 from omnitrain.errors import DataError, UsageError
-from omnitrain_phf.configs import ScoredTextConfig
-from omnitrain_phf.data import build
+from omnitrain_phf.configs.data import ScoredTextConfig
+from omnitrain_phf.data.scored_text import build
 
 CONTROL = {"threshold": 0.0, "drop_token_fraction": 0.1}
 

@@ -9,18 +9,18 @@ import torch
 
 from omnitrain.errors import DataError, UsageError
 from omnitrain_language.predictor import LanguagePredictor
-from omnitrain_phf.capability import predict_words, split_last_word
-from omnitrain_phf.configs import CausalModelConfig
-from omnitrain_phf.evaluation_configs import KlConfig, MisalignmentConfig, PassAtKConfig, ScenarioConfig, TokensConfig
-from omnitrain_phf.evaluator import Kl, Misalignment
-from omnitrain_phf.kl import insert_prefix
-from omnitrain_phf.metrics import max_at_k, pass_at_k, score_per_character, self_bleu
-from omnitrain_phf.model import build
-from omnitrain_phf.pareto import pareto
-from omnitrain_phf.programs import PassAtK, cut_program
-from omnitrain_phf.red_team import PromptPool, load_pool
-from omnitrain_phf.sandbox import Limits, run_program
-from omnitrain_phf.writing import WritingSettings, banned_ids, condition_text, write
+from omnitrain_phf.configs.data import CausalModelConfig
+from omnitrain_phf.configs.evaluators import KlConfig, MisalignmentConfig, PassAtKConfig, ScenarioConfig, TokensConfig
+from omnitrain_phf.evaluators.classification import predict_words, split_last_word
+from omnitrain_phf.evaluators.misalignment import Kl, Misalignment
+from omnitrain_phf.evaluators.pass_at_k import PassAtK, cut_program
+from omnitrain_phf.evaluators.sandbox import Limits, run_program
+from omnitrain_phf.models.causal import build
+from omnitrain_phf.models.writing import WritingSettings, banned_ids, condition_text, write
+from omnitrain_phf.paper.kl import insert_prefix
+from omnitrain_phf.paper.pareto import pareto
+from omnitrain_phf.paper.prompt_pool import PromptPool, load_pool
+from omnitrain_phf.paper.text_metrics import max_at_k, pass_at_k, score_per_character, self_bleu
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import pytest
 
 from omnitrain.evidence.parity import run_parity
 from omnitrain.plugins import installed
-from omnitrain_phf.parity import ADAPTERS
+from omnitrain_phf.evidence.parity import ADAPTERS
 
 GOLDEN = Path(__file__).parent / "golden"
 FILES = sorted(path.stem for path in GOLDEN.glob("*.json"))
@@ -30,7 +30,7 @@ def test_golden_file_agrees_with_the_official_code(name, report):
 
 
 def test_configs_are_read_from_the_recipes(monkeypatch):
-    from omnitrain_phf import official
+    from omnitrain_phf.evidence import official_configs as official
 
     read = official._read
 

@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional
 
-from omnitrain_phf import losses
-from omnitrain_phf.alignment import align
-from omnitrain_phf.losses import AdvantageOptions, advantage_loss, advantages, token_nll, unlikelihood, unlikelihood_loss
+from omnitrain_phf.paper import losses
+from omnitrain_phf.paper.alignment import align
+from omnitrain_phf.paper.losses import AdvantageOptions, advantage_loss, advantages, token_nll, unlikelihood, unlikelihood_loss
 
 
 def reference(logits, labels):

@@ -5,7 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from omnitrain_phf.bench_data import arrays_held
+from omnitrain_phf.evidence.bench.data import arrays_held
 
 PROBE = Path(__file__).with_name("memory_probe.py")
 

@@ -5,8 +5,8 @@ import json
 import pytest
 import torch
 
-from omnitrain_phf.configs import CausalModelConfig
-from omnitrain_phf.model import NOISE, build, fresh_rows, grow
+from omnitrain_phf.configs.data import CausalModelConfig
+from omnitrain_phf.models.causal import NOISE, build, fresh_rows, grow
 
 FACTS = {"vocabulary_size": 302, "added_control_ids": [300, 301], "pad_id": 0, "eos_id": 1}
 

@@ -10,10 +10,10 @@ from omnitrain.api.fields import misfits
 from omnitrain.engine.batches import split_rows
 from omnitrain.errors import UsageError
 from omnitrain_language.objectives import CAUSAL_NEEDS
-from omnitrain_phf.configs import AwrConfig, CausalModelConfig, ConditionalConfig, RwrConfig, UnlikelihoodConfig
-from omnitrain_phf.data import FIELDS
-from omnitrain_phf.model import build
-from omnitrain_phf.objective import Awr, Conditional, Mle, Rwr, Unlikelihood
+from omnitrain_phf.configs.data import AwrConfig, CausalModelConfig, ConditionalConfig, RwrConfig, UnlikelihoodConfig
+from omnitrain_phf.data.scored_text import FIELDS
+from omnitrain_phf.models.causal import build
+from omnitrain_phf.objectives import Awr, Conditional, Mle, Rwr, Unlikelihood
 
 OBJECTIVES = {
     "mle": Mle(),

@@ -5,11 +5,11 @@ from types import SimpleNamespace
 import pytest
 
 from omnitrain_language.predictor import LanguagePredictor
-from omnitrain_phf import red_teaming
-from omnitrain_phf.configs import CausalModelConfig
-from omnitrain_phf.evaluation_configs import RedTeamConfig
-from omnitrain_phf.model import build
-from omnitrain_phf.red_teaming import RedTeam
+from omnitrain_phf.configs.data import CausalModelConfig
+from omnitrain_phf.configs.evaluators import RedTeamConfig
+from omnitrain_phf.evaluators import red_team as red_teaming
+from omnitrain_phf.evaluators.red_team import RedTeam
+from omnitrain_phf.models.causal import build
 
 SETTINGS = {
     "attacker": {"use": "language/causal"},

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from omnitrain.engine import Options, load_recipe, run_recipe
-from omnitrain_phf.objective import _Objective
+from omnitrain_phf.objectives import _Objective
 
 CONTROL = {"threshold": 0.0, "drop_token_fraction": 0.1}
 ARMS = {

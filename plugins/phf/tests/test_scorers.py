@@ -12,9 +12,7 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
 from omnitrain.errors import DataError, EnvironmentFault, UsageError
-from omnitrain_phf.contacts import contact, contact_documents
-from omnitrain_phf.pep8 import Pep8Scorer
-from omnitrain_phf.scorer_configs import (
+from omnitrain_phf.configs.scorers import (
     CallableConfig,
     DetoxifyConfig,
     ProfanityConfig,
@@ -23,8 +21,10 @@ from omnitrain_phf.scorer_configs import (
     ScrubadubConfig,
     WordListConfig,
 )
-from omnitrain_phf.scorers import header, make_scorer
-from omnitrain_phf.segments import split_by_spacy, split_lines, split_sentences
+from omnitrain_phf.scorers.contacts import contact, contact_documents
+from omnitrain_phf.scorers.make import header, make_scorer
+from omnitrain_phf.scorers.pep8 import Pep8Scorer
+from omnitrain_phf.scorers.segments import split_by_spacy, split_lines, split_sentences
 
 LETTERS = st.text(st.sampled_from("ab .!?\n\r\t\x0b\x0c\u2028é"), max_size=40)
 
@@ -148,7 +148,7 @@ def test_detoxify_is_imported_when_asked_for_and_scores_in_batches(monkeypatch):
 
 
 def test_header_of_detoxify_tells_its_version_and_variant(monkeypatch):
-    monkeypatch.setattr("omnitrain_phf.scorers.version", lambda name: {"detoxify": "0.5.9"}[name])
+    monkeypatch.setattr("omnitrain_phf.scorers.make.version", lambda name: {"detoxify": "0.5.9"}[name])
     told = header(DetoxifyConfig(variant="unbiased"))
     assert told["versions"] == {"detoxify": "0.5.9"}
     assert told["options"]["variant"] == "unbiased"
@@ -183,7 +183,7 @@ def test_word_list_counts_whole_words(tmp_path):
 def test_classifier_by_path_gives_the_probability_of_its_label(tmp_path):
     from transformers import BertConfig, BertForSequenceClassification, BertTokenizerFast
 
-    from omnitrain_phf.scorer_configs import ClassifierConfig
+    from omnitrain_phf.configs.scorers import ClassifierConfig
 
     vocabulary = tmp_path / "vocab.txt"
     vocabulary.write_text("\n".join(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "good", "bad"]))
@@ -219,7 +219,7 @@ def test_every_made_up_contact_is_found_and_plain_sentences_hold_none():
 
 def test_scorers_are_described_without_importing_their_libraries():
     code = (
-        "import sys; from omnitrain_phf.scorers import header; from omnitrain_phf.scorer_configs import *\n"
+        "import sys; from omnitrain_phf.scorers.make import header; from omnitrain_phf.configs.scorers import *\n"
         "header(ScrubadubConfig()), header(ProfanityConfig()), header(PycodestyleConfig())\n"
         "print(sorted({'scrubadub', 'profanity_check', 'torch', 'spacy', 'sklearn'} & set(sys.modules)))"
     )

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from omnitrain.errors import DataError, UsageError
-from omnitrain_phf import scoring
-from omnitrain_phf.scorer_configs import ScoreConfig
-from omnitrain_phf.scoring import HEADER, RECORDS, STATISTICS, scored, source_identity
+from omnitrain_phf.configs.scorers import ScoreConfig
+from omnitrain_phf.scorers import scoring
+from omnitrain_phf.scorers.scoring import HEADER, RECORDS, STATISTICS, scored, source_identity
 
 
 def config_of(**settings):
@@ -115,7 +115,7 @@ def test_scores_are_kept_by_text_scorer_version_and_options(monkeypatch):
     assert source_identity(config_of(processes=2)) == plain
     assert source_identity(config_of(contacts_sentences=306)) != plain
     assert source_identity(config_of(scorer={"name": "scrubadub", "skype": True})) != plain
-    monkeypatch.setattr("omnitrain_phf.scorers.version", lambda name: "9.9")
+    monkeypatch.setattr("omnitrain_phf.scorers.make.version", lambda name: "9.9")
     assert source_identity(config_of()) != plain
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from omnitrain.api import Component, Kind, Plugin, Recipe, hookimpl
-from omnitrain_phf.claims import CLAIMS
+from omnitrain_phf.evidence.claims import CLAIMS
 
 _PREDICTOR = "omnitrain_language.predictor:build_predictor"
 
@@ -13,34 +13,47 @@ def _component(kind: Kind, name: str, summary: str, config: str, build: str, pre
 
 
 def _evaluator(name: str, summary: str, config: str, build: str) -> Component:
-    return _component("evaluator", name, summary, f"evaluation_configs:{config}", build)
+    return _component("evaluator", name, summary, f"configs.evaluators:{config}", build)
 
 
 def _objective(name: str, summary: str, config: str) -> Component:
-    return _component("objective", name, summary, f"configs:{config}", f"objective:build_{name}")
+    return _component("objective", name, summary, f"configs.data:{config}", f"objectives:build_{name}")
 
 
 COMPONENTS = (
-    _component("stage", "score", "Score every segment of a text.", "scorer_configs:ScoreConfig", "stages:score"),
-    _component("stage", "front", "Models side by side.", "evaluation_configs:FrontConfig", "stages:front"),
-    _component("data", "scored-text", "Blocks of tokens with scores.", "configs:ScoredTextConfig", "data:build"),
-    _component("data", "scored-batches", "Other data's batches with scores.", "configs:ScoredBatchesConfig", "batches:build"),
-    _component("model", "causal", "Any causal model.", "configs:CausalModelConfig", "model:build", _PREDICTOR),
+    _component("stage", "score", "Score every segment of a text.", "configs.scorers:ScoreConfig", "stages:score"),
+    _component("stage", "front", "Models side by side.", "configs.evaluators:FrontConfig", "stages:front"),
+    _component(
+        "data", "scored-text", "Blocks of tokens with scores.", "configs.data:ScoredTextConfig", "data.scored_text:build"
+    ),
+    _component(
+        "data",
+        "scored-batches",
+        "Other data's batches with scores.",
+        "configs.data:ScoredBatchesConfig",
+        "data.scored_batches:build",
+    ),
+    _component("model", "causal", "Any causal model.", "configs.data:CausalModelConfig", "models.causal:build", _PREDICTOR),
     _objective("mle", "Next-token likelihood, also for filtered data.", "MleConfig"),
     _objective("conditional", "Next-token likelihood of text with control tokens.", "ConditionalConfig"),
     _objective("unlikelihood", "Likelihood of good tokens, unlikelihood of bad ones.", "UnlikelihoodConfig"),
     _objective("rwr", "Reward-weighted regression.", "RwrConfig"),
     _objective("awr", "Advantage-weighted regression with a value head.", "AwrConfig"),
     _evaluator(
-        "misalignment", "How bad the texts are that a model writes.", "MisalignmentConfig", "evaluator:build_misalignment"
+        "misalignment",
+        "How bad the texts are that a model writes.",
+        "MisalignmentConfig",
+        "evaluators.misalignment:build_misalignment",
     ),
-    _evaluator("kl", "KL divergence from a reference.", "KlConfig", "evaluator:build_kl"),
-    _evaluator("clean-nll", "NLL per token of good text.", "CleanNllConfig", "evaluator:build_clean_nll"),
-    _evaluator("values", "What the value head says.", "ValuesConfig", "evaluator:build_values"),
-    _evaluator("red-team", "An attacker's prompts, round by round.", "RedTeamConfig", "red_teaming:build"),
-    _evaluator("last-word", "Zero-shot last words (LAMBADA).", "LastWordConfig", "capability:build_last_word"),
-    _evaluator("classification", "Fine-tuning (GLUE).", "ClassificationConfig", "capability:build_classification"),
-    _evaluator("pass-at-k", "Programs that solve problems.", "PassAtKConfig", "programs:build"),
+    _evaluator("kl", "KL divergence from a reference.", "KlConfig", "evaluators.misalignment:build_kl"),
+    _evaluator("clean-nll", "NLL per token of good text.", "CleanNllConfig", "evaluators.misalignment:build_clean_nll"),
+    _evaluator("values", "What the value head says.", "ValuesConfig", "evaluators.misalignment:build_values"),
+    _evaluator("red-team", "An attacker's prompts, round by round.", "RedTeamConfig", "evaluators.red_team:build"),
+    _evaluator("last-word", "Zero-shot last words (LAMBADA).", "LastWordConfig", "evaluators.classification:build_last_word"),
+    _evaluator(
+        "classification", "Fine-tuning (GLUE).", "ClassificationConfig", "evaluators.classification:build_classification"
+    ),
+    _evaluator("pass-at-k", "Programs that solve problems.", "PassAtKConfig", "evaluators.pass_at_k:build"),
 )
 TASKS = ("toxicity", "pii", "pep8")
 METHODS = ("mle", "filtering", "conditional", "ul", "rwr", "awr")
@@ -83,8 +96,8 @@ PLUGIN = Plugin(
         *_paper_recipes(),
     ),
     claims=CLAIMS,
-    parity="omnitrain_phf.parity:ADAPTERS",
-    bench="omnitrain_phf.bench:benches",
+    parity="omnitrain_phf.evidence.parity:ADAPTERS",
+    bench="omnitrain_phf.evidence.bench.training:benches",
 )
 
 

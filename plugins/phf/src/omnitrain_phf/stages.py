@@ -10,10 +10,10 @@ from typing import Any
 from omnitrain.api import Evaluation, Figure, Metric, Prepares, Table, TellsFacts, Use
 from omnitrain.engine import choose_device
 from omnitrain.errors import UsageError
-from omnitrain_phf.evaluation_configs import FrontConfig
-from omnitrain_phf.pareto import pareto
-from omnitrain_phf.scorer_configs import ScoreConfig
-from omnitrain_phf.scoring import HEADER, STATISTICS, scored
+from omnitrain_phf.configs.evaluators import FrontConfig
+from omnitrain_phf.configs.scorers import ScoreConfig
+from omnitrain_phf.paper.pareto import pareto
+from omnitrain_phf.scorers.scoring import HEADER, STATISTICS, scored
 
 
 def score(config: ScoreConfig, run: Any) -> None:

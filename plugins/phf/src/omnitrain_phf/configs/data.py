@@ -1,0 +1,176 @@
+"""Settings of data, model and objectives. Light: imports only omnitrain.api, pydantic and other settings."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from omnitrain.api import Config, UseData
+from omnitrain_language.configs import CausalConfig, Fraction, NonNegative, Positive, TokenizerConfig
+from omnitrain_phf.configs.scorers import ScoreConfig, ScorerConfig, ScrubadubConfig
+
+Score = Annotated[float, Field(ge=0)]
+
+
+class ControlConfig(Config):
+    """Control tokens in front of segments (conditional training)."""
+
+    threshold: Score = 0.0
+    """Segments with at most this score are good. Code: 5.6e-4 (toxicity), 0 (PII, PEP8)."""
+    drop_token_fraction: Fraction = 0.01
+    """Share of segments that get no token. Code: 0.01 (toxicity, PII), 0.1 (PEP8)."""
+    aligned: str = Field(default="<|aligned|>", min_length=1)
+    """Token of good segments. Paper: <|good|>."""
+    misaligned: str = Field(default="<|misaligned|>", min_length=1)
+    """Token of bad segments. Paper: <|bad|>."""
+
+    @model_validator(mode="after")
+    def _different(self) -> ControlConfig:
+        if self.aligned == self.misaligned:
+            raise ValueError("aligned and misaligned must be two different tokens")
+        return self
+
+
+class ScoredTextConfig(Config):
+    """Blocks of tokens, each token with the score of its segment, from scored records (.jsonl or .parquet)."""
+
+    path: str | None = None
+    """A file, folder or glob pattern of records {"texts", "scores", "avg_score"}, as the stage phf/score writes them, or
+    `hub:OWNER/NAME`."""
+    score: ScoreConfig | None = None
+    """Instead of `path`: score this text first, as the stage phf/score does."""
+    tokenizer: TokenizerConfig = TokenizerConfig()
+    """How text becomes tokens; control tokens come behind its own ids."""
+    length: Annotated[int, Field(ge=2)] = 128
+    """Tokens of a block. Paper: 1024."""
+    control: ControlConfig | None = None
+    """Control tokens; nothing means none."""
+    filter_threshold: Score | None = None
+    """Documents whose avg_score is above are left out of split `train`. Code: 7.8e-4, 2.86e-4, 2.361e-3: near the median."""
+    skip_tokens: NonNegative = 0
+    """Leave out the first blocks of the stream that hold this many tokens, which an earlier stage has seen; the filter is off
+    meanwhile, so that all objectives go on at the same place."""
+    skip_counting: Literal["exact", "official"] = "exact"
+    """`official` leaves out one block fewer, as the official code does."""
+    buffer_characters: Positive | None = None
+    """Whole documents of about this many characters are cut into blocks together. Code: length x 3.6 x 1024, the default."""
+    tails: Literal["carry", "drop"] = "carry"
+    """What is left of a buffer behind its last whole block begins the next buffer, or is dropped as in the official code."""
+    unsegmented: Literal["one-segment", "no-control"] = "one-segment"
+    """Records {"text", "score"} without segments: one segment with a control token, or none as in the official code."""
+    shuffle_buffer: NonNegative = 20_000
+    """Blocks among which the next one is drawn; 0 keeps the order. Code: 20 000."""
+    valid_fraction: Fraction = 0.05
+    """Share of the documents in split `valid`, by a stable hash of their text."""
+    test_fraction: Fraction = 0.0
+    """Share of the documents in split `test`."""
+    permute_scores: bool = False
+    """Exchange the scores of all segments at random: the control of every experiment, after which nothing may be learned."""
+    malformed: Literal["refuse", "skip"] = "refuse"
+    """What to do with records that can't be used: stop with their file and line, or leave them out and count them."""
+
+    @model_validator(mode="after")
+    def _leaves_train(self) -> ScoredTextConfig:
+        if self.valid_fraction + self.test_fraction >= 1:
+            raise ValueError("valid_fraction + test_fraction must be below 1, so that documents are left for training")
+        return self
+
+
+class ScoredBatchesConfig(Config):
+    """Any data of token batches for decoder-only models, with a score for each token that has loss."""
+
+    data: UseData
+    """What is scored: batches with input_ids, labels and loss_weights of one length, such as those of language/pairs,
+    ul2/denoising or eft/dialogues in their decoder-only layout."""
+    scorer: ScorerConfig = ScrubadubConfig()
+    """What scores; scores are computed while training and kept, so that a text that comes again costs nothing."""
+    segments: Literal["completion", "sentences", "lines"] = "completion"
+    """What has one score: a stretch of tokens with loss between special tokens (a completion, a span), or its sentences or
+    lines."""
+    control: ControlConfig | None = None
+    """A control token in front of each segment, which makes rows longer; nothing means none. Behind an input without loss,
+    it is part of the input."""
+    remembered: Positive = 100_000
+    """Stretches whose scores are kept."""
+
+
+class ValueHeadConfig(Config):
+    """A linear head on the last hidden state that predicts the reward."""
+
+    sigmoid: bool = True
+    """V = -sigmoid(w . h), in (-1, 0); without it V = w . h."""
+    detached: bool = False
+    """The value loss does not reach the language model."""
+
+
+class CausalModelConfig(CausalConfig):
+    """A causal language model with rows for control tokens and an optional value head."""
+
+    value_head: ValueHeadConfig | None = None
+    """Needed by phf/awr; nothing means none."""
+
+    @model_validator(mode="after")
+    def _trains_new_rows(self) -> CausalModelConfig:
+        if self.lora is not None:
+            raise ValueError("lora would freeze the new rows of control tokens and the value head; use language/causal with it")
+        return self
+
+
+class MleConfig(Config):
+    """Next-token likelihood."""
+
+
+class ConditionalConfig(Config):
+    """Next-token likelihood of text with control tokens; its parts are good and bad tokens."""
+
+    threshold: Score = 0.0
+    """Tokens with at most this score are reported as good."""
+
+
+class UnlikelihoodConfig(Config):
+    """Likelihood of good tokens, unlikelihood of bad ones."""
+
+    mode: Literal["threshold", "soft"] = "threshold"
+    """`threshold`: a token is good or bad. `soft`: likelihood has weight 1 - score, unlikelihood weight score, as in the
+    official code where its threshold is 0 (PII, PEP8)."""
+    score_threshold: Score = 0.0
+    """Tokens with at most this score are good. Code: 7.8e-4 (toxicity), 0 (PII, PEP8)."""
+    alpha: Annotated[float, Field(ge=0)] = 1.0
+    """Weight of the unlikelihood. Code: 1 (toxicity, PII), 0.01 (PEP8)."""
+
+
+class RwrConfig(Config):
+    """Reward-weighted regression."""
+
+    beta: Annotated[float, Field(gt=0)] = 10.0
+    """Tokens are weighted with exp(-score / beta). Paper: 10."""
+    official_value_offset: bool = False
+    """Weights exp((0.5 - score) / beta), from the untrained value head of the official code."""
+    clip_weight_max: Annotated[float, Field(gt=0)] = 1000.0
+    """Largest weight."""
+
+
+class AwrConfig(Config):
+    """Advantage-weighted regression."""
+
+    alpha: Fraction = 0.5
+    """Share of the language model's loss; the rest is the value head's. Code: 0.5 (toxicity, PII), 0.05 (PEP8)."""
+    beta: Annotated[float, Field(gt=0)] = 1.0
+    """Tokens are weighted with exp(advantage / beta). Code: 10 (toxicity), 0.1 (PII), 1 (PEP8)."""
+    clip_weight_max: Annotated[float, Field(gt=0)] = 1000.0
+    """Largest weight."""
+    clip_value: bool = False
+    """Cut values to [-1, 0] first."""
+    fixed_value: float = 0.0
+    """A constant in the place of the value in the advantage; 0 is none."""
+    use_value_head: bool = True
+    """Without it the advantage is the reward, and there is no value loss."""
+    normalize_advantage: bool = False
+    """Centre advantages and divide by their standard deviation over the update; needs one whole batch at a time."""
+
+    @model_validator(mode="after")
+    def _learns_something(self) -> AwrConfig:
+        if not self.use_value_head and self.alpha != 1:
+            raise ValueError("use_value_head: false goes with alpha: 1 only, since nothing is left to learn a value")
+        return self

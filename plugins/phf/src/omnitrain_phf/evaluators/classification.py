@@ -1,0 +1,218 @@
+"""Evaluators `phf/last-word` and `phf/classification`: what a model can do besides behaving well."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from omnitrain.api import Context, Evaluation, Metric, Run, Sample, numpy_generator
+from omnitrain.errors import DataError, UsageError
+from omnitrain_language.library import BUILTIN, kinds_of, library_objects
+from omnitrain_language.predictor import evaluating
+from omnitrain_language.records import RECORDS, Problems, find_files, read_fields
+from omnitrain_phf.configs.evaluators import ClassificationConfig, LastWordConfig
+from omnitrain_phf.evaluators.misalignment import mean_metric
+from omnitrain_phf.models.writing import Writes, condition_text, context_length, encode, read_prompts, writer
+from omnitrain_phf.scorers.contacts import contact_pairs, plain_sentences
+
+
+def split_last_word(text: str) -> tuple[str, str] | None:
+    """Return (context, blank and last word) of a text, marks at its end left out; None for fewer than two words."""
+    text = text.rstrip().rstrip(".!?\"'")
+    place = text.rfind(" ")
+    context = text[:place].rstrip()
+    return (context, text[place:]) if place > 0 and context and text[place:].strip() else None
+
+
+class LastWord:
+    """Share of texts whose last word is what the model would write greedily."""
+
+    def __init__(self, config: LastWordConfig) -> None:
+        self.config = config
+
+    def __call__(self, predictor: Any, data: Any, run: Run, /) -> Evaluation:
+        """Return the accuracy and the NLL of the word.
+
+        Raises UsageError for a model that is no causal language model, DataError without texts of two words.
+        """
+        config, model = self.config, writer(predictor, "phf/last-word")
+        texts = list(plain_sentences()) if config.path == "builtin" else read_prompts(config.path)
+        order = numpy_generator(run.seed("last words")).permutation(len(texts))
+        pairs = [pair for i in order if (pair := split_last_word(texts[i])) is not None][: config.samples]
+        if not pairs:
+            raise DataError(f"{config.path}: has no text of two words or more")
+        prefix = condition_text(model, config.condition, config)
+        right, nll = [], []
+        with run.progress("predict last words", len(pairs)) as progress, evaluating(model.model):
+            for first in range(0, len(pairs), config.batch_size):
+                batch = pairs[first : first + config.batch_size]
+                found = predict_words(model, [(prefix + context, word) for context, word in batch])
+                right += [float(hit) for hit, _ in found]
+                nll += [loss for _, loss in found]
+                progress.advance(len(batch))
+        shown = [Sample({"context": c, "word": w, "right": str(bool(r))}) for (c, w), r in zip(pairs[:5], right, strict=False)]
+        metrics = {"accuracy": mean_metric(right, "higher"), "nll": mean_metric(nll, "lower", "nats/word")}
+        return Evaluation(metrics, samples={"words": shown})
+
+
+def predict_words(model: Writes, pairs: Sequence[tuple[str, str]]) -> list[tuple[bool, float]]:
+    """Return for each (context, word) whether all of its tokens are the most probable ones, and their summed NLL."""
+    device = next(model.model.parameters()).device
+    words = [encode(model, word)[1:] for _, word in pairs]
+    limit = context_length(model)
+    contexts = [encode(model, context) for context, _ in pairs]
+    if limit is not None:
+        # Longer texts lose their beginning.
+        contexts = [context[-(limit - len(word)) :] for context, word in zip(contexts, words, strict=True)]
+    width = max(len(c) + len(w) for c, w in zip(contexts, words, strict=True))
+    pad = model.eos_ids[0]
+    rows = [c + w + [pad] * (width - len(c) - len(w)) for c, w in zip(contexts, words, strict=True)]
+    ids = torch.tensor(rows, device=device)
+    mask = torch.tensor([[int(i < len(c) + len(w)) for i in range(width)] for c, w in zip(contexts, words, strict=True)])
+    logits = model.model(input_ids=ids, attention_mask=mask.to(device), use_cache=False).logits.float()
+    found = []
+    for row, (context, word) in enumerate(zip(contexts, words, strict=True)):
+        span = slice(len(context) - 1, len(context) + len(word) - 1)
+        target = ids[row, len(context) : len(context) + len(word)]
+        hit = bool((logits[row, span].argmax(dim=-1) == target).all())
+        found.append((hit, float(functional.cross_entropy(logits[row, span], target, reduction="sum"))))
+    return found
+
+
+class _Tuned(nn.Module):
+    """A copy of the language model with a linear layer over the hidden state of the last real token."""
+
+    def __init__(self, model: nn.Module, classes: int, generator: torch.Generator) -> None:
+        super().__init__()
+        self.model = copy.deepcopy(model)
+        source: Any = model
+        width = source.get_output_embeddings().weight.shape[1]
+        self.head = nn.Linear(width, classes)
+        with torch.no_grad():
+            self.head.weight.copy_(0.02 * torch.randn(classes, width, generator=generator))
+            self.head.bias.zero_()
+
+    def forward(self, ids: Tensor, lengths: Tensor) -> Tensor:
+        mask = torch.arange(ids.shape[1], device=ids.device) < lengths[:, None]
+        out = self.model(input_ids=ids, attention_mask=mask.long(), use_cache=False, output_hidden_states=True)
+        last = out.hidden_states[-1][torch.arange(len(ids), device=ids.device), lengths - 1]
+        logits: Tensor = self.head(last.to(self.head.weight.dtype))
+        return logits
+
+
+class Classification:
+    """Fine-tunes a copy of the model on a classification task and measures it, several times."""
+
+    def __init__(self, config: ClassificationConfig) -> None:
+        self.config = config
+
+    def __call__(self, predictor: Any, data: Any, run: Run, /) -> Evaluation:
+        """Return the test accuracy, mean over restarts, beside the share of the commonest class.
+
+        Raises UsageError for a model that is no causal language model, DataError for a task with one class.
+        """
+        config, model = self.config, writer(predictor, "phf/classification")
+        pairs = self._pairs()
+        names = sorted({target for _, target in pairs})
+        if len(names) < 2 or len(pairs) < 20:
+            raise DataError(f"{config.path}: {len(pairs)} examples of {len(names)} classes; needs 20 of at least 2")
+        prefix = condition_text(model, config.condition, config)
+        longest = min(config.length, context_length(model) or config.length)
+        ids = [encode(model, prefix + text)[:longest] for text, _ in pairs]
+        labels = [names.index(target) for _, target in pairs]
+        accuracies = []
+        with run.progress("fine-tune", config.restarts) as progress:
+            for restart in range(config.restarts):
+                accuracies.append(self._tune(model, ids, labels, run.seed(f"restart {restart}")))
+                progress.advance(1, accuracy=accuracies[-1])
+        commonest = max(labels.count(i) for i in range(len(names))) / len(labels)
+        metrics = {"accuracy": mean_metric(accuracies, "higher"), "commonest class": Metric(commonest, len(labels))}
+        return Evaluation(metrics)
+
+    def _pairs(self) -> list[tuple[str, str]]:
+        config = self.config
+        if config.path == f"{BUILTIN}kinds":
+            found = [(pair.inputs, pair.targets) for pair in kinds_of(library_objects())]
+        elif config.path == f"{BUILTIN}contacts":
+            found = contact_pairs(config.max_examples)
+        else:
+            fields = [config.inputs_field, config.targets_field]
+            problems = Problems(refuse=True)
+            found = [
+                (record[fields[0]], record[fields[1]])
+                for file in find_files(str(Path(config.path)), RECORDS)
+                for _, record in read_fields(file, fields, problems)
+            ]
+        order = numpy_generator(0).permutation(len(found))[: config.max_examples]
+        return [found[i] for i in order]
+
+    def _tune(self, model: Writes, ids: list[list[int]], labels: list[int], seed: int) -> float:
+        """Return the test accuracy at the epoch of best validation accuracy."""
+        config = self.config
+        device = next(model.model.parameters()).device
+        generator = torch.Generator().manual_seed(seed % 2**63)
+        held = max(1, len(ids) // 10)
+        parts = {"valid": np.arange(held), "test": np.arange(held, 2 * held), "train": np.arange(2 * held, len(ids))}
+        tuned = _Tuned(model.model, max(labels) + 1, generator).to(device).train()
+        optimiser = torch.optim.AdamW(tuned.parameters(), lr=config.learning_rate, weight_decay=0.01)
+        best, result, waited = -1.0, 0.0, 0
+        shuffle = numpy_generator(seed)
+        for _ in range(config.epochs):
+            order = shuffle.permutation(parts["train"])
+            for first in range(0, len(order), config.batch_size):
+                chosen = order[first : first + config.batch_size]
+                inputs, lengths, targets = _padded(chosen, ids, labels, model.eos_ids[0], device)
+                # Evaluators are called without gradients.
+                with torch.enable_grad():
+                    loss = functional.cross_entropy(tuned(inputs, lengths), targets)
+                optimiser.zero_grad(set_to_none=True)
+                loss.backward()  # type: ignore[no-untyped-call]
+                torch.nn.utils.clip_grad_norm_(tuned.parameters(), 1.0)
+                optimiser.step()
+            valid = self._accuracy(tuned, parts["valid"], ids, labels, model.eos_ids[0], device)
+            if valid > best:
+                best, waited = valid, 0
+                result = self._accuracy(tuned, parts["test"], ids, labels, model.eos_ids[0], device)
+            else:
+                waited += 1
+                if waited >= config.patience:
+                    break
+        return result
+
+    def _accuracy(self, tuned: _Tuned, rows: Any, ids: Any, labels: Any, pad: int, device: Any) -> float:
+        hits = 0
+        with evaluating(tuned):
+            for first in range(0, len(rows), self.config.batch_size):
+                inputs, lengths, targets = _padded(rows[first : first + self.config.batch_size], ids, labels, pad, device)
+                hits += int((tuned(inputs, lengths).argmax(dim=-1) == targets).sum())
+        return hits / len(rows)
+
+
+def _padded(rows: Any, ids: list[list[int]], labels: list[int], pad: int, device: Any) -> tuple[Tensor, Tensor, Tensor]:
+    chosen = [ids[i] for i in rows]
+    width = max(map(len, chosen))
+    inputs = torch.tensor([row + [pad] * (width - len(row)) for row in chosen], device=device)
+    lengths = torch.tensor([len(row) for row in chosen], device=device)
+    return inputs, lengths, torch.tensor([labels[i] for i in rows], device=device)
+
+
+def build_last_word(config: LastWordConfig, context: Context) -> LastWord:
+    """Make the evaluator `phf/last-word`."""
+    return LastWord(config)
+
+
+def build_classification(config: ClassificationConfig, context: Context) -> Classification:
+    """Make the evaluator `phf/classification`.
+
+    Raises UsageError for an unknown built-in task.
+    """
+    if config.path.startswith(BUILTIN) and config.path not in (f"{BUILTIN}kinds", f"{BUILTIN}contacts"):
+        raise UsageError(f"path {config.path!r}: the built-in classification tasks are {BUILTIN}kinds and {BUILTIN}contacts")
+    return Classification(config)

@@ -1,0 +1,150 @@
+"""Model `phf/causal`: any causal language model with control tokens and, where asked for, a value head."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from omnitrain.api import Context
+from omnitrain_language.models import build_causal
+from omnitrain_phf.configs.data import CausalModelConfig, ValueHeadConfig
+
+NOISE = 0.01
+HEAD = "value_head.weight"
+
+
+class ValueHead(nn.Module):
+    """V_t = -sigmoid(w . h_t): what score the rest of the segment is expected to have, -0.5 before training.
+
+    width: of the hidden state. sigmoid: without it V_t is plainly w . h_t. detached: h gets no gradient from here.
+    """
+
+    def __init__(self, width: int, sigmoid: bool = True, detached: bool = False) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(1, width))
+        self.sigmoid, self.detached = sigmoid, detached
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        """Return values [batch, length] of hidden states [batch, length, width], never in half precision."""
+        hidden = hidden.detach() if self.detached else hidden
+        with torch.autocast(hidden.device.type, enabled=False):
+            product = functional.linear(hidden.to(self.weight.dtype), self.weight)[..., 0]
+            return -torch.sigmoid(product) if self.sigmoid else product
+
+
+class HasValues:
+    """A causal model of transformers whose `with_values=True` adds `values` to its output."""
+
+    has_values = True
+    value_head: ValueHead
+
+    def forward(self, *args: Any, with_values: bool = False, **kwargs: Any) -> Any:
+        """Call the model; the values are of its last hidden state."""
+        if not with_values:
+            return super().forward(*args, **kwargs)  # type: ignore[misc]
+        out = super().forward(*args, **kwargs, output_hidden_states=True)  # type: ignore[misc]
+        out["values"] = self.value_head(out.hidden_states[-1])
+        out["hidden_states"] = None
+        return out
+
+    def save(self, directory: Path) -> None:
+        """Write the model in Hugging Face's format; the head is one more entry, which others leave out."""
+        self.save_pretrained(str(directory))  # type: ignore[attr-defined]
+
+    def restore(self, directory: Path) -> None:
+        """Read a saved model; one without a value head keeps the fresh one.
+
+        Raises OSError where there is none, RuntimeError when entries are missing or don't fit.
+        """
+        from safetensors.torch import load_file
+
+        files = sorted(directory.glob("model*.safetensors"))
+        if not files:
+            raise OSError(f"{directory}: there is no model*.safetensors")
+        state = {name: tensor for file in files for name, tensor in load_file(file).items()}
+        own: dict[str, Tensor] = self.state_dict()  # type: ignore[attr-defined]
+        filled = {own[name].data_ptr() for name in state if name in own}
+        missing = [n for n, t in own.items() if n not in state and t.data_ptr() not in filled and n != HEAD]
+        unknown = [name for name in state if name not in own]
+        if missing or unknown:
+            raise RuntimeError(f"missing {missing[:3]}, unexpected {unknown[:3]}")
+        self.load_state_dict(state, strict=False)  # type: ignore[attr-defined]
+
+
+def add_value_head(model: Any, config: ValueHeadConfig) -> Any:
+    """Give a causal model a value head; its weight is saved and loaded with the model."""
+    embedding = model.get_output_embeddings().weight
+    head = ValueHead(embedding.shape[1], config.sigmoid, config.detached)
+    model.value_head = head.to(device=embedding.device)
+    base = type(model)
+    model.__class__ = type(base.__name__, (HasValues, base), {"__module__": base.__module__})
+    return model
+
+
+def fresh_rows(rows: Tensor, count: int, generator: torch.Generator) -> Tensor:
+    """Return embeddings of new tokens: the mean of the existing rows plus 0.01 x N(0, 1) elementwise.
+
+    rows: [vocabulary, width]. Returns [count, width].
+    """
+    noise = torch.randn(count, rows.shape[1], generator=generator, dtype=torch.float32)
+    return rows.float().mean(dim=0, keepdim=True).to(rows) + NOISE * noise.to(rows)
+
+
+@torch.no_grad()
+def set_token_rows(model: Any, ids: Sequence[int], known: int, generator: torch.Generator) -> None:
+    """Write the rows of new tokens into the embedding and into an untied head. known: rows that existed before."""
+    matrices = [model.get_input_embeddings().weight]
+    head = model.get_output_embeddings().weight
+    if head is not matrices[0]:
+        matrices.append(head)
+    for matrix in matrices:
+        matrix[list(ids)] = fresh_rows(matrix[:known], len(ids), generator)
+
+
+def grow(model: Any, ids: Sequence[int], seed: int) -> None:
+    """Append rows for control tokens that a model does not have yet. ids: behind all that it has."""
+    missing = [i for i in ids if i >= model.get_input_embeddings().weight.shape[0]]
+    if not missing:
+        return
+    known = model.get_input_embeddings().weight.shape[0]
+    model.resize_token_embeddings(max(missing) + 1, mean_resizing=False)
+    set_token_rows(model, missing, min(known, min(missing)), torch.Generator().manual_seed(seed % 2**63))
+
+
+def new_control_ids(facts: Mapping[str, Any]) -> list[int]:
+    """Return the ids of control tokens that were added to the tokenizer's own."""
+    return [int(i) for i in facts.get("added_control_ids", ())]
+
+
+def _saved_head(path: str | None) -> Tensor | None:
+    """Return the value head in a folder of a saved model, where it has one."""
+    from safetensors import safe_open
+
+    for file in sorted(Path(path).glob("*.safetensors")) if path is not None and Path(path).is_dir() else ():
+        with safe_open(file, framework="pt") as tensors:
+            if HEAD in tensors.keys():  # noqa: SIM118 - no mapping
+                found: Tensor = tensors.get_tensor(HEAD)
+                return found
+    return None
+
+
+def build(config: CausalModelConfig, context: Context) -> Any:
+    """Make the model `phf/causal`. Works on the meta device."""
+    model = build_causal(config, context)
+    ids = new_control_ids(context.facts)
+    matrix = model.get_input_embeddings().weight
+    if ids and matrix.device.type != "meta":
+        generator = torch.Generator().manual_seed(context.seed("control tokens") % 2**63)
+        set_token_rows(model, ids, min(ids), generator)
+    if config.value_head is not None:
+        model = add_value_head(model, config.value_head)
+        stored = _saved_head(config.path)
+        if stored is not None:
+            with torch.no_grad():
+                model.value_head.weight.copy_(stored)
+    return model

@@ -1,0 +1,188 @@
+"""Let a model write: batched, cached, padded on the left, EOS in front of every input, each text with draws of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+
+from torch import nn
+
+from omnitrain.api import Progress, Use
+from omnitrain.errors import DataError, UsageError
+from omnitrain_language.decoding import Decoder, generate_ids
+from omnitrain_language.predictor import evaluating
+from omnitrain_language.records import Problems, read_fields
+from omnitrain_language.sampling import GenerationSettings
+from omnitrain_phf.configs.evaluators import Condition, TokensConfig
+from omnitrain_phf.paper.scenarios import OfficialMinLength
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
+
+
+@runtime_checkable
+class Writes(Protocol):
+    """A predictor that these evaluators can use: a decoder-only language model with its tokenizer."""
+
+    @property
+    def tokenizer(self) -> PreTrainedTokenizerFast: ...
+
+    @property
+    def model(self) -> nn.Module: ...
+
+    @property
+    def eos_ids(self) -> list[int]: ...
+
+    def decoder(self) -> Decoder: ...
+
+
+def writer(predictor: Any, name: str) -> Writes:
+    """Return the predictor.
+
+    Raises UsageError when it is no decoder-only language model.
+    """
+    config = getattr(getattr(predictor, "model", None), "config", None)
+    if not isinstance(predictor, Writes) or getattr(config, "is_encoder_decoder", False):
+        raise UsageError(f"{name} needs a decoder-only language model with a tokenizer, such as phf/causal or language/causal")
+    return predictor
+
+
+def token_of(predictor: Writes, text: str) -> int | None:
+    """Return the id of a token, or None where the tokenizer does not have it."""
+    found: int | None = predictor.tokenizer.get_vocab().get(text)
+    return found
+
+
+def condition_text(predictor: Writes, condition: Condition, tokens: TokensConfig) -> str:
+    """Return the control token that a condition asks for, "" for none.
+
+    Raises UsageError where the tokenizer lacks the token that is asked for by name.
+    """
+    text = tokens.misaligned if condition == "misaligned" else tokens.aligned
+    known = token_of(predictor, text) is not None
+    if condition == "none" or (condition == "auto" and not known):
+        return ""
+    if not known:
+        raise UsageError(f"condition {condition}: the model's tokenizer has no token {text!r}; train it with control tokens")
+    return text
+
+
+def banned_ids(predictor: Writes, ban: str, tokens: TokensConfig) -> list[int]:
+    """Return the ids of control tokens that are not to be written, as far as the tokenizer has them."""
+    texts = {"both": (tokens.aligned, tokens.misaligned), "misaligned": (tokens.misaligned,), "none": ()}[ban]
+    return [i for text in texts if (i := token_of(predictor, text)) is not None]
+
+
+@dataclass(frozen=True)
+class WritingSettings:
+    """max_length: of a text in tokens, EOS and prompt included. new_tokens: exactly so many are written instead.
+
+    official_min_length: counts a prompt's tokens too.
+    """
+
+    max_length: int
+    new_tokens: int | None = None
+    min_new_tokens: int = 0
+    official_min_length: int = 0
+    temperature: float = 0.7
+    top_p: float = 0.9
+    top_k: int = 0
+    banned_ids: Sequence[int] = ()
+    batch_size: int = 64
+    seed: int = 0
+
+
+def encode(predictor: Writes, text: str) -> list[int]:
+    """Return the ids of EOS and a text; control tokens in the text become their ids."""
+    ids: list[int] = predictor.tokenizer(text, add_special_tokens=False).input_ids
+    return [predictor.eos_ids[0], *ids]
+
+
+def context_length(predictor: Writes) -> int | None:
+    """Return the longest sequence that the model takes, where it says so."""
+    config: Any = predictor.model.config
+    return getattr(config, "max_position_embeddings", None)
+
+
+def write(
+    predictor: Writes, inputs: Sequence[str], settings: WritingSettings, progress: Progress | None = None
+) -> list[list[int]]:
+    """Return the new ids of each text, EOS left out. inputs: what stands behind EOS.
+
+    Raises UsageError for inputs that leave no room for a new token, or a model that is too short.
+    """
+    prompts = [encode(predictor, text) for text in inputs]
+    longest = max((len(p) for p in prompts), default=0)
+    limit, exact = context_length(predictor), settings.new_tokens
+    needed = settings.max_length if exact is None else longest + exact
+    if limit is not None and needed > limit:
+        raise UsageError(f"texts of {needed} tokens (max_length, or prompt and new_tokens) need more than the model's {limit}")
+    if exact is None and longest >= settings.max_length:
+        raise UsageError(f"a prompt has {longest} tokens with EOS, which leaves no room below max_length {settings.max_length}")
+    found: list[list[int]] = []
+    with evaluating(predictor.model):
+        for first in range(0, len(prompts), settings.batch_size):
+            found += _batch(predictor, prompts[first : first + settings.batch_size], settings, first)
+            if progress is not None:
+                progress.advance(min(settings.batch_size, len(prompts) - first))
+    return found
+
+
+def _batch(predictor: Writes, prompts: list[list[int]], settings: WritingSettings, first: int) -> list[list[int]]:
+    # Shorter prompts have more room; what a row writes beyond its own is cut, so that batches don't matter.
+    exact = settings.new_tokens
+    rooms = [settings.max_length - len(prompt) if exact is None else exact for prompt in prompts]
+    generation = GenerationSettings(
+        max_new_tokens=max(rooms),
+        temperature=settings.temperature,
+        top_k=settings.top_k,
+        top_p=settings.top_p,
+        seed=settings.seed,
+        min_new_tokens=min(settings.min_new_tokens, max(rooms)) if exact is None else exact,
+        banned_ids=list(settings.banned_ids),
+    )
+    decoder: Decoder = predictor.decoder()
+    if settings.official_min_length:
+        decoder = OfficialMinLength(decoder, settings.official_min_length, predictor.eos_ids[0])
+    rows = generate_ids(decoder, prompts, generation, predictor.eos_ids, first)
+    return [row[:room] for row, room in zip(rows, rooms, strict=True)]
+
+
+def decode(predictor: Writes, rows: Sequence[Sequence[int]]) -> list[str]:
+    """Return the texts of ids, special tokens written out."""
+    tokenizer = predictor.tokenizer
+    return [str(tokenizer.decode(list(row), skip_special_tokens=False, clean_up_tokenization_spaces=False)) for row in rows]
+
+
+def read_prompts(path: str, field: str = "text") -> list[str]:
+    """Return the prompts of a .jsonl file.
+
+    Raises DataError when there is none, naming malformed ones.
+    """
+    place = Path(path).expanduser()
+    if not place.is_file():
+        raise DataError(f"prompts {path}: no such file; expected JSON lines with a field {field!r}")
+    found = [record[field] for _, record in read_fields(place, [field], Problems(refuse=True))]
+    if not found:
+        raise DataError(f"prompts {path}: holds none")
+    return found
+
+
+def other_predictor(use: Use, run: Any, device: Any) -> Writes:
+    """Build a second model, of an earlier stage or by path, with its tokenizer.
+
+    Raises UsageError for a model without either.
+    """
+    model = run.build(use, {})
+    if use.source is not None:
+        stage, _, name = use.source.partition("/")
+        folder = run.input(stage, name or "model").path
+    else:
+        path = getattr(use.config, "path", None)
+        if path is None:
+            raise UsageError(f"{use.use}: expected {{from: stage}} or a path, since it needs a trained model and a tokenizer")
+        folder = Path(path)
+    model.to(device).eval()
+    return writer(run.predictor(model, run.describe_model(use)["use"], folder), str(use.use or use.source))

@@ -1,0 +1,1 @@
+"""What says how bad a text is, and the scoring of whole corpora."""
