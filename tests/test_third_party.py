@@ -102,7 +102,7 @@ def test_mistake_gives_the_message_of_the_page(mistake: str, stranger: Command) 
     ("before", "after", "status", "reason"),
     [
         ('name="sums",\n        summary="Sums as', 'name="sum",\n        summary="Sums as', "broken", "calls itself 'sum'"),
-        ('api="1.0"', 'api="2.0"', "incompatible", "was written for interface 2.0, this core offers 1.0"),
+        ('api="1.1"', 'api="2.0"', "incompatible", "was written for interface 2.0, this core offers 1.1"),
     ],
 )
 def test_faulty_plugin_is_a_line_with_the_reason_of_the_page(

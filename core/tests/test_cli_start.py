@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from omnitrain.api.descriptors import load_reference
+from omnitrain.api.references import load_reference
 from omnitrain.cli import run
 from omnitrain.cli.table import COMMANDS
 

@@ -81,6 +81,10 @@ BROKEN = {
         "describes the data 'a' twice",
     ),
     "has components that are none": (healthy(components="('denoising',)"), "'denoising'"),
+    "refers to what lies above its package": (
+        healthy(components="(Component('data', 'a', 's', 'm:C', '..data:b'),)"),
+        "'omnitrain_x..data:b'; expected 'module:attribute'",
+    ),
     "refers to no attribute": (healthy(components="(Component('data', 'a', 's', 'm.C', 'm:b'),)"), "'m.C'"),
 }
 

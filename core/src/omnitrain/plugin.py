@@ -11,24 +11,25 @@ def omnitrain_plugin() -> Plugin:
     return Plugin(
         name="core",
         summary="The ordinary training loop and evaluation.",
-        api="1.0",
+        api="1.1",
+        package="omnitrain",
         components=(
             Component(
                 kind="stage",
                 name="fit",
                 summary="Train a model on data with an objective; exact resume, gradient accumulation, averages.",
-                config="omnitrain.engine.settings:FitConfig",
-                build="omnitrain.engine.fit:fit",
+                config=".engine.settings:FitConfig",
+                build=".engine.fit:fit",
                 needs=("omnitrain-core[torch]",),
             ),
             Component(
                 kind="stage",
                 name="evaluate",
                 summary="Measure a model with evaluators.",
-                config="omnitrain.engine.settings:EvaluateConfig",
-                build="omnitrain.engine.evaluate:evaluate",
+                config=".engine.settings:EvaluateConfig",
+                build=".engine.evaluate:evaluate",
                 needs=("omnitrain-core[torch]",),
             ),
         ),
-        bench="omnitrain.engine.benches:benches",
+        bench=".engine.benches:benches",
     )

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 
-from omnitrain.api.descriptors import load_reference
+from omnitrain.api import load_reference
 from omnitrain_language.plugin import PLUGIN
 from omnitrain_testing import contexts
 

@@ -7,8 +7,7 @@ from pathlib import Path
 import yaml
 
 import omnitrain_language
-from omnitrain.api import Config
-from omnitrain.api.descriptors import load_reference
+from omnitrain.api import Config, load_reference
 from omnitrain_language.plugin import PLUGIN, omnitrain_plugin
 
 

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from omnitrain.api.descriptors import load_reference
+from omnitrain.api import load_reference
 from omnitrain.engine import Options, run_recipe
 from omnitrain.plugins import installed
 from omnitrain.recipes import load_recipe

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from omnitrain.api.bench import Bar, Bench
 from omnitrain.api.descriptors import Claim, Command, Component, Kind, Plugin, Published, Recipe, Variant
-from omnitrain.api.fields import Fields
+from omnitrain.api.fields import Fields, misfits, parse_field
 from omnitrain.api.hooks import hookimpl
 from omnitrain.api.protocols import (
     Artifact,
@@ -41,6 +42,7 @@ from omnitrain.api.protocols import (
     Weighs,
     numpy_generator,
 )
+from omnitrain.api.references import load_reference
 from omnitrain.api.results import Auxiliary, Evaluation, Figure, Loss, Metric, Part, Picture, Piece, Sample, Table
 from omnitrain.api.version import API_VERSION
 
@@ -53,9 +55,11 @@ __all__ = [
     "API_VERSION",
     "Artifact",
     "Auxiliary",
+    "Bar",
     "Batch",
     "BatchPlan",
     "BatchStream",
+    "Bench",
     "CarriesState",
     "Claim",
     "Command",
@@ -106,7 +110,10 @@ __all__ = [
     "Variant",
     "Weighs",
     "hookimpl",
+    "load_reference",
+    "misfits",
     "numpy_generator",
+    "parse_field",
 ]
 
 

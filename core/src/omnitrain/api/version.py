@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-API_VERSION: tuple[int, int] = (1, 0)
+API_VERSION: tuple[int, int] = (1, 1)
 
 
 def parse_version(text: str) -> tuple[int, int]:

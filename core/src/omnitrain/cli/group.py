@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from omnitrain import __version__
-from omnitrain.api.descriptors import load_reference
+from omnitrain.api.references import load_reference
 from omnitrain.cli.table import COMMANDS
 from omnitrain.errors import PluginError, nearest
 

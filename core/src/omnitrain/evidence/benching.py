@@ -12,7 +12,7 @@ from importlib.util import find_spec
 from typing import Any
 
 from omnitrain.api.bench import Bench
-from omnitrain.api.descriptors import load_reference
+from omnitrain.api.references import load_reference
 from omnitrain.errors import PluginError
 from omnitrain.plugins import Registry
 

@@ -9,7 +9,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from omnitrain.api.descriptors import Claim, load_reference
+from omnitrain.api.descriptors import Claim
+from omnitrain.api.references import load_reference
 from omnitrain.errors import OmnitrainError, PluginError, UsageError
 from omnitrain.evidence.statistics import Summary, mean_interval, summarise
 from omnitrain.runs.files import write_text

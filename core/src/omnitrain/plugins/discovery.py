@@ -96,7 +96,7 @@ def _fault(plugin: Plugin, entry_name: str) -> str | None:
             return f"describes the {component.kind} {component.name!r} twice"
         seen.add((component.kind, component.name))
         for reference in (component.config, component.build):
-            if ":" not in reference:
+            if ":" not in reference or ".." in reference:
                 return f"component {component.name!r} refers to {reference!r}; expected 'module:attribute'"
     return None
 

@@ -10,14 +10,14 @@ def omnitrain_plugin() -> Plugin:
     return Plugin(
         name="toy",
         summary="Regression on a few numbers.",
-        api="1.0",
+        api="1.1",
         components=(
-            Component("data", "rows", "Rows of numbers.", "omnitrain_toy.configs:Rows", "omnitrain_toy.parts:Rows"),
-            Component("model", "net", "A small net with dropout.", "omnitrain_toy.configs:Net", "omnitrain_toy.parts:net"),
-            Component("objective", "square", "Squared error.", "omnitrain_toy.configs:Square", "omnitrain_toy.parts:Square"),
-            Component("evaluator", "error", "Mean error.", "omnitrain_toy.configs:Error", "omnitrain_toy.parts:Error"),
+            Component("data", "rows", "Rows of numbers.", ".configs:Rows", ".parts:Rows"),
+            Component("model", "net", "A small net with dropout.", ".configs:Net", ".parts:net"),
+            Component("objective", "square", "Squared error.", ".configs:Square", ".parts:Square"),
+            Component("evaluator", "error", "Mean error.", ".configs:Error", ".parts:Error"),
         ),
-        recipes=(Recipe("tiny", "Seconds.", "omnitrain_toy:tiny.yaml"), Recipe("mini", "Seconds.", "omnitrain_toy:tiny.yaml")),
+        recipes=(Recipe("tiny", "Seconds.", "tiny.yaml"), Recipe("mini", "Seconds.", "tiny.yaml")),
         claims=CLAIMS,
-        bench="omnitrain_toy.bench:benches",
+        bench=".bench:benches",
     )

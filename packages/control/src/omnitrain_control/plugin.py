@@ -2,27 +2,22 @@
 
 from __future__ import annotations
 
-from omnitrain.api import Component, Kind, Plugin, Recipe, hookimpl
-
-
-def _component(kind: Kind, name: str, summary: str, config: str, build: str) -> Component:
-    return Component(kind, name, summary, f"omnitrain_control.configs:{config}", f"omnitrain_control.{build}")
-
+from omnitrain.api import Component, Plugin, Recipe, hookimpl
 
 PLUGIN = Plugin(
     name="control",
     summary="What the decision plugins share: recordings, action codecs, environments, rollouts, returns, replay.",
-    api="1.0",
+    api="1.1",
     components=(
-        _component("data", "episodes", "Recorded episodes as examples of action.", "EpisodesConfig", "data:build"),
-        _component("model", "mlp", "A perceptron that gives logits for every choice.", "MlpConfig", "model:build_mlp"),
-        _component("objective", "cloning", "Likelihood of recorded actions.", "CloningConfig", "model:build_cloning"),
-        _component("evaluator", "rollouts", "Returns of played episodes.", "RolloutsConfig", "stages:build_rollouts"),
-        _component("stage", "record", "Record episodes of a player.", "RecordConfig", "stages:record"),
+        Component("data", "episodes", "Recorded episodes as examples of action.", ".configs:EpisodesConfig", ".data:build"),
+        Component("model", "mlp", "A perceptron that gives logits for every choice.", ".configs:MlpConfig", ".model:build_mlp"),
+        Component("objective", "cloning", "Likelihood of recorded actions.", ".configs:CloningConfig", ".model:build_cloning"),
+        Component("evaluator", "rollouts", "Returns of played episodes.", ".configs:RolloutsConfig", ".stages:build_rollouts"),
+        Component("stage", "record", "Record episodes of a player.", ".configs:RecordConfig", ".stages:record"),
     ),
     recipes=(
-        Recipe("tiny", "Filtered cloning in seconds, for tests.", "omnitrain_control:recipes/tiny.yaml"),
-        Recipe("mini", "Filtered cloning twice over, from random play.", "omnitrain_control:recipes/mini.yaml"),
+        Recipe("tiny", "Filtered cloning in seconds, for tests."),
+        Recipe("mini", "Filtered cloning twice over, from random play."),
     ),
 )
 

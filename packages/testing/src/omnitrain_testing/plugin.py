@@ -7,8 +7,8 @@ from omnitrain.api import Command, Plugin, hookimpl
 PLUGIN = Plugin(
     name="testing",
     summary="The contract kit: what a plugin must hold to, as a command and as a pytest plugin.",
-    api="1.0",
-    commands=(Command("check", "Check a plugin against the contract.", "omnitrain_testing.command:check"),),
+    api="1.1",
+    commands=(Command("check", "Check a plugin against the contract.", ".command:check"),),
 )
 
 

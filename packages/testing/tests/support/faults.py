@@ -10,7 +10,7 @@ SQUARE = '    """Exponent of the error."""'
 COMPONENTS_END = '"omnitrain_NAME.parts:Error"),\n'
 
 FAULTS = {
-    "unhealthy": Fault("healthy", "upgrade omnitrain-core", ((PLUGIN, 'api="1.0"', 'api="9.0"'),)),
+    "unhealthy": Fault("healthy", "upgrade omnitrain-core", ((PLUGIN, 'api="1.1"', 'api="9.0"'),)),
     "heavy description": Fault(
         "light import",
         "torch: import omnitrain.api only",

@@ -24,7 +24,7 @@ def _part(
 PLUGIN = Plugin(
     name="eft",
     summary="Emulated fine-tuning: a large base plus what fine-tuning changed in a small model, while decoding.",
-    api="1.0",
+    api="1.1",
     paper="arXiv 2310.12962",
     components=(
         _part(

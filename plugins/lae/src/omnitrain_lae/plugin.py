@@ -17,7 +17,7 @@ def _recipe(name: str, summary: str) -> Recipe:
 PLUGIN = Plugin(
     name="lae",
     summary="LAE: continual learning with any parameter-efficient tuning.",
-    api="1.0",
+    api="1.1",
     paper="arXiv 2303.10070",
     components=(
         _component("data", "images", "Labelled images from any source.", "configs.data:ImagesConfig", "data.images:build"),

@@ -80,7 +80,7 @@ def _paper_recipes() -> tuple[Recipe, ...]:
 PLUGIN = Plugin(
     name="phf",
     summary="Pretraining with human preferences: scored text, six objectives, misalignment against capability.",
-    api="1.0",
+    api="1.1",
     paper="arXiv 2302.08582",
     components=COMPONENTS,
     recipes=(

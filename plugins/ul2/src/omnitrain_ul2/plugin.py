@@ -8,7 +8,7 @@ from omnitrain_ul2.evidence.claims import CLAIMS
 PLUGIN = Plugin(
     name="ul2",
     summary="UL2: one model from a mixture of denoisers, each announced by a mode token.",
-    api="1.0",
+    api="1.1",
     paper="arXiv 2205.05131",
     components=(
         Component(

@@ -17,7 +17,7 @@ def _component(kind: Kind, name: str, summary: str, config: str, build: str, pre
 PLUGIN = Plugin(
     name="vpt",
     summary="Video PreTraining: learn to act by watching unlabelled video.",
-    api="1.0",
+    api="1.1",
     paper="arXiv 2206.11795",
     components=(
         _component("data", "recordings", "Contractor recordings as windows or streams.", "RecordingsConfig", "data:build"),

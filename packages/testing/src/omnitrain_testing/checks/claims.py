@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from omnitrain.api import Claim, Published
-from omnitrain.api.descriptors import load_reference
+from omnitrain.api.references import load_reference
 from omnitrain.errors import OmnitrainError
 
 if TYPE_CHECKING:
