@@ -15,7 +15,7 @@ from PIL import Image
 from omnitrain.api import DrawsExamples, Gathers
 from omnitrain.errors import DataError, UsageError
 from omnitrain_lae.data.images import build
-from omnitrain_lae.data.images.pictures import archives, builtin, files
+from omnitrain_lae.data.pictures import archives, builtin, files
 from omnitrain_lae.data.pictures.transforms import centre_crop, random_crop_box, shifted, train_crop
 from omnitrain_lae.models.vision import architecture
 

@@ -16,7 +16,7 @@ from PIL import Image
 from omnitrain.api import Batch, Context, Fields, Piece
 from omnitrain.errors import DataError
 from omnitrain_lae.configs.data import IN_MEMORY, ImagesConfig
-from omnitrain_lae.data.images.pictures import archives, builtin, files
+from omnitrain_lae.data.pictures import archives, builtin, files
 from omnitrain_lae.data.pictures.domains import changed
 from omnitrain_lae.data.pictures.sources import ArrayPictures, FilePictures, Pictures, Source
 from omnitrain_lae.data.pictures.transforms import Floats, centre_crop, normalised, shifted, to_unit, train_crop
