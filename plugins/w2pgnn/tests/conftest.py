@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from omnitrain_testing.contexts import FakeContext
-from omnitrain_w2pgnn.graphs import from_edges
+from omnitrain_w2pgnn.graphs.structure import from_edges
 
 ROOT = Path(__file__).resolve().parents[3]
 SHARED = ROOT / "../shared/data/w2pgnn"

@@ -3,11 +3,11 @@
 import networkx as nx
 import numpy as np
 
-from omnitrain_w2pgnn.alignment import aligned_mean, degree_ranks
-from omnitrain_w2pgnn.bench import _alignment, _dense_mean, _distances, _walk_by_walk
-from omnitrain_w2pgnn.egos import ego_networks
-from omnitrain_w2pgnn.embedded import EMBEDDED
-from omnitrain_w2pgnn.graphs import from_edges
+from omnitrain_w2pgnn.evidence.bench import _alignment, _dense_mean, _distances, _walk_by_walk
+from omnitrain_w2pgnn.graphs.egos import ego_networks
+from omnitrain_w2pgnn.graphs.embedded import EMBEDDED
+from omnitrain_w2pgnn.graphs.structure import from_edges
+from omnitrain_w2pgnn.paper.graphons.alignment import aligned_mean, degree_ranks
 
 
 def test_peers_of_alignment_give_the_same_mean(to_graphs, odd_graphs):

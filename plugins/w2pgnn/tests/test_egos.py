@@ -4,12 +4,12 @@ import networkx as nx
 import numpy as np
 import pytest
 
-from omnitrain_w2pgnn import egos
-from omnitrain_w2pgnn.egos import ego_networks, sample_seeds
-from omnitrain_w2pgnn.embedded import EMBEDDED
-from omnitrain_w2pgnn.graphs import Graphs, from_edges
-from omnitrain_w2pgnn.readers import Faults, read_edge_list, read_planetoid
-from omnitrain_w2pgnn.walks import laplacian_positions, walk_subgraphs, walk_visits
+from omnitrain_w2pgnn.graphs import egos
+from omnitrain_w2pgnn.graphs.egos import ego_networks, sample_seeds
+from omnitrain_w2pgnn.graphs.embedded import EMBEDDED
+from omnitrain_w2pgnn.graphs.readers import Faults, read_edge_list, read_planetoid
+from omnitrain_w2pgnn.graphs.structure import Graphs, from_edges
+from omnitrain_w2pgnn.graphs.walks import laplacian_positions, walk_subgraphs, walk_visits
 
 
 def numbered(graphs):

@@ -8,14 +8,14 @@ import pytest
 from skimage.restoration import denoise_tv_chambolle
 
 from omnitrain.errors import DataError, UsageError
-from omnitrain_w2pgnn import alignment
-from omnitrain_w2pgnn.alignment import aligned, aligned_mean, block_sums, degree_ranks, truncate
-from omnitrain_w2pgnn.denoising import total_variation
-from omnitrain_w2pgnn.estimators import singular_value_threshold
-from omnitrain_w2pgnn.graphons import METHODS, EstimatorSettings, estimate
-from omnitrain_w2pgnn.graphs import from_edges
-from omnitrain_w2pgnn.resizing import resize_average, resize_bilinear
-from omnitrain_w2pgnn.simulation import sample_graphs, synthetic_graphon
+from omnitrain_w2pgnn.graphs.structure import from_edges
+from omnitrain_w2pgnn.paper.graphons import alignment
+from omnitrain_w2pgnn.paper.graphons.alignment import aligned, aligned_mean, block_sums, degree_ranks, truncate
+from omnitrain_w2pgnn.paper.graphons.denoising import total_variation
+from omnitrain_w2pgnn.paper.graphons.estimate import METHODS, EstimatorSettings, estimate
+from omnitrain_w2pgnn.paper.graphons.estimators import singular_value_threshold
+from omnitrain_w2pgnn.paper.graphons.resizing import resize_average, resize_bilinear
+from omnitrain_w2pgnn.paper.graphons.simulation import sample_graphs, synthetic_graphon
 
 
 @pytest.mark.parametrize("method", METHODS)

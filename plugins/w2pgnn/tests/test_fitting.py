@@ -9,12 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from omnitrain.errors import DataError
-from omnitrain_w2pgnn import selection
-from omnitrain_w2pgnn.fitting import MixtureFitter, fit_mixture
-from omnitrain_w2pgnn.selection import choose, rank_subsets
-from omnitrain_w2pgnn.simplex import minimise, project, screen
-from omnitrain_w2pgnn.simulation import mixture, synthetic_graphon
-from omnitrain_w2pgnn.transport import gromov_wasserstein, refine, squared_distance, starting_couplings
+from omnitrain_w2pgnn.paper import selection
+from omnitrain_w2pgnn.paper.feasibility import MixtureFitter, fit_mixture
+from omnitrain_w2pgnn.paper.graphons.simulation import mixture, synthetic_graphon
+from omnitrain_w2pgnn.paper.selection import choose, rank_subsets
+from omnitrain_w2pgnn.paper.simplex import minimise, project, screen
+from omnitrain_w2pgnn.paper.transport import gromov_wasserstein, refine, squared_distance, starting_couplings
 
 
 def noisy(count, size, seed):

@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from omnitrain.evidence.comparing import Tolerance, first_difference
-from omnitrain_w2pgnn.fitting import fit_mixture
-from omnitrain_w2pgnn.parity import ADAPTERS, COMPARE, TOLERANCES
-from omnitrain_w2pgnn.transport import gromov_wasserstein
+from omnitrain_w2pgnn.evidence.parity import ADAPTERS, COMPARE, TOLERANCES
+from omnitrain_w2pgnn.paper.feasibility import fit_mixture
+from omnitrain_w2pgnn.paper.transport import gromov_wasserstein
 
 GOLDEN = Path(__file__).parent / "golden"
 FILES = sorted(path.stem for path in GOLDEN.glob("*.json"))

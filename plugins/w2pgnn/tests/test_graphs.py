@@ -5,7 +5,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from omnitrain_w2pgnn.graphs import expand, from_dense, from_edges, join
+from omnitrain_w2pgnn.graphs.structure import expand, from_dense, from_edges, join
 
 PAIRS = st.lists(st.tuples(st.integers(0, 7), st.integers(0, 7)), max_size=30)
 

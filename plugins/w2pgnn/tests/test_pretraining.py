@@ -9,9 +9,7 @@ import torch
 
 from omnitrain.api import BatchPlan, UseData
 from omnitrain.errors import DataError, UsageError
-from omnitrain_w2pgnn.augmenting import augment, hide
-from omnitrain_w2pgnn.batches import graphs_of_batch, paired, rows_of, split_pairs, structural, view
-from omnitrain_w2pgnn.configs import (
+from omnitrain_w2pgnn.configs.data import (
     AugmentationsConfig,
     ContrastConfig,
     DownstreamConfig,
@@ -23,15 +21,24 @@ from omnitrain_w2pgnn.configs import (
     SavedGraphsConfig,
     WalksConfig,
 )
-from omnitrain_w2pgnn.data import GraphsData, SavedGraphs, graphs_of, save_graphs
-from omnitrain_w2pgnn.downstream import embeddings, finetuned_scores, fold_score, frozen_scores, make_target, prepared_batches
-from omnitrain_w2pgnn.embedded import EMBEDDED, with_degree_labels
+from omnitrain_w2pgnn.configs.stages import FinetuneConfig, PretrainConfig
+from omnitrain_w2pgnn.data.graphs import GraphsData, SavedGraphs, graphs_of, save_graphs
+from omnitrain_w2pgnn.data.views import Augmentations, Masked, Walks
+from omnitrain_w2pgnn.evaluators.downstream import (
+    embeddings,
+    finetuned_scores,
+    fold_score,
+    frozen_scores,
+    make_target,
+    prepared_batches,
+)
+from omnitrain_w2pgnn.graphs.augmenting import augment, hide
+from omnitrain_w2pgnn.graphs.embedded import EMBEDDED, with_degree_labels
+from omnitrain_w2pgnn.graphs.tensors import graphs_of_batch, paired, rows_of, split_pairs, structural, view
 from omnitrain_w2pgnn.losses import normalised_contrast
-from omnitrain_w2pgnn.model import GraphEncoder
-from omnitrain_w2pgnn.objective import Contrast, Masking, Moco
-from omnitrain_w2pgnn.pretraining import Held, make_encoder, pretrain, set_rate
-from omnitrain_w2pgnn.stage_configs import FinetuneConfig, PretrainConfig
-from omnitrain_w2pgnn.views import Augmentations, Masked, Walks
+from omnitrain_w2pgnn.models import GraphEncoder
+from omnitrain_w2pgnn.objectives import Contrast, Masking, Moco
+from omnitrain_w2pgnn.stages.pretraining import Held, make_encoder, pretrain, set_rate
 
 USE = UseData(use="w2pgnn/graphs")
 SMALL = GinConfig(hidden=16, output=16, layers=3, max_degree=32)

@@ -9,10 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from omnitrain.errors import DataError, Unreachable, UsageError
-from omnitrain_w2pgnn.configs import GraphsConfig
-from omnitrain_w2pgnn.embedded import EMBEDDED, from_networkx
-from omnitrain_w2pgnn.molecules import scaffold_groups
-from omnitrain_w2pgnn.readers import (
+from omnitrain_w2pgnn.configs.data import GraphsConfig
+from omnitrain_w2pgnn.graphs.embedded import EMBEDDED, from_networkx
+from omnitrain_w2pgnn.graphs.molecules import scaffold_groups
+from omnitrain_w2pgnn.graphs.readers import (
     Faults,
     degree_quartiles,
     read_edge_list,
@@ -22,7 +22,7 @@ from omnitrain_w2pgnn.readers import (
     read_tu_folder,
     with_node_labels,
 )
-from omnitrain_w2pgnn.sources import read_source
+from omnitrain_w2pgnn.graphs.sources import read_source
 
 GENERATOR = np.random.default_rng(0)
 

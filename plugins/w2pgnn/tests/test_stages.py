@@ -8,7 +8,7 @@ import pytest
 
 from omnitrain.cli import run as command
 from omnitrain_w2pgnn import plugin
-from omnitrain_w2pgnn.measuring import correlation, cost, selected, soundness, weights
+from omnitrain_w2pgnn.evidence.measures import correlation, cost, selected, soundness, weights
 
 CANDIDATES = """
       davis: {use: w2pgnn/graphs, path: davis, minimum_seeds: 12}

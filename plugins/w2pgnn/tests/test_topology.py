@@ -5,14 +5,14 @@ import numpy as np
 import pytest
 
 from omnitrain.errors import DataError
-from omnitrain_w2pgnn.baselines import BASELINES, joined, summarise
-from omnitrain_w2pgnn.bases import check_overlap, graph_keys, make_bases, overlap, split_graphs
-from omnitrain_w2pgnn.correlations import bootstrap_interval, pearson, spearman
-from omnitrain_w2pgnn.densities import cut_norm, motif_bounds, motif_densities
-from omnitrain_w2pgnn.embedded import EMBEDDED
-from omnitrain_w2pgnn.graphons import EstimatorSettings
-from omnitrain_w2pgnn.simulation import sample_graphs, synthetic_graphon
-from omnitrain_w2pgnn.topology import standardised, topology_clusters, topology_features
+from omnitrain_w2pgnn.graphs.embedded import EMBEDDED
+from omnitrain_w2pgnn.graphs.topology import standardised, topology_clusters, topology_features
+from omnitrain_w2pgnn.paper.baselines import BASELINES, joined, summarise
+from omnitrain_w2pgnn.paper.bases import check_overlap, graph_keys, make_bases, overlap, split_graphs
+from omnitrain_w2pgnn.paper.graphons.densities import cut_norm, motif_bounds, motif_densities
+from omnitrain_w2pgnn.paper.graphons.estimate import EstimatorSettings
+from omnitrain_w2pgnn.paper.graphons.simulation import sample_graphs, synthetic_graphon
+from omnitrain_w2pgnn.stages.coefficients import bootstrap_interval, pearson, spearman
 
 
 def test_features_are_those_of_networkx_on_odd_graphs(to_graphs, odd_graphs):

@@ -3,49 +3,67 @@
 from __future__ import annotations
 
 from omnitrain.api import Component, Kind, Plugin, Recipe, hookimpl
-from omnitrain_w2pgnn.claims import CLAIMS
+from omnitrain_w2pgnn.evidence.claims import CLAIMS
 
 
 def _component(kind: Kind, name: str, summary: str, config: str, build: str) -> Component:
-    settings = "omnitrain_w2pgnn.stage_configs" if kind == "stage" else "omnitrain_w2pgnn.configs"
+    settings = "omnitrain_w2pgnn.configs.stages" if kind == "stage" else "omnitrain_w2pgnn.configs.data"
     return Component(kind, name, summary, f"{settings}:{config}", f"omnitrain_w2pgnn.{build}")
 
 
 COMPONENTS = (
-    _component("data", "graphs", "Ego networks or whole graphs of a named source.", "GraphsConfig", "data:build_graphs"),
-    _component("data", "saved", "Graphs that a stage saved.", "SavedGraphsConfig", "data:build_saved"),
-    _component("data", "walks", "GCC: pairs of random-walk subgraphs around a node.", "WalksConfig", "views:build_walks"),
+    _component("data", "graphs", "Ego networks or whole graphs of a named source.", "GraphsConfig", "data.graphs:build_graphs"),
+    _component("data", "saved", "Graphs that a stage saved.", "SavedGraphsConfig", "data.graphs:build_saved"),
+    _component("data", "walks", "GCC: pairs of random-walk subgraphs around a node.", "WalksConfig", "data.views:build_walks"),
     _component(
         "data",
         "augmentations",
         "GraphCL: pairs of augmentations of a graph.",
         "AugmentationsConfig",
-        "views:build_augmentations",
+        "data.views:build_augmentations",
     ),
-    _component("data", "masked", "Graphs with hidden nodes and edges.", "MaskedConfig", "views:build_masked"),
-    _component("model", "gin", "Graph isomorphism network over structural features.", "GinConfig", "model:build_gin"),
+    _component("data", "masked", "Graphs with hidden nodes and edges.", "MaskedConfig", "data.views:build_masked"),
+    _component("model", "gin", "Graph isomorphism network over structural features.", "GinConfig", "models:build_gin"),
     _component(
         "objective",
         "contrast",
         "Contrast within a batch: GCC end to end, GraphCL.",
         "ContrastConfig",
-        "objective:build_contrast",
+        "objectives:build_contrast",
     ),
-    _component("objective", "moco", "GCC with a queue and a momentum encoder.", "MocoConfig", "objective:build_moco"),
+    _component("objective", "moco", "GCC with a queue and a momentum encoder.", "MocoConfig", "objectives:build_moco"),
     _component(
-        "objective", "masking", "Tell hidden nodes and edges from the rest.", "MaskingConfig", "objective:build_masking"
+        "objective", "masking", "Tell hidden nodes and edges from the rest.", "MaskingConfig", "objectives:build_masking"
     ),
     _component(
-        "evaluator", "frozen", "Logistic regression on a frozen encoder's embeddings.", "FrozenConfig", "evaluator:build_frozen"
+        "evaluator",
+        "frozen",
+        "Logistic regression on a frozen encoder's embeddings.",
+        "FrozenConfig",
+        "evaluators.frozen:build_frozen",
     ),
-    _component("stage", "feasibility", "How feasible pre-training is for a target.", "FeasibilityConfig", "stages:feasibility"),
-    _component("stage", "select", "Which candidates to pre-train on under a budget.", "SelectConfig", "stages:select"),
-    _component("stage", "finetune", "Fine-tune an encoder, by cross-validation.", "FinetuneStageConfig", "stages:finetune"),
-    _component("stage", "transfer", "Pre-train on every selection and measure.", "TransferConfig", "transfer:transfer"),
     _component(
-        "stage", "correlate", "Feasibility and baselines against measured gains.", "CorrelateConfig", "correlation:correlate"
+        "stage",
+        "feasibility",
+        "How feasible pre-training is for a target.",
+        "FeasibilityConfig",
+        "stages.feasibility:feasibility",
     ),
-    _component("stage", "recovery", "Planted mixtures: is the truth found?", "RecoveryConfig", "recovery:recovery"),
+    _component(
+        "stage", "select", "Which candidates to pre-train on under a budget.", "SelectConfig", "stages.feasibility:select"
+    ),
+    _component(
+        "stage", "finetune", "Fine-tune an encoder, by cross-validation.", "FinetuneStageConfig", "stages.feasibility:finetune"
+    ),
+    _component("stage", "transfer", "Pre-train on every selection and measure.", "TransferConfig", "stages.transfer:transfer"),
+    _component(
+        "stage",
+        "correlate",
+        "Feasibility and baselines against measured gains.",
+        "CorrelateConfig",
+        "stages.correlate:correlate",
+    ),
+    _component("stage", "recovery", "Planted mixtures: is the truth found?", "RecoveryConfig", "stages.recovery:recovery"),
 )
 
 PLUGIN = Plugin(
@@ -63,8 +81,8 @@ PLUGIN = Plugin(
         Recipe("paper", "GCC at the paper's scale after a selection.", "omnitrain_w2pgnn:recipes/paper.yaml"),
     ),
     claims=CLAIMS,
-    parity="omnitrain_w2pgnn.parity:ADAPTERS",
-    bench="omnitrain_w2pgnn.bench:benches",
+    parity="omnitrain_w2pgnn.evidence.parity:ADAPTERS",
+    bench="omnitrain_w2pgnn.evidence.bench:benches",
 )
 
 

@@ -1,0 +1,1 @@
+"""Graphs as data, and the views of them that encoders are pre-trained on."""

@@ -1,0 +1,1 @@
+"""What an encoder is worth downstream, frozen or fine-tuned."""

@@ -1,0 +1,1 @@
+"""Collections of graphs: read, sampled, cut, augmented, and laid out as tensors."""

@@ -1,0 +1,1 @@
+"""The paper's equations and rules (arXiv 2303.16458)."""

@@ -1,0 +1,1 @@
+"""Graphons: estimated from graphs, resized, compared and sampled from."""

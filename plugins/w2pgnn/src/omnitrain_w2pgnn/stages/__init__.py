@@ -1,0 +1,1 @@
+"""Feasibility, selection, pre-training on selections, and what it gains."""
