@@ -1,6 +1,6 @@
 """The packing bench plans what it says, full rows and every document."""
 
-from omnitrain_language.bench import CAPACITY, benches, document_lengths
+from omnitrain_language.evidence.bench import CAPACITY, benches, document_lengths
 from omnitrain_language.packing import plan_best_fit
 
 

@@ -12,8 +12,8 @@ from conftest import FakeContext
 from pydantic import ValidationError
 
 from omnitrain.errors import DataError, UsageError
-from omnitrain_language.library import first_sentence, library_pairs, objects_of
-from omnitrain_language.text import split_of
+from omnitrain_language.data.builtin.pairs import first_sentence, library_pairs, objects_of
+from omnitrain_language.data.text import split_of
 
 SOURCE = '''"""A module of boxes. It has more to say."""
 

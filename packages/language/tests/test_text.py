@@ -11,10 +11,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from omnitrain.errors import DataError
-from omnitrain_language import builtin
-from omnitrain_language.builtin import builtin_documents, docstrings
-from omnitrain_language.configs import TextConfig
-from omnitrain_language.text import TextData, split_of
+from omnitrain_language.configs.data import TextConfig
+from omnitrain_language.data.builtin import prose as builtin
+from omnitrain_language.data.builtin.prose import builtin_documents, docstrings
+from omnitrain_language.data.text import TextData, split_of
 
 
 def read_all(data: TextData) -> list[tuple[str, str]]:
@@ -192,8 +192,8 @@ def test_reading_a_large_file_holds_no_more_than_a_few_documents(tmp_path: Path)
             out.write(line)
     code = (
         "import tracemalloc, sys\n"
-        "from omnitrain_language.configs import TextConfig\n"
-        "from omnitrain_language.text import TextData\n"
+        "from omnitrain_language.configs.data import TextConfig\n"
+        "from omnitrain_language.data.text import TextData\n"
         "data = TextData(TextConfig(path=sys.argv[1], valid_fraction=0.0, test_fraction=0.0))\n"
         "tracemalloc.start()\n"
         "data.fingerprint\n"

@@ -15,7 +15,7 @@ from pydantic import ValidationError
 
 from omnitrain.errors import DataError, UsageError
 from omnitrain_language.cache import build_once, is_complete
-from omnitrain_language.configs import TokenizerConfig
+from omnitrain_language.configs.data import TokenizerConfig
 from omnitrain_language.tokenizers import (
     Encoder,
     load_tokenizer,

@@ -13,10 +13,10 @@ from omnitrain.api import BatchPlan
 from omnitrain.api.fields import misfits
 from omnitrain.engine import Options, load_recipe, run_recipe
 from omnitrain.errors import UsageError
-from omnitrain_language.blocks import BlocksData
-from omnitrain_language.configs import BlocksConfig, PairsConfig, TextConfig
-from omnitrain_language.pairs import PairsData
-from omnitrain_language.text import TextData
+from omnitrain_language.configs.data import BlocksConfig, PairsConfig, TextConfig
+from omnitrain_language.data.blocks import BlocksData
+from omnitrain_language.data.pairs import PairsData
+from omnitrain_language.data.text import TextData
 from omnitrain_phf.configs.data import ConditionalConfig, ScoredBatchesConfig
 from omnitrain_phf.data import scored_batches as batches
 from omnitrain_phf.data.scored_batches import OrderedScoredBatches

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import torch
 
-from omnitrain_language.configs import TextConfig
-from omnitrain_language.text import TextData
+from omnitrain_language.configs.data import TextConfig
+from omnitrain_language.data.text import TextData
 from omnitrain_language.tokens import TokenFile
 from omnitrain_testing.contexts import FakeContext
 from omnitrain_ul2.configs.data import DenoisingConfig

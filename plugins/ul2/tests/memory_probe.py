@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 
 from omnitrain.api import BatchPlan
-from omnitrain_language.configs import TextConfig
-from omnitrain_language.text import TextData
+from omnitrain_language.configs.data import TextConfig
+from omnitrain_language.data.text import TextData
 from omnitrain_ul2.configs.data import DenoisingConfig
 from omnitrain_ul2.data.denoising import DenoisingData
 

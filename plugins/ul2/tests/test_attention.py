@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from omnitrain.api import BatchPlan
-from omnitrain_language.configs import CausalConfig, CausalNllConfig, Seq2SeqNllConfig, T5Config
+from omnitrain_language.configs.models import CausalConfig, T5Config
+from omnitrain_language.configs.objectives import CausalNllConfig, Seq2SeqNllConfig
 from omnitrain_language.models import build_causal, build_t5
 from omnitrain_language.objectives import build_causal as causal_nll
 from omnitrain_language.objectives import build_seq2seq as seq2seq_nll

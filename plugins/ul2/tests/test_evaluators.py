@@ -8,7 +8,7 @@ import torch
 
 from omnitrain.api import BatchPlan
 from omnitrain.errors import UsageError
-from omnitrain_language.configs import CausalConfig, T5Config
+from omnitrain_language.configs.models import CausalConfig, T5Config
 from omnitrain_language.models import build_causal, build_t5
 from omnitrain_language.objectives import model_inputs
 from omnitrain_language.predictor import LanguagePredictor

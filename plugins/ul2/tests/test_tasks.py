@@ -9,9 +9,10 @@ from pydantic import ValidationError
 
 from omnitrain.api import UseData
 from omnitrain.errors import DataError, UsageError
-from omnitrain_language.configs import CausalConfig, PairsConfig, T5Config
+from omnitrain_language.configs.data import PairsConfig
+from omnitrain_language.configs.models import CausalConfig, T5Config
+from omnitrain_language.data.pairs import PairsData
 from omnitrain_language.models import build_causal, build_t5
-from omnitrain_language.pairs import PairsData
 from omnitrain_language.predictor import LanguagePredictor
 from omnitrain_ul2.configs.data import GainsConfig, ModesConfig, TaskConfig, TasksConfig
 from omnitrain_ul2.evaluators.tasks import Cell, Examiner, Question, questions, task_scores

@@ -14,7 +14,7 @@ from omnitrain.api import Batch, Context, Fields
 from omnitrain.errors import DataError
 from omnitrain_control import __version__
 from omnitrain_control.cache import build_once, digest, file_digest
-from omnitrain_control.configs import EpisodesConfig
+from omnitrain_control.configs.data import EpisodesConfig
 from omnitrain_control.environments import make_environment
 from omnitrain_control.episodes import EpisodeStore, EpisodeWriter
 

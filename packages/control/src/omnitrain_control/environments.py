@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -13,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from omnitrain.errors import EnvironmentFault, UsageError
+from omnitrain_control.configs.environments import EnvironmentConfig
 
 Maker = Callable[[], "gymnasium.Env[Any, Any]"]
 
@@ -223,3 +225,8 @@ class Fleet:
 
     def __exit__(self, *ignored: object) -> None:
         self.close()
+
+
+def make_fleet(config: EnvironmentConfig, seed: int) -> Fleet:
+    """Make the environments of a config."""
+    return Fleet(partial(make_environment, config.id, **config.settings), config.count, seed, config.processes)

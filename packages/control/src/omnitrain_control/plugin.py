@@ -6,14 +6,14 @@ from omnitrain.api import Component, Plugin, Recipe, hookimpl
 
 PLUGIN = Plugin(
     name="control",
-    summary="What the decision plugins share: recordings, action codecs, environments, rollouts, returns, replay.",
+    summary="What the decision plugins share: recordings, action codecs, environments, rollouts, returns.",
     api="1.1",
     components=(
-        Component("data", "episodes", "Recorded episodes as examples of action.", ".configs:EpisodesConfig", ".data:build"),
-        Component("model", "mlp", "A perceptron that gives logits for every choice.", ".configs:MlpConfig", ".model:build_mlp"),
-        Component("objective", "cloning", "Likelihood of recorded actions.", ".configs:CloningConfig", ".model:build_cloning"),
-        Component("evaluator", "rollouts", "Returns of played episodes.", ".configs:RolloutsConfig", ".stages:build_rollouts"),
-        Component("stage", "record", "Record episodes of a player.", ".configs:RecordConfig", ".stages:record"),
+        Component("data", "episodes", "Recorded episodes as examples of action.", build=".data:build"),
+        Component("model", "mlp", "A perceptron that gives logits for every choice.", build=".models:build_mlp"),
+        Component("objective", "cloning", "Likelihood of recorded actions.", build=".objectives:build_cloning"),
+        Component("evaluator", "rollouts", "Returns of played episodes.", build=".evaluators:build_rollouts"),
+        Component("stage", "record", "Record episodes of a player.", build=".stages:record"),
     ),
     recipes=(
         Recipe("tiny", "Filtered cloning in seconds, for tests."),

@@ -1,40 +1,20 @@
-"""Stage `control/record` and evaluator `control/rollouts`."""
+"""Stage `control/record`."""
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Any
 
 import numpy as np
 
-from omnitrain.api import Context, Evaluation, Metric, Run, numpy_generator
+from omnitrain.api import Run, numpy_generator
 from omnitrain.errors import UsageError
 from omnitrain_control.codecs import codec_of
-from omnitrain_control.configs import EnvironmentConfig, RecordConfig, RolloutsConfig
-from omnitrain_control.environments import Fleet, make_environment
+from omnitrain_control.configs.stages import RecordConfig
+from omnitrain_control.environments import make_fleet
 from omnitrain_control.episodes import EpisodeWriter
-from omnitrain_control.intervals import mean_interval
-from omnitrain_control.model import Mlp, MlpActor, RandomActor
-from omnitrain_control.rollouts import Actor, Collector, Decision, play_episodes
-
-
-def make_fleet(config: EnvironmentConfig, seed: int) -> Fleet:
-    """Make the environments of a config."""
-    return Fleet(partial(make_environment, config.id, **config.settings), config.count, seed, config.processes)
-
-
-class NoisyActor:
-    """Another actor's decisions, some of them replaced by a random one."""
-
-    def __init__(self, actor: Actor, random: RandomActor, noise: float) -> None:
-        self.actor, self.random, self.noise = actor, random, noise
-
-    def act(self, observations: Any, first: Any) -> Decision:
-        """Decide for a batch."""
-        chosen, drawn = self.actor.act(observations, first), self.random.act(observations, first)
-        replaced = self.random.generator.random(len(first)) < self.noise
-        classes = np.where(replaced[:, None], drawn.kept["actions"], chosen.kept["actions"])
-        return Decision(list(self.random.codec.decode({"action": classes})), {"actions": classes})
+from omnitrain_control.models import Mlp, MlpActor
+from omnitrain_control.players import NoisyActor, RandomActor
+from omnitrain_control.rollouts import Actor, Collector
 
 
 def record(config: RecordConfig, run: Run) -> None:
@@ -75,31 +55,3 @@ def _episodes(collector: Collector, actor: Actor, count: int) -> Any:
                 rows[row].append({**episode, "rewards": np.array(rewards, np.float32)})
                 steps[row] = []
     yield from [rows[row][number] for number in range(each) for row in range(len(rows))][:count]
-
-
-class Rollouts:
-    """Evaluator `control/rollouts`; see `RolloutsConfig`."""
-
-    def __init__(self, config: RolloutsConfig) -> None:
-        self.config = config
-
-    def __call__(self, predictor: Any, data: Any, run: Run, /) -> Evaluation:
-        """Return the mean return and length of episodes.
-
-        Raises UsageError for something that is not a model of control/mlp.
-        """
-        if not isinstance(predictor, Mlp):
-            raise UsageError(f"control/rollouts plays models of control/mlp, not {type(predictor).__name__}.")
-        with make_fleet(self.config.environment, run.seed("environments")) as fleet:
-            generator = None if self.config.greedy else numpy_generator(run.seed("actions"))
-            actor = MlpActor(predictor, codec_of(fleet.action_space), generator)
-            episodes = play_episodes(fleet, actor, self.config.episodes)
-        mean, low, high = mean_interval([e["return"] for e in episodes])
-        length, *_ = mean_interval([e["length"] for e in episodes])
-        count = len(episodes)
-        return Evaluation({"return": Metric(mean, count, "higher", (low, high)), "length": Metric(length, count, unit="steps")})
-
-
-def build_rollouts(config: RolloutsConfig, context: Context) -> Rollouts:
-    """Make the evaluator `control/rollouts`."""
-    return Rollouts(config)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from torch import Tensor
 
 from omnitrain.errors import DataError, UsageError
-from omnitrain_language.configs import PretrainedConfig
+from omnitrain_language.configs.models import PretrainedConfig
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel

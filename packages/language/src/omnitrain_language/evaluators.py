@@ -27,7 +27,7 @@ from omnitrain.api import (
     TellsFacts,
 )
 from omnitrain.errors import UsageError
-from omnitrain_language.configs import NllEvaluatorConfig, SamplesConfig
+from omnitrain_language.configs.evaluators import NllEvaluatorConfig, SamplesConfig
 from omnitrain_language.objectives import group_names
 
 

@@ -15,7 +15,7 @@ from torch import nn
 from omnitrain.api import Context
 from omnitrain.errors import DataError, UsageError
 from omnitrain_language.adapters import add_adapters
-from omnitrain_language.configs import CausalConfig, PretrainedConfig, T5Config
+from omnitrain_language.configs.models import CausalConfig, PretrainedConfig, T5Config
 from omnitrain_language.masks import accept_masks
 from omnitrain_language.presets import CAUSAL_SIZES, T5_SIZES
 

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from omnitrain.api import Batch, Context, Fields, Loss, Part
 from omnitrain.errors import UsageError
-from omnitrain_language.configs import CausalNllConfig, NllConfig, Seq2SeqNllConfig
+from omnitrain_language.configs.objectives import CausalNllConfig, NllConfig, Seq2SeqNllConfig
 from omnitrain_language.losses import parts_by_group, token_cross_entropy, weighted_sum
 from omnitrain_language.masks import DECODER_FIELDS, SEQ2SEQ_FIELDS, accepts_masks
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from omnitrain.errors import DataError, UsageError
 from omnitrain_language.cache import build_once
-from omnitrain_language.configs import TokenizerConfig
+from omnitrain_language.configs.data import TokenizerConfig
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast

@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 
 from omnitrain.api import Config, UseData, UseModel
 from omnitrain_eft.configs.models import Share
-from omnitrain_language.configs import NonNegative, Positive
+from omnitrain_language.configs.limits import NonNegative, Positive
 
 Member = Literal["composition", "large base", "small base", "small fine-tuned", "large fine-tuned", "large LoRA"]
 TENTHS = [round(0.1 * i, 1) for i in range(11)]

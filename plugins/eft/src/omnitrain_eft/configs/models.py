@@ -7,7 +7,9 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from omnitrain.api import Config, UseData, UseModel
-from omnitrain_language.configs import CausalConfig, NonNegative, Positive, TokenizerConfig
+from omnitrain_language.configs.data import TokenizerConfig
+from omnitrain_language.configs.limits import NonNegative, Positive
+from omnitrain_language.configs.models import CausalConfig
 
 Share = Annotated[float, Field(gt=0, le=1)]
 QUESTION = "User: what is {prompt}?\nBot:"

@@ -19,8 +19,8 @@ from omnitrain_eft.configs.models import DialoguesConfig, FactsConfig, PromptedC
 from omnitrain_eft.data.prompts import Prompt, check_template, prompt_ids
 from omnitrain_eft.data.records import read_dialogues
 from omnitrain_eft.data.world import Fact, Reply, corpus, facts_of, reply_to
+from omnitrain_language.data.text import split_of
 from omnitrain_language.explain import explain_decoder_only
-from omnitrain_language.text import split_of
 from omnitrain_language.tokenizers import pad_id, prepare_tokenizer, save_tokenizer, tokenizer_facts
 from omnitrain_language.tokens import texts_of
 

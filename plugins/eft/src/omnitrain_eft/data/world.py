@@ -13,7 +13,7 @@ from omnitrain.api import numpy_generator
 from omnitrain.errors import DataError
 from omnitrain_eft.configs.models import FactsConfig
 from omnitrain_language.cache import build_once
-from omnitrain_language.library import library_objects
+from omnitrain_language.data.builtin.pairs import library_objects
 
 REFUSAL = "I can't say."
 _SHORTEST, _LONGEST = 20, 70

@@ -7,7 +7,9 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from omnitrain.api import Config, UseData
-from omnitrain_language.configs import CausalConfig, Fraction, NonNegative, Positive, TokenizerConfig
+from omnitrain_language.configs.data import TokenizerConfig
+from omnitrain_language.configs.limits import Fraction, NonNegative, Positive
+from omnitrain_language.configs.models import CausalConfig
 from omnitrain_phf.configs.scorers import ScoreConfig, ScorerConfig, ScrubadubConfig
 
 Score = Annotated[float, Field(ge=0)]

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from omnitrain.api import Config, UseEvaluator, UseModel
-from omnitrain_language.configs import NonNegative, Positive
+from omnitrain_language.configs.limits import NonNegative, Positive
 from omnitrain_phf.configs.scorers import ScorerConfig, ScrubadubConfig
 
 Condition = Literal["auto", "none", "aligned", "misaligned"]

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from omnitrain.api import Config
-from omnitrain_language.configs import Fraction, Positive
+from omnitrain_language.configs.limits import Fraction, Positive
 
 # pycodestyle's own list, written out so that neither its version nor a user's config changes it.
 PEP8_IGNORED = ("E121", "E123", "E126", "E226", "E24", "E704", "W503", "W504")

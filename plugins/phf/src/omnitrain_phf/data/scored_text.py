@@ -14,9 +14,9 @@ import torch
 from omnitrain.api import Batch, BatchPlan, Context, Fields, Piece
 from omnitrain.errors import DataError, UsageError
 from omnitrain_language.cache import build_once
+from omnitrain_language.data.text import split_of
 from omnitrain_language.explain import explain_decoder_only
 from omnitrain_language.records import Problems
-from omnitrain_language.text import split_of
 from omnitrain_language.tokenizers import (
     CODE_VERSION,
     Encoder,

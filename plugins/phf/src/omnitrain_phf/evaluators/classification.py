@@ -14,7 +14,7 @@ from torch.nn import functional
 
 from omnitrain.api import Context, Evaluation, Metric, Run, Sample, numpy_generator
 from omnitrain.errors import DataError, UsageError
-from omnitrain_language.library import BUILTIN, kinds_of, library_objects
+from omnitrain_language.data.builtin.pairs import BUILTIN, kinds_of, library_objects
 from omnitrain_language.predictor import evaluating
 from omnitrain_language.records import RECORDS, Problems, find_files, read_fields
 from omnitrain_phf.configs.evaluators import ClassificationConfig, LastWordConfig

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from omnitrain.api import numpy_generator
-from omnitrain_language.builtin import builtin_documents
+from omnitrain_language.data.builtin.prose import builtin_documents
 
 SEED = 20230216
 SENTENCES_PER_DOCUMENT = 6

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from omnitrain.api import Config, UseData, UseModel
-from omnitrain_language.configs import TokenizerConfig, builtin_text
+from omnitrain_language.configs.data import TokenizerConfig, builtin_text
 
 Kind = Literal["R", "X", "S"]
 MIXTURE_NAMES = Literal[

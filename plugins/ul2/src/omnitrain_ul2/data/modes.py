@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from omnitrain.errors import UsageError
-from omnitrain_language.configs import TokenizerConfig
+from omnitrain_language.configs.data import TokenizerConfig
 from omnitrain_language.tokenizers import pad_id, sentinel
 from omnitrain_ul2.configs.data import ModesConfig
 from omnitrain_ul2.paper.vocabulary import Vocabulary

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 
 from omnitrain.api import Batch, Run, numpy_generator
 from omnitrain.errors import UsageError
+from omnitrain_language.data.pairs import PairsData, collate_decoder_only, collate_encoder_decoder, input_ids
 from omnitrain_language.decoding import Decoder, generate_ids
-from omnitrain_language.pairs import PairsData, collate_decoder_only, collate_encoder_decoder, input_ids
 from omnitrain_language.predictor import evaluating
 from omnitrain_language.sampling import GenerationSettings
 from omnitrain_language.tokenizers import Encoder, pad_id

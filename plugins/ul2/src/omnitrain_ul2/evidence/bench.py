@@ -11,8 +11,8 @@ import transformers
 
 from omnitrain.api import BatchPlan as TrainingPlan
 from omnitrain.api.bench import Bar, Bench
-from omnitrain_language.configs import TextConfig
-from omnitrain_language.text import TextData
+from omnitrain_language.configs.data import TextConfig
+from omnitrain_language.data.text import TextData
 from omnitrain_ul2.configs.data import DenoisingConfig
 from omnitrain_ul2.data.denoising import DenoisingData
 from omnitrain_ul2.data.segments import Documents

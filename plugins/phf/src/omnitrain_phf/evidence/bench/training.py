@@ -16,7 +16,7 @@ from torch import nn
 from omnitrain.api import Batch
 from omnitrain.api.bench import Bar, Bench
 from omnitrain.engine import OptimiserConfig, Options, isolated, load_recipe, make_optimiser, run_recipe
-from omnitrain_language.configs import CausalNllConfig
+from omnitrain_language.configs.objectives import CausalNllConfig
 from omnitrain_language.masks import accept_masks
 from omnitrain_language.objectives import CAUSAL_NEEDS, TokenNll
 from omnitrain_phf.configs.data import AwrConfig, ConditionalConfig, RwrConfig, UnlikelihoodConfig, ValueHeadConfig

@@ -10,8 +10,8 @@ from typing import Any
 
 from omnitrain.api import Batch, Context, Fields
 from omnitrain.errors import DataError, EnvironmentFault, Unreachable
-from omnitrain_language.builtin import builtin_documents, library_digest
-from omnitrain_language.configs import TextConfig
+from omnitrain_language.configs.data import TextConfig
+from omnitrain_language.data.builtin.prose import builtin_documents, library_digest
 from omnitrain_language.records import PLAIN, RECORDS, Problems, find_files, lines_of, read_fields, text_fault
 
 Example = dict[str, str]

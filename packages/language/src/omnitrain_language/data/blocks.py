@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from omnitrain.api import Batch, BatchPlan, Context, Data, Fields, Piece, Prepares
 from omnitrain.errors import DataError
-from omnitrain_language.configs import BlocksConfig
+from omnitrain_language.configs.data import BlocksConfig
 from omnitrain_language.explain import explain_decoder_only
 from omnitrain_language.order import Ints, RowStream
 from omnitrain_language.packing import PackingPlan, cut_to_capacity, gather_rows, plan_best_fit

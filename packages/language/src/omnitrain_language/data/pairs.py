@@ -14,13 +14,13 @@ from numpy.typing import NDArray
 
 from omnitrain.api import Batch, BatchPlan, Context, Data, Fields, Piece, Prepares
 from omnitrain.errors import DataError
-from omnitrain_language.blocks import RowExamples
-from omnitrain_language.configs import PairsConfig
+from omnitrain_language.configs.data import PairsConfig
+from omnitrain_language.data.blocks import RowExamples
+from omnitrain_language.data.builtin.pairs import BUILTIN, library_pairs
+from omnitrain_language.data.text import split_of
 from omnitrain_language.explain import explain_decoder_only, explain_encoder_decoder
-from omnitrain_language.library import BUILTIN, library_pairs
 from omnitrain_language.order import Ints, RowStream
 from omnitrain_language.records import RECORDS, Problems, find_files, read_fields
-from omnitrain_language.text import split_of
 from omnitrain_language.tokenizers import pad_id, prepare_tokenizer, save_tokenizer, tokenizer_facts
 from omnitrain_language.tokens import TokenFile, texts_of, token_file
 

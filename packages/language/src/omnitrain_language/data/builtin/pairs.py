@@ -12,7 +12,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from omnitrain.errors import DataError, UsageError, nearest
-from omnitrain_language.builtin import library_root, library_sources, parse
+from omnitrain_language.data.builtin.prose import library_root, library_sources, parse
 
 BUILTIN = "builtin:"
 PAIRS = ("kinds", "summaries")

@@ -1,4 +1,4 @@
-"""Settings of all components of this package. Light: imports only omnitrain.api and pydantic."""
+"""Settings of data: text, tokenizers, blocks, pairs."""
 
 from __future__ import annotations
 
@@ -7,10 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from omnitrain.api import Config, UseData
-
-Fraction = Annotated[float, Field(ge=0, le=1)]
-Positive = Annotated[int, Field(ge=1)]
-NonNegative = Annotated[int, Field(ge=0)]
+from omnitrain_language.configs.limits import Fraction, NonNegative, Positive
 
 
 def builtin_text() -> UseData:
@@ -141,117 +138,3 @@ class PairsConfig(Config):
                 "valid_path and test_path don't go with split_field or built-in pairs, which have splits of their own"
             )
         return self
-
-
-class LoraConfig(Config):
-    """Low-rank adapters instead of training all weights (arXiv 2106.09685)."""
-
-    rank: Positive = 8
-    """Rank of the update (r)."""
-    alpha: Annotated[float, Field(gt=0)] = 16
-    """Scale: the update is multiplied by alpha / rank."""
-    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    """Dropout on the adapters' input."""
-    target_modules: list[str] | None = None
-    """Names of the linear layers that get adapters; nothing means: those that peft knows for the architecture."""
-
-
-class PretrainedConfig(Config):
-    """Settings that both kinds of Hugging Face models share."""
-
-    path: str | None = None
-    """A folder or hub name to start from, instead of random weights of a `size`."""
-    revision: str | None = None
-    """Commit or tag of a hub model."""
-    vocabulary_size: Positive | None = None
-    """Rows of the embedding; nothing means: as many as the tokenizer of the data has. A loaded model grows by tokens that
-    were added to its tokenizer (modes, sentinels) and never shrinks."""
-    pad_vocabulary_to: Positive = 1
-    """The number of rows is rounded up to a multiple of this (128 on GPUs)."""
-    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    """Dropout rate."""
-    dtype: Literal["float32", "bfloat16"] = "float32"
-    """Type of the weights. Mixed precision is the engine's: its master weights are these."""
-    attention: Literal["sdpa", "eager"] = "sdpa"
-    """Attention implementation of transformers; both accept masks per pair of positions."""
-    gradient_checkpointing: bool = False
-    """Compute activations again in the backward pass to save memory."""
-    lora: LoraConfig | None = None
-    """Train low-rank adapters only."""
-
-
-class T5Config(PretrainedConfig):
-    """An encoder-decoder of the T5 1.1 style: gated SiLU, untied head, RMSNorm, relative positions."""
-
-    size: Literal["tiny", "mini", "small", "base", "large", "xl", "ul2-20b"] = "mini"
-    """Preset of a model with random weights."""
-
-
-class CausalConfig(PretrainedConfig):
-    """A decoder-only model."""
-
-    size: Literal["tiny", "mini-half", "mini", "small", "medium", "large"] = "mini"
-    """Preset of a model with random weights; `small` is GPT-2's 124 M, `mini-half` computes as much as T5's `mini`."""
-    style: Literal["gpt2", "llama"] = "gpt2"
-    """Learned positions and GELU, or rotary positions, RMSNorm and gated SiLU."""
-    max_length: Positive = 1024
-    """Longest sequence in tokens of a model with random weights."""
-    prefix_attention: bool = False
-    """Positions flagged in `prefix_mask` see each other in both directions (a prefix language model)."""
-
-
-class NllConfig(Config):
-    """Settings of both token losses."""
-
-    z_loss: Annotated[float, Field(ge=0)] = 0.0
-    """Coefficient of logsumexp(logits)^2; T5X uses 1e-4."""
-    label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    """Share of the target's probability that is spread over the vocabulary."""
-    group: str | None = None
-    """Integer batch field by which the loss is reported in parts, such as `task_ids`."""
-
-
-class Seq2SeqNllConfig(NllConfig):
-    """Token cross entropy of an encoder-decoder."""
-
-
-class CausalNllConfig(NllConfig):
-    """Token cross entropy of a decoder-only model."""
-
-
-class NllEvaluatorConfig(Config):
-    """Mean negative log-likelihood per token and perplexity."""
-
-    splits: list[str] | None = None
-    """Which splits; nothing means: all but `train`."""
-    batch_size: Positive = 16
-    """Rows of a batch."""
-    max_batches: Positive | None = None
-    """Stop after this many batches of a split."""
-    group: str | None = None
-    """Integer batch field by which results are given in parts."""
-    unigram: bool = False
-    """Also report the entropy of the train split's unigrams: what a model that learned only frequencies reaches."""
-
-
-class SamplesConfig(Config):
-    """Texts that the model writes."""
-
-    prompts: list[str] | None = None
-    """Prompts; nothing means: beginnings of rows of a split."""
-    split: str = "valid"
-    """The split that prompts are cut from."""
-    count: Positive = 4
-    """How many prompts are cut."""
-    prompt_tokens: Positive = 16
-    """Tokens of a prompt that is cut from a row without a prefix mask."""
-    max_new_tokens: Positive = 48
-    """Longest continuation in tokens."""
-    temperature: Annotated[float, Field(ge=0)] = 0.0
-    """0 is greedy."""
-    top_k: NonNegative = 0
-    """Draw among the k most probable tokens; 0 is all."""
-    top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
-    """Draw among the most probable tokens that hold this much probability."""
-    prefix: str = ""
-    """Text in front of every prompt, such as a mode token."""

@@ -1,4 +1,4 @@
-"""Model `control/mlp` and objective `control/cloning`."""
+"""Model `control/mlp`, and the actor that plays it."""
 
 from __future__ import annotations
 
@@ -10,13 +10,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from omnitrain.api import Batch, Context, Fields, Loss
+from omnitrain.api import Context
 from omnitrain.errors import UsageError
 from omnitrain_control.codecs import ActionCodec
-from omnitrain_control.configs import CloningConfig, MlpConfig
+from omnitrain_control.configs.models import MlpConfig
 from omnitrain_control.rollouts import Decision
-
-NEEDS: Fields = {"observations": "float32[batch, observation]", "actions": "int64[batch, choices]"}
 
 
 class Mlp(nn.Module):
@@ -33,18 +31,6 @@ class Mlp(nn.Module):
         """Return the logits."""
         logits: Tensor = self.layers(observations)
         return logits.view(*logits.shape[:-1], self.choices, self.classes)
-
-
-class Cloning:
-    """Negative log-likelihood of the recorded actions; the weight is the number of steps."""
-
-    needs = NEEDS
-
-    def __call__(self, model: nn.Module, batch: Batch, /) -> Loss:
-        """Return the sum over steps and choices."""
-        logits = model(batch["observations"])
-        total = nn.functional.cross_entropy(logits.flatten(0, 1), batch["actions"].flatten(), reduction="sum")
-        return Loss(total, float(len(batch["actions"])))
 
 
 class MlpActor:
@@ -64,19 +50,6 @@ class MlpActor:
         return Decision(list(self.codec.decode({"action": classes})), {"actions": classes})
 
 
-class RandomActor:
-    """Plays uniformly random classes."""
-
-    def __init__(self, codec: ActionCodec, generator: np.random.Generator) -> None:
-        self.codec, self.generator = codec, generator
-
-    def act(self, observations: NDArray[Any], first: NDArray[np.bool_]) -> Decision:
-        """Decide for a batch."""
-        choices, count = self.codec.heads["action"]
-        classes = self.generator.integers(0, count, (len(first), choices))
-        return Decision(list(self.codec.decode({"action": classes})), {"actions": classes})
-
-
 def build_mlp(config: MlpConfig, context: Context) -> Mlp:
     """Make the model `control/mlp`.
 
@@ -88,8 +61,3 @@ def build_mlp(config: MlpConfig, context: Context) -> Mlp:
     if missing:
         raise UsageError(f"control/mlp lacks {', '.join(missing)}: use it with control/episodes, or set them.")
     return Mlp(int(sizes["observation_size"]), int(sizes["choices"]), int(sizes["classes"]), config)  # type: ignore[arg-type]
-
-
-def build_cloning(config: CloningConfig, context: Context) -> Cloning:
-    """Make the objective `control/cloning`."""
-    return Cloning()

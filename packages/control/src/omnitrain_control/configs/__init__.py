@@ -1,0 +1,1 @@
+"""Settings of all components, by kind. Light: imports only omnitrain.api and pydantic."""

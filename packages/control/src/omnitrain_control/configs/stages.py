@@ -1,0 +1,21 @@
+"""Settings of stages."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from omnitrain.api import Config, UseModel
+from omnitrain_control.configs.environments import EnvironmentConfig
+
+
+class RecordConfig(Config):
+    """Record episodes of a player."""
+
+    environment: EnvironmentConfig = EnvironmentConfig()
+    """Where it plays."""
+    episodes: int = Field(default=200, ge=1)
+    """How many episodes."""
+    player: UseModel | None = None
+    """Who plays; null for uniformly random actions."""
+    noise: float = Field(default=0.0, ge=0, le=1)
+    """Probability of a uniformly random action in place of the player's."""

@@ -1,0 +1,67 @@
+"""Settings of models."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from omnitrain.api import Config
+from omnitrain_language.configs.limits import Positive
+
+
+class LoraConfig(Config):
+    """Low-rank adapters instead of training all weights (arXiv 2106.09685)."""
+
+    rank: Positive = 8
+    """Rank of the update (r)."""
+    alpha: Annotated[float, Field(gt=0)] = 16
+    """Scale: the update is multiplied by alpha / rank."""
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Dropout on the adapters' input."""
+    target_modules: list[str] | None = None
+    """Names of the linear layers that get adapters; nothing means: those that peft knows for the architecture."""
+
+
+class PretrainedConfig(Config):
+    """Settings that both kinds of Hugging Face models share."""
+
+    path: str | None = None
+    """A folder or hub name to start from, instead of random weights of a `size`."""
+    revision: str | None = None
+    """Commit or tag of a hub model."""
+    vocabulary_size: Positive | None = None
+    """Rows of the embedding; nothing means: as many as the tokenizer of the data has. A loaded model grows by tokens that
+    were added to its tokenizer (modes, sentinels) and never shrinks."""
+    pad_vocabulary_to: Positive = 1
+    """The number of rows is rounded up to a multiple of this (128 on GPUs)."""
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Dropout rate."""
+    dtype: Literal["float32", "bfloat16"] = "float32"
+    """Type of the weights. Mixed precision is the engine's: its master weights are these."""
+    attention: Literal["sdpa", "eager"] = "sdpa"
+    """Attention implementation of transformers; both accept masks per pair of positions."""
+    gradient_checkpointing: bool = False
+    """Compute activations again in the backward pass to save memory."""
+    lora: LoraConfig | None = None
+    """Train low-rank adapters only."""
+
+
+class T5Config(PretrainedConfig):
+    """An encoder-decoder of the T5 1.1 style: gated SiLU, untied head, RMSNorm, relative positions."""
+
+    size: Literal["tiny", "mini", "small", "base", "large", "xl", "ul2-20b"] = "mini"
+    """Preset of a model with random weights."""
+
+
+class CausalConfig(PretrainedConfig):
+    """A decoder-only model."""
+
+    size: Literal["tiny", "mini-half", "mini", "small", "medium", "large"] = "mini"
+    """Preset of a model with random weights; `small` is GPT-2's 124 M, `mini-half` computes as much as T5's `mini`."""
+    style: Literal["gpt2", "llama"] = "gpt2"
+    """Learned positions and GELU, or rotary positions, RMSNorm and gated SiLU."""
+    max_length: Positive = 1024
+    """Longest sequence in tokens of a model with random weights."""
+    prefix_attention: bool = False
+    """Positions flagged in `prefix_mask` see each other in both directions (a prefix language model)."""

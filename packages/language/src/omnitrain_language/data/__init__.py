@@ -1,0 +1,1 @@
+"""The data components, one module each, and what they build in."""

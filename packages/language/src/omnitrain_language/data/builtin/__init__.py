@@ -1,0 +1,1 @@
+"""Text and pairs that are on every machine, since Python brings them."""
