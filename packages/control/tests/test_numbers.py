@@ -1,4 +1,4 @@
-"""Returns, bins, intervals, replay."""
+"""Returns, bins, intervals."""
 
 import numpy as np
 import pytest
@@ -9,7 +9,6 @@ from omnitrain.errors import UsageError
 from omnitrain_control.bins import Bins
 from omnitrain_control.codecs import codec_of
 from omnitrain_control.intervals import interquartile_mean, mean_interval, wilson
-from omnitrain_control.replay import ReplayBuffer, mixed_sample
 from omnitrain_control.returns import RewardNormaliser, discounted_returns, generalised_advantages, normalised
 
 
@@ -74,33 +73,6 @@ def test_interquartile_mean_ignores_the_ends():
     assert interquartile_mean([-1000, 1, 2, 3, 4, 5, 6, 1000]) == pytest.approx(3.5)
     assert interquartile_mean([7.0]) == 7.0
     assert mean_interval([2.0])[1:] == (2.0, 2.0)
-
-
-def test_replay_keeps_the_newest_and_goes_on_from_its_state():
-    buffer = ReplayBuffer(5, {"x": ((), "int64")})
-    for begin in (0, 3, 6):
-        buffer.add({"x": np.arange(begin, begin + 3)})
-    assert sorted(buffer.arrays["x"].tolist()) == [4, 5, 6, 7, 8]
-    other = ReplayBuffer(5, {"x": ((), "int64")})
-    other.load_state_dict(buffer.state_dict())
-    draws = [b.sample(20, np.random.default_rng(1))["x"].tolist() for b in (buffer, other)]
-    assert draws[0] == draws[1]
-
-
-def test_replay_refuses_other_fields_and_draws_from_nothing():
-    buffer = ReplayBuffer(5, {"x": ((), "int64")})
-    with pytest.raises(UsageError, match="expected x"):
-        buffer.add({"y": np.zeros(1)})
-    with pytest.raises(UsageError, match="empty"):
-        buffer.sample(1, np.random.default_rng(0))
-
-
-def test_mixed_samples_have_the_asked_shares():
-    buffers = {name: ReplayBuffer(5, {"x": ((), "int64")}) for name in ("online", "offline")}
-    for value, buffer in enumerate(buffers.values()):
-        buffer.add({"x": np.full(5, value)})
-    found = mixed_sample(buffers, {"online": 0.25, "offline": 0.75}, 8, np.random.default_rng(0))["x"]
-    assert found.tolist() == [0, 0, 1, 1, 1, 1, 1, 1]
 
 
 def test_continuous_actions_come_back_within_half_a_bin():

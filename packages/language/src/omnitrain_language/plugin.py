@@ -5,7 +5,7 @@ from __future__ import annotations
 from omnitrain.api import Component, Plugin, Recipe, hookimpl
 
 _PREDICTOR = ".predictor:build_predictor"
-_SEQ2SEQ, _NLL = ".configs.objectives:Seq2SeqNllConfig", ".configs.evaluators:NllEvaluatorConfig"
+_SEQ, _NLL = ".configs.objectives:Seq2SeqNllConfig", ".configs.evaluators:NllEvaluatorConfig"
 
 PLUGIN = Plugin(
     name="language",
@@ -17,9 +17,7 @@ PLUGIN = Plugin(
         Component("data", "pairs", "inputs and targets for fine-tuning"),
         Component("model", "t5", "encoder-decoder, T5 1.1 style", build=".models:build_t5", predictor=_PREDICTOR),
         Component("model", "causal", "decoder-only, GPT-2 or Llama style", build=".models:build_causal", predictor=_PREDICTOR),
-        Component(
-            "objective", "seq2seq-nll", "token cross entropy of an encoder-decoder", _SEQ2SEQ, ".objectives:build_seq2seq"
-        ),
+        Component("objective", "seq2seq-nll", "token cross entropy of an encoder-decoder", _SEQ, ".objectives:build_seq2seq"),
         Component("objective", "causal-nll", "token cross entropy of a decoder-only model", build=".objectives:build_causal"),
         Component("evaluator", "nll", "NLL per token and perplexity", _NLL, ".evaluators:build_nll"),
         Component("evaluator", "samples", "texts that the model writes", build=".evaluators:build_samples"),
