@@ -5,7 +5,7 @@ import torch
 from vpt_helpers import line, numbered_frames
 
 from omnitrain_testing.contexts import FakeContext
-from omnitrain_vpt.recordings import write_segment
+from omnitrain_vpt.recordings.format import write_segment
 
 
 @pytest.fixture(autouse=True)

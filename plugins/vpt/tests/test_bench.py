@@ -2,7 +2,7 @@
 
 from multiprocessing import active_children
 
-from omnitrain_vpt.bench import PROCESSES, benches
+from omnitrain_vpt.evidence.bench import PROCESSES, benches
 
 RUN = ("cloning", "decoding beside training", "acting, cost over time")
 

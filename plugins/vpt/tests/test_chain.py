@@ -17,8 +17,8 @@ import sklearn.svm
 import torch._dynamo
 
 import omnitrain.engine.fit
-import omnitrain_vpt.cleaning
-import omnitrain_vpt.reinforce
+import omnitrain_vpt.stages.clean
+import omnitrain_vpt.stages.reinforce
 from omnitrain.engine.execution import Options, run_recipe
 from omnitrain.errors import EnvironmentFault
 from omnitrain.recipes import load_recipe
@@ -26,7 +26,7 @@ from omnitrain.runs import RunDirectory, StageRun
 from omnitrain_control.video import VideoWriter, write_video
 
 # Imported here once, instead of in every process that the tests fork.
-PRELOADED = (torch._dynamo, omnitrain.engine.fit, omnitrain_vpt.reinforce, sklearn.pipeline, sklearn.svm)
+PRELOADED = (torch._dynamo, omnitrain.engine.fit, omnitrain_vpt.stages.reinforce, sklearn.pipeline, sklearn.svm)
 KILLED = 9
 RECIPE = """
 summary: Record, train a labeller, label, clone, fine-tune, reinforce.

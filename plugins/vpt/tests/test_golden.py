@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from omnitrain.evidence.comparing import Tolerance, first_difference
-from omnitrain_vpt.parity import ADAPTERS, COMPARE, TOLERANCES
+from omnitrain_vpt.evidence.parity import ADAPTERS, COMPARE, TOLERANCES
 
 GOLDEN = Path(__file__).parent / "golden"
 

@@ -10,7 +10,13 @@ from vpt_helpers import INDEX_IN_FRONT, line, numbered_frames, write_broken_vide
 
 from omnitrain.errors import DataError
 from omnitrain_control.video import read_frames, write_video
-from omnitrain_vpt.cleaning import (
+from omnitrain_vpt.configs.stages import CleanConfig, LabelConfig
+from omnitrain_vpt.evaluators.actions import action_metrics, action_nll, key_scores
+from omnitrain_vpt.paper.actions import CAMERA
+from omnitrain_vpt.paper.windows import plan_windows
+from omnitrain_vpt.recordings.format import Problems, ReadingRules, find_segments, read_track
+from omnitrain_vpt.recordings.frames import pointer
+from omnitrain_vpt.stages.clean import (
     _Cleaning,
     _report,
     clean_runs,
@@ -20,13 +26,7 @@ from omnitrain_vpt.cleaning import (
     median_filter,
     with_artefacts,
 )
-from omnitrain_vpt.configs_stages import CleanConfig, LabelConfig
-from omnitrain_vpt.evaluators import action_metrics, action_nll, key_scores
-from omnitrain_vpt.frames import pointer
-from omnitrain_vpt.labelling import _Labelling, label_frames
-from omnitrain_vpt.mapping import CAMERA
-from omnitrain_vpt.recordings import Problems, ReadingRules, find_segments, read_track
-from omnitrain_vpt.windows import plan_windows
+from omnitrain_vpt.stages.label import _Labelling, label_frames
 
 
 @pytest.mark.parametrize("frames", [1, 127, 128, 129, 192, 500])
@@ -243,7 +243,7 @@ def test_a_video_without_frames_is_refused(tmp_path):
 
 
 def label_frames_of(folder):
-    from omnitrain_vpt.recordings import video_track
+    from omnitrain_vpt.recordings.format import video_track
 
     (segment,) = find_segments(folder, None, Problems())
     return video_track(segment)

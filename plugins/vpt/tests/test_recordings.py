@@ -11,13 +11,11 @@ from vpt_helpers import INDEX_IN_FRONT, INDEX_IN_PIECES, line, numbered_frames, 
 
 from omnitrain.errors import DataError
 from omnitrain_control.video import write_video
-from omnitrain_vpt.clips import CachedClips, Reader, StreamedClips, build_cache
-from omnitrain_vpt.cursor import arrow, paint_cursor, read_cursor
-from omnitrain_vpt.frames import pointer, prepare, resize, track_frames
-from omnitrain_vpt.labelling import lines_of
-from omnitrain_vpt.mapping import CAMERA, to_factored, to_joint
-from omnitrain_vpt.minecraft import BUTTONS, SequenceRules, action_of_line
-from omnitrain_vpt.recordings import (
+from omnitrain_vpt.paper.actions import CAMERA, to_factored, to_joint
+from omnitrain_vpt.paper.minecraft import BUTTONS, SequenceRules, action_of_line
+from omnitrain_vpt.recordings.clips import CachedClips, Reader, StreamedClips, build_cache
+from omnitrain_vpt.recordings.cursor import arrow, paint_cursor, read_cursor
+from omnitrain_vpt.recordings.format import (
     Problems,
     ReadingRules,
     find_segments,
@@ -26,6 +24,8 @@ from omnitrain_vpt.recordings import (
     read_track,
     write_lines,
 )
+from omnitrain_vpt.recordings.frames import pointer, prepare, resize, track_frames
+from omnitrain_vpt.stages.label import lines_of
 
 RULES = ReadingRules()
 

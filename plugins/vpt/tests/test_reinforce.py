@@ -8,14 +8,14 @@ import torch
 
 from omnitrain.engine import Engine
 from omnitrain_control.rollouts import Collector
-from omnitrain_vpt.acting import PolicyActor
-from omnitrain_vpt.configs import PolicyConfig, WorldConfig
-from omnitrain_vpt.configs_stages import ReinforceConfig
-from omnitrain_vpt.model import build_policy
-from omnitrain_vpt.network.heads import kl_divergence, log_prob
-from omnitrain_vpt.phasic import leash, policy_loss
-from omnitrain_vpt.playing import make_fleet
-from omnitrain_vpt.reinforce import Phasic, Reinforcement, actions_of
+from omnitrain_vpt.configs.data import PolicyConfig, WorldConfig
+from omnitrain_vpt.configs.stages import ReinforceConfig
+from omnitrain_vpt.models.acting import PolicyActor
+from omnitrain_vpt.models.network.heads import kl_divergence, log_prob
+from omnitrain_vpt.models.policy import build_policy
+from omnitrain_vpt.paper.phasic import leash, policy_loss
+from omnitrain_vpt.stages.reinforce import Phasic, Reinforcement, actions_of
+from omnitrain_vpt.world.environments import make_fleet
 
 WORLD = WorldConfig(area=16, worlds=1, cell=4, steps=11)
 

@@ -7,10 +7,10 @@ from vpt_helpers import line, small_policy
 
 from omnitrain.api import BatchPlan
 from omnitrain.errors import DataError, Unreachable
-from omnitrain_vpt.augment import augmented
-from omnitrain_vpt.configs import AugmentConfig, RecordingsConfig
-from omnitrain_vpt.data import build, held_out
-from omnitrain_vpt.network.policy import JOINT_HEADS
+from omnitrain_vpt.configs.data import AugmentConfig, RecordingsConfig
+from omnitrain_vpt.data.augment import augmented
+from omnitrain_vpt.data.recordings import build, held_out
+from omnitrain_vpt.models.network.policy import JOINT_HEADS
 from omnitrain_vpt.objectives import Cloning
 
 

@@ -9,16 +9,16 @@ from gymnasium import spaces
 
 from omnitrain.errors import UsageError
 from omnitrain_control.environments import Fleet, episode_seed
-from omnitrain_vpt.configs import PlayConfig, WorldConfig
-from omnitrain_vpt.frames import pointer, track_frames
-from omnitrain_vpt.minecraft import SequenceRules
-from omnitrain_vpt.playing import FramesOnly, make_fleet, make_interface, make_world
-from omnitrain_vpt.recording import play_clip, record_clips
-from omnitrain_vpt.recordings import Problems, ReadingRules, find_segments, read_track
-from omnitrain_vpt.rewards import DIAMOND_PICKAXE, ItemRewards
+from omnitrain_vpt.configs.data import PlayConfig, WorldConfig
+from omnitrain_vpt.paper.minecraft import SequenceRules
+from omnitrain_vpt.paper.rewards import DIAMOND_PICKAXE, ItemRewards
+from omnitrain_vpt.recordings.format import Problems, ReadingRules, find_segments, read_track
+from omnitrain_vpt.recordings.frames import pointer, track_frames
 from omnitrain_vpt.world.drawing import _textures
+from omnitrain_vpt.world.environments import FramesOnly, make_fleet, make_interface, make_world
 from omnitrain_vpt.world.interface import action_space, is_minecraft
 from omnitrain_vpt.world.players import Habits, Player, environment_action
+from omnitrain_vpt.world.recording import play_clip, record_clips
 from omnitrain_vpt.world.terrain import NEEDED, generate, new_world, terrain
 
 SMALL = WorldConfig(area=16, worlds=2, cell=4, steps=80)

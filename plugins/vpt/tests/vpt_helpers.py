@@ -6,8 +6,8 @@ import av
 import numpy as np
 import torch
 
-from omnitrain_vpt.network.architecture import Architecture
-from omnitrain_vpt.network.policy import MinecraftPolicy
+from omnitrain_vpt.models.network.architecture import Architecture
+from omnitrain_vpt.models.network.policy import MinecraftPolicy
 
 
 def line(keys=(), buttons=(), dx=0.0, dy=0.0, **others):

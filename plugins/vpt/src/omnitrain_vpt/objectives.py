@@ -9,9 +9,9 @@ from torch import Tensor, nn
 
 from omnitrain.api import Batch, Context, Fields, Loss, Part
 from omnitrain.engine import unwrap
-from omnitrain_vpt.configs import CloningConfig, InverseConfig
-from omnitrain_vpt.network.blocks import State
-from omnitrain_vpt.network.heads import LogProbs, log_prob
+from omnitrain_vpt.configs.data import CloningConfig, InverseConfig
+from omnitrain_vpt.models.network.blocks import State
+from omnitrain_vpt.models.network.heads import LogProbs, log_prob
 
 STREAM_NEEDS: Fields = {
     "frames": "uint8[batch, time, height, width, 3]",

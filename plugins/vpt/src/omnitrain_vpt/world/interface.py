@@ -15,7 +15,7 @@ import gymnasium
 import numpy as np
 from numpy.typing import NDArray
 
-from omnitrain_vpt.minecraft import ENVIRONMENT_BUTTONS
+from omnitrain_vpt.paper.minecraft import ENVIRONMENT_BUTTONS
 from omnitrain_vpt.world.drawing import ITEM_ROWS, VIEW
 from omnitrain_vpt.world.game import Game
 
@@ -97,7 +97,7 @@ class HumanInterface(gymnasium.Env[NDArray[np.uint8], dict[str, Any]]):
         return self.frame(), {}
 
     def step(self, action: Mapping[str, Any]) -> tuple[NDArray[np.uint8], float, bool, bool, dict[str, Any]]:
-        """Do an action; the reward is always 0, see `omnitrain_vpt.rewards`."""
+        """Do an action; the reward is always 0, see `omnitrain_vpt.paper.rewards`."""
         for number in range(1, len(SLOTS) + 1):
             if action.get(f"hotbar.{number}"):
                 self.slot = number - 1

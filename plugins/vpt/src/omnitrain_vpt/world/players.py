@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from crafter import constants  # type: ignore[import-untyped]
 
-from omnitrain_vpt.minecraft import DEGREES_PER_PIXEL, Action
+from omnitrain_vpt.paper.minecraft import DEGREES_PER_PIXEL, Action
 from omnitrain_vpt.world.interface import SLOTS, HumanInterface
 from omnitrain_vpt.world.planning import DIRECTIONS, Cell, beside, cheapest_path, diggable
 

@@ -1,0 +1,1 @@
+"""Recordings as windows of frames or as streams of chunks."""

@@ -1,0 +1,1 @@
+"""How well actions are told, predicted and played."""

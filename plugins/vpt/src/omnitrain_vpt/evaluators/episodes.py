@@ -1,0 +1,137 @@
+"""Evaluator `vpt/episodes`: what a policy achieves when it plays."""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from omnitrain.api import Context, Evaluation, Metric, Picture, Run, Table
+from omnitrain.errors import UsageError
+from omnitrain_control.environments import environment_seed, episode_seed
+from omnitrain_control.intervals import mean_interval, wilson
+from omnitrain_control.rollouts import Collector
+from omnitrain_control.video import write_video
+from omnitrain_vpt.configs.data import EpisodesConfig, WorldConfig
+from omnitrain_vpt.models.acting import PolicyActor, environment_actions
+from omnitrain_vpt.models.network.policy import MinecraftPolicy
+from omnitrain_vpt.paper.rewards import DIAMOND_PICKAXE
+from omnitrain_vpt.world.environments import make_fleet, make_world, worlds_folder
+
+_FILM_SIDE = 144
+
+
+@dataclass(frozen=True)
+class Played:
+    """One episode. seed: of its reset. actions: joint indices int64[steps, 2]. info: its last info, with return and length."""
+
+    seed: int
+    actions: NDArray[np.int64]
+    info: dict[str, Any]
+
+    @property
+    def reward(self) -> float:
+        """Sum of the items' rewards."""
+        return float(self.info["return"])
+
+
+def play(
+    policy: MinecraftPolicy, world: WorldConfig, workspace: Path, episodes: int, count: int, processes: int, seed: int
+) -> list[Played]:
+    """Play whole episodes, the same number in every environment, with drawn actions."""
+    size = policy.architecture.image[0]
+    table = dict(DIAMOND_PICKAXE)
+    count = min(count, episodes)
+    each = -(-episodes // count)
+    found: list[list[Played]] = [[] for _ in range(count)]
+    taken: list[list[tuple[int, int]]] = [[] for _ in range(count)]
+    with make_fleet(world, workspace, count, seed, processes, size, table) as fleet:
+        collector = Collector(fleet)
+        actor = PolicyActor(policy, count, torch.Generator().manual_seed(seed))
+        while any(len(rows) < each for rows in found):
+            rollout = collector.collect(actor, 1)
+            joint = np.stack([rollout.kept["joint_buttons"][:, 0], rollout.kept["joint_camera"][:, 0]], -1)
+            for row, pair in enumerate(joint.tolist()):
+                taken[row].append((pair[0], pair[1]))
+            for info in rollout.finished:
+                row = info["environment"]
+                own = episode_seed(environment_seed(seed, row), len(found[row]))
+                found[row].append(Played(own, np.array(taken[row], np.int64), info))
+                taken[row] = []
+    return [found[row][number] for number in range(each) for row in range(count)][:episodes]
+
+
+def film(played: Played, world: WorldConfig, workspace: Path) -> bytes:
+    """Play an episode once more with the same actions; return it as an mp4."""
+    environment = make_world(world, worlds_folder(workspace), _FILM_SIDE)
+    frame, _ = environment.reset(seed=played.seed)
+    frames = [frame]
+    for action in environment_actions(played.actions[:, 0], played.actions[:, 1]):
+        frame, *_ = environment.step(action)
+        frames.append(frame)
+    environment.close()
+    with tempfile.TemporaryDirectory(prefix="omnitrain-") as folder:
+        path = Path(folder) / "episode.mp4"
+        write_video(path, np.stack(frames), quality=28, full_chroma=False)
+        return path.read_bytes()
+
+
+def summary(episodes: list[Played]) -> Evaluation:
+    """Return rates of achievements and items with Wilson intervals, and the mean of the items' rewards."""
+    count = len(episodes)
+    mean, low, high = mean_interval([e.reward for e in episodes])
+    metrics = {
+        "reward": Metric(mean, count, "higher", (low, high)),
+        "length": Metric(float(np.mean([e.info["length"] for e in episodes])), count, unit="steps"),
+    }
+    rows = []
+    for group in ("items", "achievements"):
+        names = sorted({name for e in episodes for name in e.info.get(group, {})})
+        for name in names:
+            numbers = [int(e.info.get(group, {}).get(name, 0)) for e in episodes]
+            reached = sum(n > 0 for n in numbers)
+            rate = Metric(reached / count, count, "higher", wilson(reached, count))
+            if group == "items":
+                metrics[name] = rate
+            assert rate.interval is not None
+            rows.append([name, rate.value, rate.interval[0], rate.interval[1], float(np.mean(numbers))])
+    table = Table(["name", "episodes with it", "low", "high", "mean count"], rows, "Wilson intervals at 95 %")
+    return Evaluation(metrics, {"achievements": table})
+
+
+class EpisodesEvaluator:
+    """See `EpisodesConfig`."""
+
+    def __init__(self, config: EpisodesConfig) -> None:
+        self.config = config
+
+    def __call__(self, predictor: Any, data: Any, run: Run, /) -> Evaluation:
+        """Play and report.
+
+        Raises UsageError for another model.
+        """
+        if not isinstance(predictor, MinecraftPolicy):
+            raise UsageError(f"vpt/episodes plays vpt/policy, not {type(predictor).__name__}.")
+        config = self.config
+        seed = run.seed("episodes")
+        episodes = play(predictor, config.world, run.workspace, config.episodes, config.count, config.processes, seed)
+        found = summary(episodes)
+        if not config.video or config.world.environment != "crafter":
+            return found
+        order = sorted(episodes, key=lambda e: -e.reward)
+        pictures = {}
+        for name, chosen in (("best", order[0]), ("median", order[len(order) // 2])):
+            content = film(chosen, config.world, run.workspace)
+            caption = f"the {name} of {len(order)} episodes: reward {chosen.reward:.2f}, {chosen.info['length']} steps"
+            pictures[name] = Picture(content, "video/mp4", caption)
+        return Evaluation(found.metrics, found.tables, pictures=pictures)
+
+
+def build(config: EpisodesConfig, context: Context) -> EpisodesEvaluator:
+    """Make the evaluator `vpt/episodes`."""
+    return EpisodesEvaluator(config)

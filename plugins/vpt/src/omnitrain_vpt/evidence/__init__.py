@@ -1,0 +1,1 @@
+"""What is claimed, checked against the official code, and timed."""

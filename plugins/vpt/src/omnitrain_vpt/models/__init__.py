@@ -1,0 +1,1 @@
+"""The policy, the inverse dynamics model, and how they act and label."""

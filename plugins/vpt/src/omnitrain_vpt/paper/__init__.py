@@ -1,0 +1,1 @@
+"""The paper's equations and rules as pure functions."""

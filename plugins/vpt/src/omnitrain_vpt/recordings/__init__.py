@@ -1,0 +1,1 @@
+"""Recordings in the contractor format: their files, frames and clips."""

@@ -1,0 +1,272 @@
+"""Recordings in the contractor format: where they are, what their lines say, and how they are written (app. B, E)."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from omnitrain.errors import DataError
+from omnitrain_control.video import probe_video, write_video
+from omnitrain_vpt.paper.actions import CAMERA, is_null
+from omnitrain_vpt.paper.minecraft import BUTTONS, Action, SequenceRules, checked_line, gui_factor, unknown_keys
+
+RATE = 20
+SHOWN = 5
+UNKNOWN_KEYS = "unknown keys"
+_VERSION = re.compile(r"^\d+\.\d+$")
+
+
+@dataclass
+class Problems:
+    """What was wrong with recordings: kind to count, and the first few places of each."""
+
+    counts: Counter[str] = field(default_factory=Counter)
+    places: dict[str, list[str]] = field(default_factory=dict)
+
+    @property
+    def faults(self) -> int:
+        """How many of them make a recording a broken one: keys that mean nothing to the game are told, but are no fault."""
+        return sum(count for kind, count in self.counts.items() if kind != UNKNOWN_KEYS)
+
+    def add(self, kind: str, place: str) -> None:
+        """Count one problem."""
+        self.counts[kind] += 1
+        shown = self.places.setdefault(kind, [])
+        if len(shown) < SHOWN:
+            shown.append(place)
+
+    def merge(self, other: Problems) -> None:
+        """Add what another reader has found."""
+        for kind, count in other.counts.items():
+            self.counts[kind] += count
+            self.places[kind] = (self.places.get(kind, []) + other.places[kind])[:SHOWN]
+
+    def summary(self) -> str:
+        """Return "3 lines that are no JSON (a.jsonl:7, ...); ...", or an empty text."""
+        return "; ".join(
+            f"{count} {kind} ({', '.join(self.places[kind])}{', ...' if count > SHOWN else ''})"
+            for kind, count in sorted(self.counts.items())
+        )
+
+
+@dataclass(frozen=True)
+class Segment:
+    """One recording. name: its path below the base without suffix. lines: the .jsonl, None for unlabelled video."""
+
+    name: str
+    video: Path
+    lines: Path | None
+
+    @property
+    def version(self) -> str:
+        """The recorder's version ("8.0"): the folder that the recording lies in, else ""."""
+        parts = [part for part in Path(self.name).parts[:-1] if _VERSION.match(part)]
+        return parts[-1] if parts else ""
+
+
+def find_segments(path: Path, base: Path | None, problems: Problems) -> list[Segment]:
+    """Return the recordings of a folder (all .mp4 below it) or of an index file, sorted by name.
+
+    base: where the paths of an index file begin; by default the index file's folder, since its own "basedir" is an address.
+    Raises DataError for a path that is missing, an index file of another form, or no recording at all.
+    """
+    if path.is_dir():
+        names = sorted(str(p.relative_to(path).with_suffix("")) for p in path.rglob("*.mp4"))
+        root = path
+    elif path.is_file():
+        root = base if base is not None else path.parent
+        names = _index_names(path)
+    else:
+        raise DataError(f"{path} is missing; expected a folder with .mp4 files or an index file.")
+    found = []
+    for name in names:
+        video, lines = root / f"{name}.mp4", root / f"{name}.jsonl"
+        if root.resolve() not in video.resolve().parents:
+            raise DataError(f"{path} names {name!r}, which lies outside {root}.")
+        if not video.is_file():
+            problems.add("missing videos", str(video))
+            continue
+        found.append(Segment(name, video, lines if lines.is_file() else None))
+    if not found:
+        raise DataError(f"{path} holds no recordings: there is no .mp4 file{' of the index' if path.is_file() else ''}.")
+    return found
+
+
+def _index_names(path: Path) -> list[str]:
+    try:
+        relpaths = json.loads(path.read_text("utf-8"))["relpaths"]
+        return sorted(str(name).removesuffix(".mp4") for name in relpaths)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DataError(f'{path} is no index file: expected {{"basedir": ..., "relpaths": [...]}} ({error!r}).') from error
+
+
+def read_lines(path: Path, problems: Problems) -> list[Mapping[str, Any] | None]:
+    """Return the parsed lines of a .jsonl, None for one that is broken: its frame is still consumed.
+
+    Blank lines at the end are no lines. Raises DataError when the file can't be read or is empty.
+    """
+    try:
+        texts = path.read_text(encoding="utf-8", errors="replace").split("\n")
+    except OSError as error:
+        raise DataError(f"{path} can't be read: {error.strerror}.") from error
+    while texts and not texts[-1].strip():
+        texts.pop()
+    if not texts:
+        raise DataError(f"{path} is empty; expected one JSON object per frame.")
+    lines: list[Mapping[str, Any] | None] = []
+    for number, text in enumerate(texts, 1):
+        try:
+            lines.append(checked_line(json.loads(text)))
+        except (ValueError, RecursionError) as error:
+            broken = "lines that are no JSON" if isinstance(error, json.JSONDecodeError) else "malformed lines"
+            problems.add(broken if text.strip() else "empty lines", f"{path}:{number}")
+            lines.append(None)
+    return lines
+
+
+def kept_lines(
+    lines: Iterable[Mapping[str, Any] | None],
+    rules: SequenceRules,
+    problems: Problems | None = None,
+    path: str = "",
+) -> Iterator[tuple[int, Action]]:
+    """Yield (frame number, action) of every well-formed line, null actions included.
+
+    problems: takes malformed lines, and each unknown key where it is first held.
+    """
+    known: set[str] = set()
+    for number, line in enumerate(lines):
+        if line is None:
+            continue
+        try:
+            action = rules(line)
+        except (KeyError, TypeError, ValueError, AttributeError):
+            if problems is not None:
+                problems.add("malformed lines", f"{path}:{number + 1}")
+            continue
+        if problems is not None:
+            for key in sorted(unknown_keys(line) - known):
+                known.add(key)
+                problems.add(UNKNOWN_KEYS, f"{path}:{number + 1} {key}")
+        yield number, action
+
+
+@dataclass(frozen=True)
+class Track:
+    """The actions of one recording, frame by frame.
+
+    frames: number of each kept frame in the video, int64[n]. buttons: uint8[n, 20]. camera: degrees float32[n, 2], pitch
+    and yaw. raw_null: no activity before quantisation, bool[n]. cursor: pointer (x, y) of a 720 pixel high window where a
+    GUI is open, else -1, float32[n, 2].
+    """
+
+    frames: NDArray[np.int64]
+    buttons: NDArray[np.uint8]
+    camera: NDArray[np.float32]
+    raw_null: NDArray[np.bool_]
+    cursor: NDArray[np.float32]
+
+    def __len__(self) -> int:
+        return len(self.frames)
+
+    @property
+    def bins(self) -> NDArray[np.int64]:
+        """Camera bins int64[n, 2]."""
+        return CAMERA.encode(self.camera)
+
+    def take(self, rows: NDArray[Any]) -> Track:
+        """Return some of the frames, by index or mask."""
+        return Track(self.frames[rows], self.buttons[rows], self.camera[rows], self.raw_null[rows], self.cursor[rows])
+
+    def without_null(self, rule: str) -> Track:
+        """Drop null actions. rule: "quantised" (after quantisation, as in the paper), "raw" (the line only), or "keep"."""
+        if rule == "keep":
+            return self
+        dropped = self.raw_null
+        if rule == "quantised":
+            dropped = dropped | is_null(self.buttons, self.bins)
+        return self.take(~dropped)
+
+
+@dataclass(frozen=True)
+class ReadingRules:
+    """How lines become actions; see `SequenceRules`. gui_factors: apply the recorder version's factor."""
+
+    escape_closes_inventory: bool = True
+    legacy_int_camera: bool = False
+    gui_factors: bool = True
+
+
+def read_track(segment: Segment, reading: ReadingRules, problems: Problems) -> Track:
+    """Return the actions of a labelled recording, as far as the video has frames by its header and its length.
+
+    Raises DataError when the recording has no lines or can't be opened.
+    """
+    if segment.lines is None:
+        raise DataError(f"{segment.video} has no {segment.video.stem}.jsonl beside it.")
+    lines = read_lines(segment.lines, problems)
+    factor = gui_factor(segment.version) if reading.gui_factors else 1.0
+    rules = SequenceRules(reading.escape_closes_inventory, reading.legacy_int_camera, factor)
+    facts = probe_video(segment.video)
+    frames = facts.frames
+    kept = list(kept_lines(lines, rules, problems, str(segment.lines)))
+    if frames and frames != len(lines):
+        problems.add("recordings with another number of frames than of lines", f"{segment.video}: {frames}, {len(lines)}")
+    if facts.held < frames:
+        problems.add("videos that are cut short", f"{segment.video}: {facts.held} of {frames} frames")
+    kept = [(number, action) for number, action in kept if not frames or number < facts.held]
+    numbers = np.array([number for number, _ in kept], np.int64)
+    cursor = [_cursor(lines[number]) for number in numbers]
+    return Track(
+        numbers,
+        np.stack([a.buttons() for _, a in kept]) if kept else np.zeros((0, len(BUTTONS)), np.uint8),
+        np.array([a.camera for _, a in kept], np.float32).reshape(-1, 2),
+        np.array([a.null for _, a in kept], bool),
+        np.array(cursor, np.float32).reshape(-1, 2),
+    )
+
+
+def _cursor(line: Mapping[str, Any] | None) -> tuple[float, float]:
+    if line is None or not line.get("isGuiOpen", False):
+        return -1.0, -1.0
+    x, y = line["mouse"].get("x"), line["mouse"].get("y")
+    return (float(x), float(y)) if isinstance(x, (int, float)) and isinstance(y, (int, float)) else (-1.0, -1.0)
+
+
+def video_track(segment: Segment) -> Track:
+    """Return an unlabelled video as a track without actions."""
+    count = probe_video(segment.video).frames
+    return Track(
+        np.arange(count), np.zeros((count, len(BUTTONS)), np.uint8), np.zeros((count, 2), np.float32),
+        np.ones(count, bool), np.full((count, 2), -1.0, np.float32),
+    )  # fmt: skip
+
+
+def write_segment(
+    folder: Path, name: str, frames: NDArray[np.uint8], lines: Sequence[Mapping[str, Any]], **options: Any
+) -> None:
+    """Write a recording: mp4, jsonl and options. name: relative, "8.0/alias-session". frames: uint8[n, h, w, 3], RGB."""
+    target = folder / name
+    target.parent.mkdir(parents=True, exist_ok=True)
+    write_lines(target.with_name(f"{target.name}.jsonl"), lines)
+    (target.parent / f"{target.name}-options.json").write_text(json.dumps(options), encoding="utf-8")
+    write_video(target.with_name(f"{target.name}.mp4"), frames, RATE)
+
+
+def write_lines(path: Path, lines: Iterable[Mapping[str, Any]]) -> None:
+    """Write a .jsonl with one object a line."""
+    path.write_text("".join(json.dumps(line, separators=(",", ":")) + "\n" for line in lines), encoding="utf-8")
+
+
+def write_index(folder: Path, names: Sequence[str]) -> None:
+    """Write an index file beside the recordings."""
+    content = {"basedir": "", "relpaths": sorted(names)}
+    (folder / "index.json").write_text(json.dumps(content, indent=1), encoding="utf-8")

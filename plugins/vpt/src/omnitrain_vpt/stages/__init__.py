@@ -1,0 +1,1 @@
+"""Recording, labelling, cleaning and fine-tuning."""
