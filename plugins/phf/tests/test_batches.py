@@ -17,7 +17,8 @@ from omnitrain_language.configs.data import BlocksConfig, PairsConfig, TextConfi
 from omnitrain_language.data.blocks import BlocksData
 from omnitrain_language.data.pairs import PairsData
 from omnitrain_language.data.text import TextData
-from omnitrain_phf.configs.data import ConditionalConfig, ScoredBatchesConfig
+from omnitrain_phf.configs.data import ScoredBatchesConfig
+from omnitrain_phf.configs.objectives import ConditionalConfig
 from omnitrain_phf.data import scored_batches as batches
 from omnitrain_phf.data.scored_batches import OrderedScoredBatches
 from omnitrain_phf.data.stretches import insert_control, segment_of_tokens, stretches

@@ -1,6 +1,7 @@
 """The benches cover what the issue limits, and their variants measure something."""
 
-from omnitrain_phf.evidence.bench.training import OBJECTIVES, benches
+from omnitrain_phf.evidence.bench import benches
+from omnitrain_phf.evidence.bench.training import OBJECTIVES
 
 
 def test_benches_cover_objectives_loop_stream_scoring_writing_and_memory():

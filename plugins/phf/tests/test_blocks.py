@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from omnitrain_phf.configs.data import AwrConfig, UnlikelihoodConfig
+from omnitrain_phf.configs.objectives import AwrConfig, UnlikelihoodConfig
 from omnitrain_phf.data.blocks import BlockLayout, BlockReader, Control, SeededDraws, ranges, skipped
 from omnitrain_phf.data.corpus import Corpus
 from omnitrain_phf.evidence.parity import _Fixed, _toy_corpus

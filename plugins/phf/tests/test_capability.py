@@ -9,10 +9,12 @@ import torch
 from omnitrain.errors import DataError, UsageError
 from omnitrain.plugins import installed
 from omnitrain_language.predictor import LanguagePredictor
-from omnitrain_phf.configs.data import CausalModelConfig
 from omnitrain_phf.configs.evaluators import ClassificationConfig, LastWordConfig, PassAtKConfig
+from omnitrain_phf.configs.models import CausalWithValuesConfig
 from omnitrain_phf.evaluators import pass_at_k as programs
-from omnitrain_phf.evaluators.classification import Classification, LastWord, build_classification
+from omnitrain_phf.evaluators.classification import Classification
+from omnitrain_phf.evaluators.classification import build as build_classification
+from omnitrain_phf.evaluators.last_word import LastWord
 from omnitrain_phf.evaluators.pass_at_k import PassAtK
 from omnitrain_phf.evaluators.sandbox import Limits, run_program, run_programs
 from omnitrain_phf.models.causal import build
@@ -23,7 +25,7 @@ NAMES = ("last-word", "classification", "pass-at-k")
 @pytest.fixture
 def predictor(make_data, make_context):
     data = make_data()
-    model = build(CausalModelConfig(size="tiny", max_length=64), make_context(**data.facts()))
+    model = build(CausalWithValuesConfig(size="tiny", max_length=64), make_context(**data.facts()))
     return LanguagePredictor(model, data.tokenizer)
 
 

@@ -9,24 +9,26 @@ import torch
 
 from omnitrain.errors import DataError, UsageError
 from omnitrain_language.predictor import LanguagePredictor
-from omnitrain_phf.configs.data import CausalModelConfig
-from omnitrain_phf.configs.evaluators import KlConfig, MisalignmentConfig, PassAtKConfig, ScenarioConfig, TokensConfig
-from omnitrain_phf.evaluators.classification import predict_words, split_last_word
-from omnitrain_phf.evaluators.misalignment import Kl, Misalignment
+from omnitrain_phf.configs.evaluators import GenerationScenarioConfig, KlConfig, MisalignmentConfig, PassAtKConfig, TokensConfig
+from omnitrain_phf.configs.models import CausalWithValuesConfig
+from omnitrain_phf.evaluators.kl import Kl
+from omnitrain_phf.evaluators.last_word import predict_words, split_last_word
+from omnitrain_phf.evaluators.misalignment import Misalignment
 from omnitrain_phf.evaluators.pass_at_k import PassAtK, cut_program
+from omnitrain_phf.evaluators.red_team import load_pool, save_pool
 from omnitrain_phf.evaluators.sandbox import Limits, run_program
 from omnitrain_phf.models.causal import build
 from omnitrain_phf.models.writing import WritingSettings, banned_ids, condition_text, write
 from omnitrain_phf.paper.kl import insert_prefix
 from omnitrain_phf.paper.pareto import pareto
-from omnitrain_phf.paper.prompt_pool import PromptPool, load_pool
+from omnitrain_phf.paper.prompt_pool import PromptPool
 from omnitrain_phf.paper.text_metrics import max_at_k, pass_at_k, score_per_character, self_bleu
 
 
 @pytest.fixture
 def predictor(make_data, make_context):
     data = make_data(control={"threshold": 0.0, "drop_token_fraction": 0.1})
-    model = build(CausalModelConfig(size="tiny", max_length=64), make_context(**data.facts()))
+    model = build(CausalWithValuesConfig(size="tiny", max_length=64), make_context(**data.facts()))
     return LanguagePredictor(model, data.tokenizer)
 
 
@@ -68,7 +70,7 @@ def test_condition_of_a_model_without_control_tokens_is_refused_by_name_only(pre
 
 
 def test_misalignment_tells_what_was_really_written(predictor, run):
-    scenario = ScenarioConfig(name="a", samples=6, new_tokens=12, hit_threshold=0.0)
+    scenario = GenerationScenarioConfig(name="a", samples=6, new_tokens=12, hit_threshold=0.0)
     found = Misalignment(MisalignmentConfig(scenarios=[scenario], k=3, segments="lines"))(predictor, None, run)
     assert found.metrics["a/samples"].value == 6
     assert found.metrics["a/tokens"].value == 12
@@ -78,7 +80,7 @@ def test_misalignment_tells_what_was_really_written(predictor, run):
 def test_scenario_with_prompts_and_token_continues_each_prompt_once(predictor, run, tmp_path):
     path = tmp_path / "prompts.jsonl"
     path.write_text("".join(json.dumps({"text": t}) + "\n" for t in ("one", "two", "three")), "utf-8")
-    scenario = ScenarioConfig(name="p", prompts=str(path), samples=50, max_length=24, score_with_prompt=True)
+    scenario = GenerationScenarioConfig(name="p", prompts=str(path), samples=50, max_length=24, score_with_prompt=True)
     evaluator = Misalignment(MisalignmentConfig(scenarios=[scenario]))
     prompts, texts, _ = evaluator.texts(predictor, scenario, run)
     assert prompts == [f"<|aligned|>{word}" for word in ("one", "two", "three")]
@@ -122,7 +124,7 @@ def test_pool_keeps_its_scores_on_disk(tmp_path):
     pool = PromptPool()
     pool.add("a", [0.001])
     pool.add("b", [0.5, 0.7])
-    pool.save(tmp_path / "pool.json", rounds=[{"x": 1}])
+    save_pool(pool, tmp_path / "pool.json", rounds=[{"x": 1}])
     loaded, content = load_pool(tmp_path / "pool.json")
     assert loaded == pool
     assert content["rounds"] == [{"x": 1}]

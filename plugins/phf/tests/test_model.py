@@ -5,8 +5,9 @@ import json
 import pytest
 import torch
 
-from omnitrain_phf.configs.data import CausalModelConfig
-from omnitrain_phf.models.causal import NOISE, build, fresh_rows, grow
+from omnitrain_phf.configs.models import CausalWithValuesConfig
+from omnitrain_phf.models.causal import build
+from omnitrain_phf.paper.control_tokens import NOISE, fresh_rows, grow
 
 FACTS = {"vocabulary_size": 302, "added_control_ids": [300, 301], "pad_id": 0, "eos_id": 1}
 
@@ -15,7 +16,7 @@ FACTS = {"vocabulary_size": 302, "added_control_ids": [300, 301], "pad_id": 0, "
 def make(make_context):
     def made(facts=FACTS, **settings):
         settings = {"size": "tiny", "max_length": 64, **settings}
-        config = CausalModelConfig.model_validate_json(json.dumps(settings))
+        config = CausalWithValuesConfig.model_validate_json(json.dumps(settings))
         return build(config, make_context(**facts))
 
     return made

@@ -10,7 +10,8 @@ from omnitrain.api.fields import misfits
 from omnitrain.engine.batches import split_rows
 from omnitrain.errors import UsageError
 from omnitrain_language.objectives import CAUSAL_NEEDS
-from omnitrain_phf.configs.data import AwrConfig, CausalModelConfig, ConditionalConfig, RwrConfig, UnlikelihoodConfig
+from omnitrain_phf.configs.models import CausalWithValuesConfig
+from omnitrain_phf.configs.objectives import AwrConfig, ConditionalConfig, RwrConfig, UnlikelihoodConfig
 from omnitrain_phf.data.scored_text import FIELDS
 from omnitrain_phf.models.causal import build
 from omnitrain_phf.objectives import Awr, Conditional, Mle, Rwr, Unlikelihood
@@ -33,7 +34,7 @@ def batch(make_data):
 
 @pytest.fixture
 def model(make_context, make_data):
-    config = CausalModelConfig.model_validate_json(json.dumps({"size": "tiny", "max_length": 64, "value_head": {}}))
+    config = CausalWithValuesConfig.model_validate_json(json.dumps({"size": "tiny", "max_length": 64, "value_head": {}}))
     made = build(config, make_context(**make_data().facts())).double()
     torch.nn.init.normal_(made.value_head.weight)
     return made
@@ -79,7 +80,7 @@ def test_advantages_are_not_normalised_over_a_part_of_an_update(model, batch):
 
 
 def test_model_without_value_head_is_told(batch, make_context, make_data):
-    plain = build(CausalModelConfig(size="tiny", max_length=64), make_context(**make_data().facts()))
+    plain = build(CausalWithValuesConfig(size="tiny", max_length=64), make_context(**make_data().facts()))
     with pytest.raises(UsageError, match="value_head"):
         Awr(AwrConfig())(plain, batch)
 

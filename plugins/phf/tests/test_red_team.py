@@ -5,8 +5,8 @@ from types import SimpleNamespace
 import pytest
 
 from omnitrain_language.predictor import LanguagePredictor
-from omnitrain_phf.configs.data import CausalModelConfig
 from omnitrain_phf.configs.evaluators import RedTeamConfig
+from omnitrain_phf.configs.models import CausalWithValuesConfig
 from omnitrain_phf.evaluators import red_team as red_teaming
 from omnitrain_phf.evaluators.red_team import RedTeam
 from omnitrain_phf.models.causal import build
@@ -29,7 +29,7 @@ def team(make_data, make_context, tmp_path, monkeypatch):
     """Return a function that red-teams a small model into a folder."""
     data = make_data(control={"threshold": 0.0, "drop_token_fraction": 0.1})
     context = make_context(**data.facts())
-    model = LanguagePredictor(build(CausalModelConfig(size="tiny", max_length=64), context), data.tokenizer)
+    model = LanguagePredictor(build(CausalWithValuesConfig(size="tiny", max_length=64), context), data.tokenizer)
     scores = SimpleNamespace(lengths=lambda texts: [len(set(text)) / 100 for text in texts])
     monkeypatch.setitem(__import__("sys").modules, "test_red_team_scores", scores)
     monkeypatch.setattr(red_teaming, "other_predictor", lambda use, run, device: model)

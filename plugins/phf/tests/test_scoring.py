@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from omnitrain.errors import DataError, UsageError
-from omnitrain_phf.configs.scorers import ScoreConfig
+from omnitrain_phf.configs.stages import ScoreConfig
 from omnitrain_phf.scorers import scoring
 from omnitrain_phf.scorers.scoring import HEADER, RECORDS, STATISTICS, scored, source_identity
 

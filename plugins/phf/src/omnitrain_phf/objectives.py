@@ -12,7 +12,7 @@ from omnitrain.api import Batch, Context, Fields, Loss, Part
 from omnitrain.errors import UsageError
 from omnitrain_language.losses import weighted_sum
 from omnitrain_language.objectives import CAUSAL_NEEDS, check_masks, model_inputs
-from omnitrain_phf.configs.data import AwrConfig, ConditionalConfig, MleConfig, RwrConfig, UnlikelihoodConfig
+from omnitrain_phf.configs.objectives import AwrConfig, ConditionalConfig, MleConfig, RwrConfig, UnlikelihoodConfig
 from omnitrain_phf.paper.losses import AdvantageOptions, Regressed, advantage_loss, token_nll, unlikelihood_loss
 
 SCORED: Fields = {**CAUSAL_NEEDS, "token_scores": "float32[batch, length]"}

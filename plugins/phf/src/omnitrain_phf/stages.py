@@ -10,8 +10,7 @@ from typing import Any
 from omnitrain.api import Evaluation, Figure, Metric, Prepares, Table, TellsFacts, Use
 from omnitrain.engine import choose_device
 from omnitrain.errors import UsageError
-from omnitrain_phf.configs.evaluators import FrontConfig
-from omnitrain_phf.configs.scorers import ScoreConfig
+from omnitrain_phf.configs.stages import FrontConfig, ScoreConfig
 from omnitrain_phf.paper.pareto import pareto
 from omnitrain_phf.scorers.scoring import HEADER, STATISTICS, scored
 

@@ -1,4 +1,4 @@
-"""Settings of evaluators and of the stage that compares models. Light: imports only omnitrain.api and pydantic."""
+"""Settings of evaluators. Light: imports only omnitrain.api, pydantic and other settings."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from omnitrain.api import Config, UseEvaluator, UseModel
+from omnitrain.api import Config, UseModel
 from omnitrain_language.configs.limits import NonNegative, Positive
 from omnitrain_phf.configs.scorers import ScorerConfig, ScrubadubConfig
 
@@ -23,7 +23,7 @@ class TokensConfig(Config):
     """Token of bad segments."""
 
 
-class ScenarioConfig(Config):
+class GenerationScenarioConfig(Config):
     """What a model continues, and how."""
 
     name: str = Field(default="unconditional", min_length=1)
@@ -59,9 +59,9 @@ class ScenarioConfig(Config):
     """A text with a score above is a hit. Code: 0.5 (toxicity), 0 (PEP8)."""
 
 
-def one_scenario() -> list[ScenarioConfig]:
+def one_scenario() -> list[GenerationScenarioConfig]:
     """Return the unconditional scenario."""
-    return [ScenarioConfig()]
+    return [GenerationScenarioConfig()]
 
 
 class MisalignmentConfig(TokensConfig):
@@ -69,7 +69,7 @@ class MisalignmentConfig(TokensConfig):
 
     scorer: ScorerConfig = ScrubadubConfig()
     """What scores the texts."""
-    scenarios: list[ScenarioConfig] = Field(default_factory=one_scenario, min_length=1)
+    scenarios: list[GenerationScenarioConfig] = Field(default_factory=one_scenario, min_length=1)
     """What is continued."""
     batch_size: Positive = 64
     """Texts written at a time."""
@@ -242,23 +242,6 @@ class PassAtKConfig(TokensConfig):
     """Programs that run at a time."""
     batch_size: Positive = 32
     """Programs written at a time."""
-
-
-class FrontConfig(Config):
-    """Several models side by side: misalignment against capability, and which are on the Pareto front."""
-
-    arms: dict[str, UseModel] = Field(min_length=1)
-    """The models by name, each of an earlier stage."""
-    misalignment: UseEvaluator
-    """What measures how bad a model is."""
-    misalignment_metric: str
-    """Which of its metrics; lower is better."""
-    capability: UseEvaluator
-    """What measures what a model can do."""
-    capability_metric: str
-    """Which of its metrics; its own direction says what is better."""
-    device: str = "auto"
-    """"auto" takes the first GPU where there is one, else the CPU; or a torch device name."""
 
 
 class ValuesConfig(Config):

@@ -1,4 +1,4 @@
-"""Settings of scorers and segmentation. Light: imports only omnitrain.api and pydantic."""
+"""Settings of scorers. Light: imports only omnitrain.api, pydantic and other settings."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from omnitrain.api import Config
-from omnitrain_language.configs.limits import Fraction, Positive
+from omnitrain_language.configs.limits import Positive
 
+Score = Annotated[float, Field(ge=0)]
 # pycodestyle's own list, written out so that neither its version nor a user's config changes it.
 PEP8_IGNORED = ("E121", "E123", "E126", "E226", "E24", "E704", "W503", "W504")
 
@@ -108,32 +109,3 @@ ScorerConfig = Annotated[
     PycodestyleConfig | ScrubadubConfig | ProfanityConfig | DetoxifyConfig | ClassifierConfig | WordListConfig | CallableConfig,
     Field(discriminator="name"),
 ]
-
-
-class ScoreConfig(Config):
-    """Score every segment of a text and write records that phf/scored-text reads."""
-
-    path: str = "builtin:contacts"
-    """A file (.txt, .md, .rst, .py, .jsonl, .ndjson, .tsv, .parquet), a folder or glob pattern of them, or `builtin:prose`,
-    `builtin:code` (documentation and source of the standard library), `builtin:contacts` (its sentences, some of them replaced
-    by made-up contacts)."""
-    field: str = "text"
-    """The field that holds the text in .jsonl, .tsv and .parquet."""
-    segments: Literal["sentences", "lines", "document"] = "sentences"
-    """`sentences` by spaCy's rules (toxicity, PII), `lines` with their newline (PEP8), or the document as one segment."""
-    scorer: ScorerConfig = ScrubadubConfig()
-    """What scores."""
-    processes: Annotated[int, Field(ge=1, le=256)] = 1
-    """Worker processes; the result is the same in every byte."""
-    chunk_characters: Positive = 500_000
-    """Documents of about this many characters are scored, and kept on disk, at a time."""
-    malformed: Literal["refuse", "skip"] = "refuse"
-    """What to do with documents that can't be read."""
-    max_documents: Positive | None = None
-    """Stop after this many documents."""
-    contacts_share: Fraction = 0.1
-    """Of `builtin:contacts`: share of the sentences that are made-up contacts."""
-    contacts_sentences: Positive = 9000
-    """Of `builtin:contacts`: how many sentences."""
-    threshold: Annotated[float, Field(ge=0)] = 0.0
-    """The statistics tell the share of segments with a score above."""

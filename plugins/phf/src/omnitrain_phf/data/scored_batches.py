@@ -34,7 +34,7 @@ from omnitrain_language.tokenizers import pad_id, save_tokenizer, tokenizer_fact
 from omnitrain_phf.configs.data import ScoredBatchesConfig
 from omnitrain_phf.data.scored_text import add_control_tokens, control_facts
 from omnitrain_phf.data.stretches import Marks, Stretch, insert_control, segment_of_tokens, stretches
-from omnitrain_phf.models.causal import grow
+from omnitrain_phf.paper.control_tokens import grow
 from omnitrain_phf.scorers.make import Unpositioned, header, make_scorer
 from omnitrain_phf.scorers.segments import SPLITTERS
 

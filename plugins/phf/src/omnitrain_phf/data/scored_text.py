@@ -39,8 +39,8 @@ from omnitrain_phf.data.blocks import (
 from omnitrain_phf.data.corpus import Corpus, load_corpus, write_corpus
 from omnitrain_phf.data.records import HUB, Record, read_records, records_fingerprint
 from omnitrain_phf.data.stream import ScoredStream
-from omnitrain_phf.models.causal import grow
 from omnitrain_phf.paper.alignment import align
+from omnitrain_phf.paper.control_tokens import grow
 from omnitrain_phf.scorers.scoring import scored, source_identity
 
 if TYPE_CHECKING:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
 from omnitrain.api import Context, Evaluation, Figure, Metric, Sample, Table, numpy_generator
+from omnitrain.errors import DataError
 from omnitrain_phf.configs.evaluators import RedTeamConfig
-from omnitrain_phf.evaluators.misalignment import mean_metric
+from omnitrain_phf.evaluators.means import mean_metric
 from omnitrain_phf.models.writing import (
     Writes,
     WritingSettings,
@@ -23,7 +25,7 @@ from omnitrain_phf.models.writing import (
     write,
     writer,
 )
-from omnitrain_phf.paper.prompt_pool import PromptPool, few_shot, load_pool, parse_response
+from omnitrain_phf.paper.prompt_pool import PromptPool, few_shot, parse_response
 from omnitrain_phf.paper.scenarios import clean
 from omnitrain_phf.scorers.make import make_scorer
 
@@ -45,6 +47,26 @@ BUILTIN: Mapping[str, Sequence[str]] = {
     ),
     "pep8": ("def add(a,b):", "def Mean( values ):", "class point:\n    def __init__( self,x ):", "def f(x,y = 1):"),
 }
+
+
+def save_pool(pool: PromptPool, path: Path, **more: Any) -> None:
+    """Write a pool, whole or not at all."""
+    temporary = path.with_name(f".{path.name}")
+    content = {"temperature": pool.temperature, "scores": pool.scores, **more}
+    temporary.write_text(json.dumps(content, ensure_ascii=False), "utf-8")
+    temporary.replace(path)
+
+
+def load_pool(path: Path) -> tuple[PromptPool, Mapping[str, Any]]:
+    """Return what `save_pool` wrote: the pool, and the whole content.
+
+    Raises DataError for a damaged file.
+    """
+    try:
+        content = json.loads(path.read_text("utf-8"))
+        return PromptPool(content["temperature"], {str(k): list(v) for k, v in content["scores"].items()}), content
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise DataError(f"{path}: no pool of prompts can be read ({error}); delete it to begin again") from error
 
 
 class RedTeam:
@@ -84,7 +106,7 @@ class RedTeam:
         for turn in range(len(history), self.config.rounds):
             tried = self._round(pool, model, attacker, run.seed(f"red-team {number} {turn}"))
             history.append({"pool": pool.summary(), "round": pool.summary(tried)})
-            pool.save(place, rounds=history)
+            save_pool(pool, place, rounds=history)
             progress.advance(1, best=history[-1]["pool"]["best"])
         return pool, history
 

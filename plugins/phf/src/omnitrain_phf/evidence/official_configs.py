@@ -13,7 +13,7 @@ from typing import Any
 import yaml
 
 from omnitrain.errors import UsageError
-from omnitrain_phf.paper.text_metrics import training_schedule
+from omnitrain_phf.evidence.schedule import training_schedule
 
 Tree = dict[str, Any]
 NUM_TOKENS = 3.3e9

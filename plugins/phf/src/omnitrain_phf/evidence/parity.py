@@ -11,11 +11,12 @@ import torch
 from torch import Tensor, nn
 
 from omnitrain.errors import UsageError
-from omnitrain_phf.configs.data import AwrConfig, MleConfig, UnlikelihoodConfig
+from omnitrain_phf.configs.objectives import AwrConfig, MleConfig, UnlikelihoodConfig
 from omnitrain_phf.configs.scorers import ProfanityConfig, PycodestyleConfig, ScrubadubConfig
 from omnitrain_phf.data.blocks import BlockLayout, BlockReader, Control, Segments, skipped
 from omnitrain_phf.data.corpus import Corpus
 from omnitrain_phf.evidence.official_configs import merged_config
+from omnitrain_phf.evidence.schedule import theoretical_loss, training_schedule
 from omnitrain_phf.models.causal import ValueHead
 from omnitrain_phf.objectives import Awr, Mle, Unlikelihood, regression_parts, regression_statistics
 from omnitrain_phf.paper.alignment import align
@@ -23,7 +24,7 @@ from omnitrain_phf.paper.kl import forward_kl, sequence_logprobs
 from omnitrain_phf.paper.losses import AdvantageOptions, advantage_loss, token_nll
 from omnitrain_phf.paper.prompt_pool import PromptPool, few_shot, parse_response
 from omnitrain_phf.paper.scenarios import clean, counted_from_eos, forbid_early_end, scenario_inputs, scored_texts
-from omnitrain_phf.paper.text_metrics import max_at_k, share_of_hits, text_metrics, theoretical_loss, training_schedule
+from omnitrain_phf.paper.text_metrics import max_at_k, share_of_hits, text_metrics
 from omnitrain_phf.scorers.make import make_scorer
 from omnitrain_phf.scorers.pep8 import Pep8Scorer
 from omnitrain_phf.scorers.personal_data import PersonalDataScorer

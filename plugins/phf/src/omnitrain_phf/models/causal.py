@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +12,9 @@ from torch.nn import functional
 
 from omnitrain.api import Context
 from omnitrain_language.models import build_causal
-from omnitrain_phf.configs.data import CausalModelConfig, ValueHeadConfig
+from omnitrain_phf.configs.models import CausalWithValuesConfig, ValueHeadConfig
+from omnitrain_phf.paper.control_tokens import set_token_rows
 
-NOISE = 0.01
 HEAD = "value_head.weight"
 
 
@@ -86,36 +86,6 @@ def add_value_head(model: Any, config: ValueHeadConfig) -> Any:
     return model
 
 
-def fresh_rows(rows: Tensor, count: int, generator: torch.Generator) -> Tensor:
-    """Return embeddings of new tokens: the mean of the existing rows plus 0.01 x N(0, 1) elementwise.
-
-    rows: [vocabulary, width]. Returns [count, width].
-    """
-    noise = torch.randn(count, rows.shape[1], generator=generator, dtype=torch.float32)
-    return rows.float().mean(dim=0, keepdim=True).to(rows) + NOISE * noise.to(rows)
-
-
-@torch.no_grad()
-def set_token_rows(model: Any, ids: Sequence[int], known: int, generator: torch.Generator) -> None:
-    """Write the rows of new tokens into the embedding and into an untied head. known: rows that existed before."""
-    matrices = [model.get_input_embeddings().weight]
-    head = model.get_output_embeddings().weight
-    if head is not matrices[0]:
-        matrices.append(head)
-    for matrix in matrices:
-        matrix[list(ids)] = fresh_rows(matrix[:known], len(ids), generator)
-
-
-def grow(model: Any, ids: Sequence[int], seed: int) -> None:
-    """Append rows for control tokens that a model does not have yet. ids: behind all that it has."""
-    missing = [i for i in ids if i >= model.get_input_embeddings().weight.shape[0]]
-    if not missing:
-        return
-    known = model.get_input_embeddings().weight.shape[0]
-    model.resize_token_embeddings(max(missing) + 1, mean_resizing=False)
-    set_token_rows(model, missing, min(known, min(missing)), torch.Generator().manual_seed(seed % 2**63))
-
-
 def new_control_ids(facts: Mapping[str, Any]) -> list[int]:
     """Return the ids of control tokens that were added to the tokenizer's own."""
     return [int(i) for i in facts.get("added_control_ids", ())]
@@ -133,7 +103,7 @@ def _saved_head(path: str | None) -> Tensor | None:
     return None
 
 
-def build(config: CausalModelConfig, context: Context) -> Any:
+def build(config: CausalWithValuesConfig, context: Context) -> Any:
     """Make the model `phf/causal`. Works on the meta device."""
     model = build_causal(config, context)
     ids = new_control_ids(context.facts)

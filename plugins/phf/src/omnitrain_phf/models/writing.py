@@ -7,16 +7,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 from omnitrain.api import Progress, Use
 from omnitrain.errors import DataError, UsageError
-from omnitrain_language.decoding import Decoder, generate_ids
+from omnitrain_language.decoding import Decoder, generate_ids, left_padded
 from omnitrain_language.predictor import evaluating
 from omnitrain_language.records import Problems, read_fields
 from omnitrain_language.sampling import GenerationSettings
 from omnitrain_phf.configs.evaluators import Condition, TokensConfig
-from omnitrain_phf.paper.scenarios import OfficialMinLength
+from omnitrain_phf.paper.scenarios import counted_from_eos, forbid_early_end
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -92,6 +93,33 @@ class WritingSettings:
     banned_ids: Sequence[int] = ()
     batch_size: int = 64
     seed: int = 0
+
+
+class OfficialMinLength:
+    """A decoder whose rows can't end before `min_length` tokens, counted as the official code does.
+
+    There a prompt's real tokens count towards the length, since only EOS (which is also padding) counts as prompt.
+    """
+
+    def __init__(self, decoder: Decoder, min_length: int, eos_id: int) -> None:
+        self._decoder, self._min_length, self._eos_id = decoder, min_length, eos_id
+        self._length = 0
+        self._prompt_length = torch.zeros(0)
+
+    def start(self, prompts: Sequence[Sequence[int]]) -> Tensor:
+        """Read the prompts."""
+        logits = self._decoder.start(prompts)
+        ids, _ = left_padded(prompts, self._eos_id, logits.device)
+        self._length, self._prompt_length = ids.shape[1], counted_from_eos(ids, self._eos_id)
+        return self._limited(logits)
+
+    def step(self, tokens: Tensor) -> Tensor:
+        """Append one token to each row."""
+        self._length += 1
+        return self._limited(self._decoder.step(tokens))
+
+    def _limited(self, logits: Tensor) -> Tensor:
+        return forbid_early_end(logits, self._length, self._prompt_length, self._min_length, self._eos_id)
 
 
 def encode(predictor: Writes, text: str) -> list[int]:

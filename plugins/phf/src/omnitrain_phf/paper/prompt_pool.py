@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
 
 import numpy as np
-
-from omnitrain.errors import DataError
 
 FENCE = "```"
 _NUMBER = re.compile(r"^\s*\d+\.\s?")
@@ -81,25 +76,6 @@ class PromptPool:
             "best 100": float(np.mean(means[:100])),
             "mean": float(np.mean(means)),
         }
-
-    def save(self, path: Path, **more: Any) -> None:
-        """Write the pool, whole or not at all."""
-        temporary = path.with_name(f".{path.name}")
-        content = {"temperature": self.temperature, "scores": self.scores, **more}
-        temporary.write_text(json.dumps(content, ensure_ascii=False), "utf-8")
-        temporary.replace(path)
-
-
-def load_pool(path: Path) -> tuple[PromptPool, Mapping[str, Any]]:
-    """Return what `save` wrote: the pool, and the whole content.
-
-    Raises DataError for a damaged file.
-    """
-    try:
-        content = json.loads(path.read_text("utf-8"))
-        return PromptPool(content["temperature"], {str(k): list(v) for k, v in content["scores"].items()}), content
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise DataError(f"{path}: no pool of prompts can be read ({error}); delete it to begin again") from error
 
 
 def few_shot(template: str, examples: Sequence[str], code: bool) -> str:

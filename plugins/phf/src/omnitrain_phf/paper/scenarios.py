@@ -9,8 +9,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from omnitrain_language.decoding import Decoder, left_padded
-
 
 @dataclass(frozen=True)
 class ScenarioInputs:
@@ -75,30 +73,3 @@ def forbid_early_end(scores: Tensor, length: int, prompt_length: Tensor, min_len
     scores = scores.clone()
     scores[length - prompt_length < min_length, eos_id] = -torch.inf
     return scores
-
-
-class OfficialMinLength:
-    """A decoder whose rows can't end before `min_length` tokens, counted as the official code does.
-
-    There a prompt's real tokens count towards the length, since only EOS (which is also padding) counts as prompt.
-    """
-
-    def __init__(self, decoder: Decoder, min_length: int, eos_id: int) -> None:
-        self._decoder, self._min_length, self._eos_id = decoder, min_length, eos_id
-        self._length = 0
-        self._prompt_length = torch.zeros(0)
-
-    def start(self, prompts: Sequence[Sequence[int]]) -> Tensor:
-        """Read the prompts."""
-        logits = self._decoder.start(prompts)
-        ids, _ = left_padded(prompts, self._eos_id, logits.device)
-        self._length, self._prompt_length = ids.shape[1], counted_from_eos(ids, self._eos_id)
-        return self._limited(logits)
-
-    def step(self, tokens: Tensor) -> Tensor:
-        """Append one token to each row."""
-        self._length += 1
-        return self._limited(self._decoder.step(tokens))
-
-    def _limited(self, logits: Tensor) -> Tensor:
-        return forbid_early_end(logits, self._length, self._prompt_length, self._min_length, self._eos_id)

@@ -1,10 +1,10 @@
-"""Metrics of generated texts: how bad they are, how different from each other; and the schedule of a run."""
+"""Metrics of generated texts: how bad they are, and how different from each other."""
 
 from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Sequence
 
 import numpy as np
 
@@ -138,21 +138,3 @@ def pass_at_k(samples: int, correct: int, k: int) -> float:
     if not 1 <= k <= samples:
         raise UsageError(f"pass@{k} needs at least {k} samples of each problem, there are {samples}")
     return 1 - math.comb(samples - correct, k) / math.comb(samples, k)
-
-
-def theoretical_loss(parameters: float, tokens: float) -> float:
-    """Return the loss in nats a token that Chinchilla's fit predicts (arXiv 2203.15556, eq. 10)."""
-    return float(1.69 + 406.4 / parameters**0.34 + 410.7 / tokens**0.28)
-
-
-def training_schedule(
-    tokens: float, tokens_seen: int, batch: int, length: int, micro_batch: int = 1, devices: int = 1
-) -> Mapping[str, int]:
-    """Return {"steps", "accumulate"} of the official code for a budget of tokens.
-
-    batch: sequences of an update. micro_batch: sequences of a device at a time. Raises UsageError where batch can't be cut so.
-    """
-    accumulate, rest = divmod(batch, micro_batch * devices)
-    if rest or not accumulate:
-        raise UsageError(f"a batch of {batch} can't be cut into parts of {micro_batch} on {devices} devices")
-    return {"steps": int((tokens - tokens_seen) // (batch * length)), "accumulate": accumulate}

@@ -22,7 +22,8 @@ from pydantic import TypeAdapter
 from omnitrain.api import Context, Progress
 from omnitrain_language.cache import build_once
 from omnitrain_language.records import Problems
-from omnitrain_phf.configs.scorers import ScoreConfig, ScorerConfig
+from omnitrain_phf.configs.scorers import ScorerConfig
+from omnitrain_phf.configs.stages import ScoreConfig
 from omnitrain_phf.scorers.make import Scorer, Unpositioned, header, make_scorer
 from omnitrain_phf.scorers.segments import SPLITTERS
 from omnitrain_phf.scorers.sources import Document, checked, documents, fingerprint

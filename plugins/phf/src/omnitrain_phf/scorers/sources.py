@@ -10,7 +10,7 @@ from pathlib import Path
 from omnitrain.errors import DataError, UsageError, nearest
 from omnitrain_language.data.builtin.prose import builtin_documents
 from omnitrain_language.records import PLAIN, RECORDS, Problems, find_files, read_fields, text_fault
-from omnitrain_phf.configs.scorers import ScoreConfig
+from omnitrain_phf.configs.stages import ScoreConfig
 from omnitrain_phf.scorers.contacts import contact_documents
 
 BUILTIN = ("builtin:prose", "builtin:code", "builtin:contacts")

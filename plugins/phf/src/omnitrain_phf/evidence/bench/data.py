@@ -20,7 +20,8 @@ from omnitrain.api import Batch, BatchPlan
 from omnitrain.api.bench import Bar, Bench
 from omnitrain_language.data.builtin.prose import builtin_documents
 from omnitrain_language.decoding import CausalDecoder
-from omnitrain_phf.configs.scorers import PycodestyleConfig, ScoreConfig, ScrubadubConfig
+from omnitrain_phf.configs.scorers import PycodestyleConfig, ScrubadubConfig
+from omnitrain_phf.configs.stages import ScoreConfig
 from omnitrain_phf.data.blocks import BlockLayout, BlockReader, Blocks, Control, SeededDraws
 from omnitrain_phf.data.corpus import Corpus
 from omnitrain_phf.data.stream import ScoredStream

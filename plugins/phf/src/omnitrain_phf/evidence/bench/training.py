@@ -19,8 +19,8 @@ from omnitrain.engine import OptimiserConfig, Options, isolated, load_recipe, ma
 from omnitrain_language.configs.objectives import CausalNllConfig
 from omnitrain_language.masks import accept_masks
 from omnitrain_language.objectives import CAUSAL_NEEDS, TokenNll
-from omnitrain_phf.configs.data import AwrConfig, ConditionalConfig, RwrConfig, UnlikelihoodConfig, ValueHeadConfig
-from omnitrain_phf.evidence.bench.data import memory_bench, scoring_benches, stream_bench, writing_bench
+from omnitrain_phf.configs.models import ValueHeadConfig
+from omnitrain_phf.configs.objectives import AwrConfig, ConditionalConfig, RwrConfig, UnlikelihoodConfig
 from omnitrain_phf.models.causal import add_value_head
 from omnitrain_phf.objectives import Awr, Conditional, Mle, Rwr, Unlikelihood
 from omnitrain_phf.paper.alignment import align
@@ -30,7 +30,8 @@ VOCABULARY, ROWS, LENGTH, STEPS = 8192, 8, 128, 6
 LIMIT, UNLIKELIHOOD_LIMIT = 1 / 1.03, 1 / 1.10
 
 
-def _model(vocabulary: int, value_head: bool = False) -> Any:
+def small_model(vocabulary: int, value_head: bool = False) -> Any:
+    """Return GPT-2 of 4 layers, 128 wide, without dropout; always the same weights."""
     from transformers import GPT2Config, GPT2LMHeadModel
 
     with isolated(0):
@@ -66,8 +67,9 @@ def _step(objective: Any, model: nn.Module, batch: Batch) -> Callable[[], float]
     return measure
 
 
-def _objectives() -> list[Bench]:
-    plain = _step(TokenNll(CausalNllConfig(), CAUSAL_NEEDS, ()), _model(VOCABULARY), _batch(np.random.default_rng(0)))
+def objective_benches() -> list[Bench]:
+    """A step with each objective beside plain likelihood."""
+    plain = _step(TokenNll(CausalNllConfig(), CAUSAL_NEEDS, ()), small_model(VOCABULARY), _batch(np.random.default_rng(0)))
     candidates: dict[str, tuple[Any, bool]] = {
         "mle": (Mle(), False),
         "conditional": (Conditional(ConditionalConfig()), False),
@@ -77,7 +79,7 @@ def _objectives() -> list[Bench]:
     }
     found = []
     for name, (objective, head) in candidates.items():
-        ours = _step(objective, _model(VOCABULARY, head), _batch(np.random.default_rng(0)))
+        ours = _step(objective, small_model(VOCABULARY, head), _batch(np.random.default_rng(0)))
         bar = Bar("language/causal-nll", UNLIKELIHOOD_LIMIT if name == "unlikelihood" else LIMIT)
         summary = f"an update of 8 x 128 tokens, GPT-2 4 x 128, vocabulary {VOCABULARY}"
         variants = {f"phf/{name}": ours, "language/causal-nll": plain}
@@ -148,12 +150,13 @@ def _trainer(steps: int) -> None:
             use_cpu=not torch.cuda.is_available(),
             dataloader_pin_memory=False,
         )
-        trainer = Trainer(model=_model(1024), args=arguments, train_dataset=_Rows())
+        trainer = Trainer(model=small_model(1024), args=arguments, train_dataset=_Rows())
         trainer.remove_callback(PrinterCallback)
         trainer.train()
 
 
-def _against_trainer() -> list[Bench]:
+def trainer_benches() -> list[Bench]:
+    """The training loop with each objective beside transformers' Trainer."""
     peers: dict[str, Callable[[], float]] = {}
     try:
         import accelerate  # noqa: F401
@@ -170,15 +173,3 @@ def _against_trainer() -> list[Bench]:
         made = Bench(f"training loop with phf/{name}", summary, "ms a step", ours, variants, bars=bars, absent=absent, rounds=3)
         found.append(made)
     return found
-
-
-def benches() -> list[Bench]:
-    """Objectives, training loop, stream, scoring, writing and memory."""
-    return [
-        *_objectives(),
-        *_against_trainer(),
-        stream_bench(),
-        *scoring_benches(),
-        writing_bench(_model(1024).eval()),
-        memory_bench(),
-    ]

@@ -1,0 +1,30 @@
+"""Settings of the model. Light: imports only omnitrain.api, pydantic and other settings."""
+
+from __future__ import annotations
+
+from pydantic import model_validator
+
+from omnitrain.api import Config
+from omnitrain_language.configs.models import CausalConfig
+
+
+class ValueHeadConfig(Config):
+    """A linear head on the last hidden state that predicts the reward."""
+
+    sigmoid: bool = True
+    """V = -sigmoid(w . h), in (-1, 0); without it V = w . h."""
+    detached: bool = False
+    """The value loss does not reach the language model."""
+
+
+class CausalWithValuesConfig(CausalConfig):
+    """A causal language model with rows for control tokens and an optional value head."""
+
+    value_head: ValueHeadConfig | None = None
+    """Needed by phf/awr; nothing means none."""
+
+    @model_validator(mode="after")
+    def _trains_new_rows(self) -> CausalWithValuesConfig:
+        if self.lora is not None:
+            raise ValueError("lora would freeze the new rows of control tokens and the value head; use language/causal with it")
+        return self
