@@ -14,56 +14,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from omnitrain.api import Claim, Published, Variant
 from omnitrain.cli import run
 from omnitrain.errors import EnvironmentFault, OmnitrainError, PluginError, Stopped, UsageError
 from omnitrain.evidence import checkouts, trials, workers
 from omnitrain.evidence.claims import judge, measure_seed, store
-from omnitrain.evidence.statistics import mean_interval, summarise, t_quantile
 from omnitrain.evidence.trials import Plan, Trial, is_finished, make_plan
 from omnitrain.evidence.workers import Pool, make_pool, run_trials
 from omnitrain.plugins import installed
 from omnitrain.report.dots import dot_plot
 from omnitrain.report.markdown import between_markers, claims_table
 from omnitrain.runs import StopRequest
-
-# From the usual printed tables: 97.5 % points by degrees of freedom.
-T_TABLE = {1: 12.706, 2: 4.303, 3: 3.182, 4: 2.776, 5: 2.571, 9: 2.262, 10: 2.228, 19: 2.093, 28: 2.048, 29: 2.045, 1000: 1.962}
-
-
-@pytest.mark.parametrize("degrees", T_TABLE)
-def test_quantile_is_that_of_the_printed_table(degrees: int) -> None:
-    assert t_quantile(degrees) == pytest.approx(T_TABLE[degrees], abs=5e-4)
-
-
-def test_quantile_of_another_confidence_and_its_limits() -> None:
-    assert t_quantile(2, 0.99) == pytest.approx(9.925, abs=5e-4)
-    for degrees, confidence in ((0, 0.95), (3, 0.0), (3, 1.0)):
-        with pytest.raises(ValueError, match="no quantile"):
-            t_quantile(degrees, confidence)
-
-
-def test_interval_is_worked_out_by_hand_for_three_numbers() -> None:
-    low, high = mean_interval([1.0, 2.0, 3.0]) or (0.0, 0.0)
-    assert (low, high) == pytest.approx((2 - 4.3027 / 3**0.5, 2 + 4.3027 / 3**0.5), abs=1e-4)
-    assert summarise([1.0, 2.0, 3.0]).spread == pytest.approx(1.0)
-
-
-@given(st.lists(st.floats(-1e6, 1e6), min_size=2, max_size=12), st.floats(-1e3, 1e3))
-def test_interval_moves_with_its_numbers_and_holds_their_mean(values: list[float], shift: float) -> None:
-    low, high = mean_interval(values) or (math.nan, math.nan)
-    assert low <= summarise(values).mean <= high
-    moved = mean_interval([value + shift for value in values]) or (math.nan, math.nan)
-    assert moved == pytest.approx((low + shift, high + shift), abs=1e-5 * (1 + max(map(abs, values))))
-
-
-def test_one_number_and_one_that_is_not_finite_have_no_interval() -> None:
-    assert mean_interval([1.0]) is None
-    assert mean_interval([1.0, math.nan]) is None
-    assert mean_interval([math.inf, 1.0]) is None
 
 
 @pytest.mark.parametrize(

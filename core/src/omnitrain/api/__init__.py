@@ -10,7 +10,17 @@ from typing import TYPE_CHECKING, Any
 from omnitrain.api.bench import Bar, Bench
 from omnitrain.api.descriptors import Claim, Command, Component, Kind, Plugin, Published, Recipe, Variant
 from omnitrain.api.fields import Fields, misfits, parse_field
+from omnitrain.api.figures import Drawn, Figure, Heatmap, ImageGrid, Picture, Piece, Scatter, Text
 from omnitrain.api.hooks import hookimpl
+from omnitrain.api.measures import (
+    RatioMean,
+    bootstrap_metric,
+    mean_interval,
+    mean_metric,
+    ratio_metric,
+    share_metric,
+    wilson_interval,
+)
 from omnitrain.api.protocols import (
     Artifact,
     Batch,
@@ -43,7 +53,7 @@ from omnitrain.api.protocols import (
     numpy_generator,
 )
 from omnitrain.api.references import load_reference
-from omnitrain.api.results import Auxiliary, Evaluation, Figure, Loss, Metric, Part, Picture, Piece, Sample, Table
+from omnitrain.api.results import Auxiliary, Direction, Evaluation, Loss, Metric, Part, Sample, Table
 from omnitrain.api.version import API_VERSION
 
 if TYPE_CHECKING:
@@ -67,6 +77,8 @@ __all__ = [
     "Config",
     "Context",
     "Data",
+    "Direction",
+    "Drawn",
     "DrawsExamples",
     "Evaluation",
     "Evaluator",
@@ -77,6 +89,8 @@ __all__ = [
     "Gathers",
     "Generates",
     "GroupsParameters",
+    "Heatmap",
+    "ImageGrid",
     "Kind",
     "Loss",
     "Metric",
@@ -91,16 +105,19 @@ __all__ = [
     "Prepares",
     "Progress",
     "Published",
+    "RatioMean",
     "Recipe",
     "Run",
     "Sample",
     "SavesAssets",
     "SavesItself",
+    "Scatter",
     "Scores",
     "SplitsBatches",
     "Table",
     "TellsArtifacts",
     "TellsFacts",
+    "Text",
     "Use",
     "UseArtifact",
     "UseData",
@@ -109,11 +126,17 @@ __all__ = [
     "UseObjective",
     "Variant",
     "Weighs",
+    "bootstrap_metric",
     "hookimpl",
     "load_reference",
+    "mean_interval",
+    "mean_metric",
     "misfits",
     "numpy_generator",
     "parse_field",
+    "ratio_metric",
+    "share_metric",
+    "wilson_interval",
 ]
 
 

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from omnitrain.api.fields import Fields
-from omnitrain.api.results import Evaluation, Loss, Piece
+from omnitrain.api.figures import Piece
+from omnitrain.api.results import Evaluation, Loss
 
 if TYPE_CHECKING:
     import numpy as np

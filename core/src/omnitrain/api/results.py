@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
+from omnitrain.api.figures import Drawn, Picture
+
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -61,7 +63,7 @@ class Metric:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Rows under named columns; cells are text or numbers."""
+    """Rows under columns; cells are text or numbers. Columns may have equal names."""
 
     columns: Sequence[str]
     rows: Sequence[Sequence[Any]]
@@ -76,38 +78,14 @@ class Sample:
 
 
 @dataclass(frozen=True, slots=True)
-class Figure:
-    """Curves over one axis, drawn by the report. series: name to points (x, y)."""
-
-    series: Mapping[str, Sequence[tuple[float, float]]]
-    x_label: str
-    y_label: str
-    caption: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Picture:
-    """A finished picture as SVG text or as bytes with their media type ("image/png", "video/mp4")."""
-
-    content: str | bytes
-    media_type: str = "image/svg+xml"
-    caption: str = ""
-
-
-@dataclass(frozen=True, slots=True)
 class Evaluation:
-    """All that an evaluator found: metrics by name, tables, samples, figures and pictures for the report."""
+    """All that an evaluator found: metrics, tables, samples, and figures of any kind for the report, each by name.
+
+    pictures: figures too; put new ones into `figures`.
+    """
 
     metrics: Mapping[str, Metric] = field(default_factory=dict)
     tables: Mapping[str, Table] = field(default_factory=dict)
     samples: Mapping[str, Sequence[Sample]] = field(default_factory=dict)
-    figures: Mapping[str, Figure] = field(default_factory=dict)
+    figures: Mapping[str, Drawn] = field(default_factory=dict)
     pictures: Mapping[str, Picture] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class Piece:
-    """A stretch of a rendered example for the dry run. role: "plain", "mask", "loss", "special" or "padding"."""
-
-    text: str
-    role: Literal["plain", "mask", "loss", "special", "padding"] = "plain"

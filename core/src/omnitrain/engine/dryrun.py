@@ -10,8 +10,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from omnitrain.api.figures import Piece
 from omnitrain.api.protocols import PlansStage
-from omnitrain.api.results import Piece
 from omnitrain.engine.building import ComponentBuilder
 from omnitrain.engine.execution import cache_folder
 from omnitrain.engine.settings import FitConfig

@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from omnitrain.api.descriptors import Claim
+from omnitrain.api.measures import mean_interval
 from omnitrain.api.references import load_reference
 from omnitrain.errors import OmnitrainError, PluginError, UsageError
-from omnitrain.evidence.statistics import Summary, mean_interval, summarise
+from omnitrain.evidence.statistics import Summary, summarise
 from omnitrain.runs.files import write_text
 
 SHOWN = "shown"

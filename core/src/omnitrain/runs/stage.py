@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from omnitrain.api.config import Use
-from omnitrain.api.results import Evaluation, Picture
+from omnitrain.api.figures import Picture
+from omnitrain.api.results import Evaluation
 from omnitrain.runs.directory import RunDirectory, StoredArtifact
 from omnitrain.runs.files import remove, whole, write_json
 from omnitrain.runs.progress import Bar, Display
