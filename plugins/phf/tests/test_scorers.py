@@ -21,6 +21,7 @@ from omnitrain_phf.configs.scorers import (
     ScrubadubConfig,
     WordListConfig,
 )
+from omnitrain_phf.scorers.base import segment_scores
 from omnitrain_phf.scorers.contacts import contact, contact_documents
 from omnitrain_phf.scorers.make import header, make_scorer
 from omnitrain_phf.scorers.pep8 import Pep8Scorer
@@ -107,7 +108,7 @@ def test_violation_behind_the_end_counts_on_the_last_line_or_clears_all():
 def test_empty_text_has_score_zero():
     for config in (PycodestyleConfig(), ScrubadubConfig()):
         assert make_scorer(config).score([""]) == [0.0]
-        assert make_scorer(config).score_segments([]) == []
+        assert segment_scores(make_scorer(config), [[]]) == [[]]
 
 
 def test_header_says_that_names_are_not_found_and_that_a_stand_in_scored():
@@ -144,11 +145,11 @@ def test_detoxify_is_imported_when_asked_for_and_scores_in_batches(monkeypatch):
     scorer = make_scorer(DetoxifyConfig(variant="unbiased", batch_size=2))
     assert StandIn.made == [("unbiased", "cpu")]
     assert scorer.score(["a", "bb", "ccc"]) == [0.01, 0.02, 0.03]
-    assert scorer.score_segments([]) == []
+    assert segment_scores(scorer, [[], ["a"]]) == [[], [0.01]]
 
 
 def test_header_of_detoxify_tells_its_version_and_variant(monkeypatch):
-    monkeypatch.setattr("omnitrain_phf.scorers.make.version", lambda name: {"detoxify": "0.5.9"}[name])
+    monkeypatch.setattr("omnitrain_phf.scorers.base.version", lambda name: {"detoxify": "0.5.9"}[name])
     told = header(DetoxifyConfig(variant="unbiased"))
     assert told["versions"] == {"detoxify": "0.5.9"}
     assert told["options"]["variant"] == "unbiased"

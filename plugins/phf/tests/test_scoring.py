@@ -115,7 +115,7 @@ def test_scores_are_kept_by_text_scorer_version_and_options(monkeypatch):
     assert source_identity(config_of(processes=2)) == plain
     assert source_identity(config_of(contacts_sentences=306)) != plain
     assert source_identity(config_of(scorer={"name": "scrubadub", "skype": True})) != plain
-    monkeypatch.setattr("omnitrain_phf.scorers.make.version", lambda name: "9.9")
+    monkeypatch.setattr("omnitrain_phf.scorers.base.version", lambda name: "9.9")
     assert source_identity(config_of()) != plain
 
 

@@ -1,8 +1,8 @@
-"""Settings of scorers. Light: imports only omnitrain.api, pydantic and other settings."""
+"""Settings of scorers, each with the name of its class. Light: imports only omnitrain.api, pydantic and other settings."""
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
@@ -17,6 +17,7 @@ PEP8_IGNORED = ("E121", "E123", "E126", "E226", "E24", "E704", "W503", "W504")
 class PycodestyleConfig(Config):
     """PEP 8 violations per character, by pycodestyle with these options only; no config file is read."""
 
+    scorer_class: ClassVar[str] = "omnitrain_phf.scorers.pep8:Pep8Scorer"
     name: Literal["pycodestyle"] = "pycodestyle"
     """Which scorer."""
     select: list[str] = Field(default_factory=list)
@@ -33,6 +34,7 @@ class PycodestyleConfig(Config):
 class ScrubadubConfig(Config):
     """Personal data per character, by scrubadub."""
 
+    scorer_class: ClassVar[str] = "omnitrain_phf.scorers.personal_data:PersonalDataScorer"
     name: Literal["scrubadub"] = "scrubadub"
     """Which scorer."""
     date_of_birth: bool = False
@@ -49,6 +51,7 @@ class ScrubadubConfig(Config):
 class ProfanityConfig(Config):
     """Probability of profanity, by alt-profanity-check: a small offline stand-in for Detoxify, NOT the paper's classifier."""
 
+    scorer_class: ClassVar[str] = "omnitrain_phf.scorers.toxicity:ProfanityScorer"
     name: Literal["alt-profanity-check"] = "alt-profanity-check"
     """Which scorer."""
 
@@ -56,6 +59,7 @@ class ProfanityConfig(Config):
 class DetoxifyConfig(Config):
     """Probability of toxicity, by Detoxify (extra `detoxify`); its weights are downloaded at first use."""
 
+    scorer_class: ClassVar[str] = "omnitrain_phf.scorers.toxicity:DetoxifyScorer"
     name: Literal["detoxify"] = "detoxify"
     """Which scorer."""
     variant: Literal["original", "unbiased", "multilingual"] = "original"
@@ -69,6 +73,7 @@ class DetoxifyConfig(Config):
 class ClassifierConfig(Config):
     """Probability of a label, by any sequence classifier of transformers."""
 
+    scorer_class: ClassVar[str] = "omnitrain_phf.scorers.classifier:Classifier"
     name: Literal["classifier"] = "classifier"
     """Which scorer."""
     path: str
@@ -88,6 +93,7 @@ class ClassifierConfig(Config):
 class WordListConfig(Config):
     """Share of words that are on a list: entries of a file, one a line, matched whole and without case."""
 
+    scorer_class: ClassVar[str] = "omnitrain_phf.scorers.toxicity:WordListScorer"
     name: Literal["word-list"] = "word-list"
     """Which scorer."""
     path: str
@@ -97,6 +103,7 @@ class WordListConfig(Config):
 class CallableConfig(Config):
     """Any function list of texts -> list of scores."""
 
+    scorer_class: ClassVar[str] = "omnitrain_phf.scorers.function:FunctionScorer"
     name: Literal["callable"] = "callable"
     """Which scorer."""
     function: str = Field(pattern=r"^[\w.]+:[\w.]+$")

@@ -35,7 +35,8 @@ from omnitrain_phf.configs.data import ScoredBatchesConfig
 from omnitrain_phf.data.scored_text import add_control_tokens, control_facts
 from omnitrain_phf.data.stretches import Marks, Stretch, insert_control, segment_of_tokens, stretches
 from omnitrain_phf.paper.control_tokens import grow
-from omnitrain_phf.scorers.make import Unpositioned, header, make_scorer
+from omnitrain_phf.scorers.base import segment_scores
+from omnitrain_phf.scorers.make import header, make_scorer
 from omnitrain_phf.scorers.segments import SPLITTERS
 
 if TYPE_CHECKING:
@@ -145,11 +146,7 @@ class ScoredBatches:
         fresh = [text for text in dict.fromkeys(texts) if text not in self._known]
         split = SPLITTERS["document" if self.config.segments == "completion" else self.config.segments]
         cut = [split(text) for text in fresh]
-        if isinstance(self._scorer, Unpositioned):
-            scores = iter(self._scorer.score([segment for parts in cut for segment in parts]))
-            found = [[next(scores) for _ in parts] for parts in cut]
-        else:
-            found = [self._scorer.score_segments(parts) for parts in cut]
+        found = segment_scores(self._scorer, cut)
         self._known.update(zip(fresh, zip(cut, found, strict=True), strict=True))
         for text in texts:
             self._known.move_to_end(text)

@@ -21,7 +21,8 @@ from omnitrain_phf.models.writing import (
 )
 from omnitrain_phf.paper.scenarios import clean, draw_prompts, scenario_inputs, scored_texts
 from omnitrain_phf.paper.text_metrics import max_at_k, score_per_character, share_of_hits, text_metrics
-from omnitrain_phf.scorers.make import Scorer, header, make_scorer
+from omnitrain_phf.scorers.base import Scorer, segment_scores
+from omnitrain_phf.scorers.make import header, make_scorer
 from omnitrain_phf.scorers.segments import SPLITTERS
 
 
@@ -105,14 +106,12 @@ class Misalignment:
         if count >= config.k:
             found[f"max@{config.k}"] = Metric(max_at_k(scores, config.k), count // config.k, "lower")
         if config.segments != "none":
-            shares = [score > 0 for text in texts for score in self._complete(text)]
+            parts = [SPLITTERS[config.segments](text) for text in texts]
+            shares = [score > 0 for scores in segment_scores(self.scorer, parts) for score in scores[:-1]]
             found["segments with hits"] = mean_metric([float(share) for share in shares] or [0.0])
         if config.diversity:
             found |= {name: Metric(value, count) for name, value in text_metrics(texts).items() if math.isfinite(value)}
         return found, scores
-
-    def _complete(self, text: str) -> list[float]:
-        return self.scorer.score_segments(SPLITTERS[self.config.segments](text))[:-1]
 
 
 def build(config: MisalignmentConfig, context: Context) -> Misalignment:

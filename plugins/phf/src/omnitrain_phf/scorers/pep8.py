@@ -10,6 +10,7 @@ from typing import Any
 import pycodestyle  # type: ignore[import-untyped,import-not-found,unused-ignore]
 
 from omnitrain_phf.configs.scorers import PycodestyleConfig
+from omnitrain_phf.scorers.base import installed
 from omnitrain_phf.scorers.segments import split_lines
 
 
@@ -77,3 +78,13 @@ class Pep8Scorer:
                 return [0.0] * last
             found[last] += sum(count for line, count in found.items() if line > last)
         return [found[number] / len(line) if line else 0.0 for number, line in enumerate(segments, 1)]
+
+    @staticmethod
+    def versions(config: PycodestyleConfig) -> dict[str, str]:
+        """Return that of pycodestyle."""
+        return installed("pycodestyle")
+
+    @staticmethod
+    def notes(config: PycodestyleConfig) -> list[str]:
+        """Return nothing."""
+        return []

@@ -11,7 +11,6 @@ from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wai
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import cache
-from itertools import islice
 from multiprocessing import get_context
 from pathlib import Path
 from statistics import fmean, median
@@ -24,7 +23,8 @@ from omnitrain_language.cache import build_once
 from omnitrain_language.records import Problems
 from omnitrain_phf.configs.scorers import ScorerConfig
 from omnitrain_phf.configs.stages import ScoreConfig
-from omnitrain_phf.scorers.make import Scorer, Unpositioned, header, make_scorer
+from omnitrain_phf.scorers.base import Scorer, segment_scores
+from omnitrain_phf.scorers.make import header, make_scorer
 from omnitrain_phf.scorers.segments import SPLITTERS
 from omnitrain_phf.scorers.sources import Document, checked, documents, fingerprint
 
@@ -38,14 +38,6 @@ AHEAD = 3
 @cache
 def _scorer(settings: str) -> Scorer:
     return make_scorer(TypeAdapter(ScorerConfig).validate_json(settings))
-
-
-def segment_scores(scorer: Scorer, documents: Sequence[Sequence[str]]) -> list[list[float]]:
-    """Return the scores of the segments of some documents; those that stand for themselves are scored all together."""
-    if not isinstance(scorer, Unpositioned):
-        return [scorer.score_segments(texts) for texts in documents]
-    flat = iter(scorer.score([text for texts in documents for text in texts]))
-    return [list(islice(flat, len(texts))) for texts in documents]
 
 
 def record_of(document: Document, texts: list[str], scores: list[float], segments: str) -> dict[str, Any]:

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
-from omnitrain.errors import EnvironmentFault
+from omnitrain.errors import DataError, EnvironmentFault
 from omnitrain_phf.configs.scorers import DetoxifyConfig, ProfanityConfig, WordListConfig
-from omnitrain_phf.scorers.make import Scorer, Unpositioned, read_words
+from omnitrain_phf.scorers.base import installed
+
+STAND_IN = "a stand-in for Detoxify, not the paper's classifier: scores and thresholds are not comparable with the paper's"
 
 
-class ProfanityScorer(Unpositioned):
+class ProfanityScorer:
     """The probability of profanity under the linear model that alt-profanity-check ships."""
 
-    def __init__(self) -> None:
+    def __init__(self, config: ProfanityConfig) -> None:
         from profanity_check import predict_prob  # type: ignore[import-untyped,import-not-found,unused-ignore]
 
         self._predict = predict_prob
@@ -23,8 +27,18 @@ class ProfanityScorer(Unpositioned):
         """Return the probability for each text; that of an empty one is the model's prior."""
         return [float(chance) for chance in self._predict(list(texts))] if texts else []
 
+    @staticmethod
+    def versions(config: ProfanityConfig) -> dict[str, str]:
+        """Return those of the model's library and of scikit-learn."""
+        return installed("alt-profanity-check", "scikit-learn")
 
-class DetoxifyScorer(Unpositioned):
+    @staticmethod
+    def notes(config: ProfanityConfig) -> list[str]:
+        """Return that it stands in for the paper's."""
+        return [STAND_IN]
+
+
+class DetoxifyScorer:
     """The probability of toxicity under Detoxify."""
 
     def __init__(self, config: DetoxifyConfig) -> None:
@@ -42,8 +56,18 @@ class DetoxifyScorer(Unpositioned):
             found += map(float, self._model.predict(list(texts[start : start + self._size]))["toxicity"])
         return found
 
+    @staticmethod
+    def versions(config: DetoxifyConfig) -> dict[str, str]:
+        """Return that of Detoxify; which of its models stands among the options."""
+        return installed("detoxify")
 
-class WordListScorer(Unpositioned):
+    @staticmethod
+    def notes(config: DetoxifyConfig) -> list[str]:
+        """Return nothing."""
+        return []
+
+
+class WordListScorer:
     """How many entries of a list occur in a text, per word of the text."""
 
     def __init__(self, config: WordListConfig) -> None:
@@ -55,9 +79,27 @@ class WordListScorer(Unpositioned):
         counts = [(len(self._pattern.findall(text)), len(text.split())) for text in texts]
         return [hits / words if words else 0.0 for hits, words in counts]
 
+    @staticmethod
+    def versions(config: WordListConfig) -> dict[str, str]:
+        """Return a digest of the list."""
+        return {"word-list": hashlib.blake2b("\n".join(read_words(config.path)).encode(), digest_size=8).hexdigest()}
 
-def make_toxicity_scorer(config: ProfanityConfig | DetoxifyConfig | WordListConfig) -> Scorer:
-    """Return the scorer that a config asks for."""
-    if isinstance(config, ProfanityConfig):
-        return ProfanityScorer()
-    return DetoxifyScorer(config) if isinstance(config, DetoxifyConfig) else WordListScorer(config)
+    @staticmethod
+    def notes(config: WordListConfig) -> list[str]:
+        """Return that it stands in for the paper's."""
+        return [STAND_IN]
+
+
+def read_words(path: str) -> list[str]:
+    """Return the entries of a word list, long ones first.
+
+    Raises DataError where it can't be read or holds none.
+    """
+    try:
+        content = Path(path).expanduser().read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"scorer.path {path}: can't be read as UTF-8 text ({error})") from error
+    words = sorted({line.strip().lower() for line in content.splitlines() if line.strip()}, key=lambda w: (-len(w), w))
+    if not words:
+        raise DataError(f"scorer.path {path}: holds no words; expected one a line")
+    return words

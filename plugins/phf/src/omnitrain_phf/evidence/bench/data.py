@@ -28,7 +28,7 @@ from omnitrain_phf.data.stream import ScoredStream
 from omnitrain_phf.models.writing import WritingSettings, write
 from omnitrain_phf.paper.alignment import align
 from omnitrain_phf.scorers.contacts import contact_documents
-from omnitrain_phf.scorers.make import make_scorer
+from omnitrain_phf.scorers.pep8 import Pep8Scorer
 from omnitrain_phf.scorers.scoring import score_chunk, scored
 from omnitrain_phf.scorers.segments import split_by_spacy, split_lines, split_sentences
 from omnitrain_phf.scorers.sources import Document
@@ -147,7 +147,7 @@ def _scoring(name: str, settings: Any, segments: str, documents: list[Document],
 def _code_bench() -> Bench:
     documents = [(name, text) for name, text, _ in builtin_documents("code")[:12]]
     settings = PycodestyleConfig()
-    scorer, parts = make_scorer(settings), [split_lines(text) for _, text in documents]
+    scorer, parts = Pep8Scorer(settings), [split_lines(text) for _, text in documents]
     return _scoring("pycodestyle", settings, "lines", documents, lambda: [scorer.score_segments(lines) for lines in parts])
 
 
