@@ -11,6 +11,7 @@ from omnitrain.api.bench import Bar, Bench
 from omnitrain.api.descriptors import Claim, Command, Component, Kind, Plugin, Published, Recipe, Variant
 from omnitrain.api.fields import Fields, misfits, parse_field
 from omnitrain.api.figures import Drawn, Figure, Heatmap, ImageGrid, Picture, Piece, Scatter, Text
+from omnitrain.api.finished import FinishedRun, FinishedStage
 from omnitrain.api.hooks import hookimpl
 from omnitrain.api.measures import (
     RatioMean,
@@ -85,6 +86,8 @@ __all__ = [
     "ExplainsBatches",
     "Fields",
     "Figure",
+    "FinishedRun",
+    "FinishedStage",
     "FollowsModel",
     "Gathers",
     "Generates",

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 from omnitrain.api.config import Use
 from omnitrain.api.figures import Picture
+from omnitrain.api.finished import EVALUATIONS, evaluation_stem
 from omnitrain.api.results import Evaluation
 from omnitrain.runs.directory import RunDirectory, StoredArtifact
 from omnitrain.runs.files import remove, whole, write_json
@@ -140,9 +141,9 @@ class StageRun:
         """Store an evaluation: a json file for the report, pictures as files, metrics as lines."""
         if not self.folder.writes:
             return
-        place = self.directory / "evaluations"
+        place = self.directory / EVALUATIONS
         place.mkdir(parents=True, exist_ok=True)
-        stem = name.replace("/", "-") + ("" if step is None else f"-{step:08d}")
+        stem = evaluation_stem(name, step)
         content: dict[str, Any] = {"name": name, "step": step, **asdict(evaluation)}
         content["pictures"] = {k: _stored_picture(p) for k, p in evaluation.pictures.items()}
         write_json(place / f"{stem}.json", content)
