@@ -49,8 +49,8 @@ def write_run(folder, scale):
         values = files.setdefault((stage, "ul2-tasks"), {})
         good = -2 / scale if metric == "log-likelihood" else 2 * scale
         values |= {f"{task}/R/{metric}": good, f"{task}/none/{metric}": good - 1}
-    for suffix, worse in (("", 0.5), ("-2", 0.0), ("-3", 1.0)):
-        files["measure", f"ul2-cross-denoising{suffix}"] = {"S(0.5)": 2 / scale + worse}
+    for mode, worse in (("S", 0.5), ("R", 0.0), ("none", 1.0)):
+        files["measure", f"prefix-lm-{mode}"] = {"S(0.5)": 2 / scale + worse}
     for (stage, name), values in files.items():
         place = folder / stage / "evaluations"
         place.mkdir(parents=True, exist_ok=True)

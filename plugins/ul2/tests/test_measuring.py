@@ -12,12 +12,13 @@ NAMES = [name for names in TASKS.values() for name in names]
 
 def finished(folder, text, targets=None):
     """A run of ul2/arm. text: mode to loss of every denoiser; targets: mode to (infilling, prefix LM)."""
-    values = [{name: text.get(mode, 9.0) for name in NAMES} for mode in MODES]
-    values += [dict(zip(("R(3,0.15)", "S(0.5)"), (targets or {}).get(mode, (9.0, 9.0)), strict=True)) for mode in TARGET_MODES]
+    values = {mode: {name: text.get(mode, 9.0) for name in NAMES} for mode in MODES}
+    for mode in TARGET_MODES:
+        values[f"targets-{mode}"] = dict(zip(("R(3,0.15)", "S(0.5)"), (targets or {}).get(mode, (9.0, 9.0)), strict=True))
     evaluations = folder / "measure" / "evaluations"
     evaluations.mkdir(parents=True)
-    for number, metrics in enumerate(values, 1):
-        file = evaluations / f"ul2-cross-denoising{'' if number == 1 else f'-{number}'}.json"
+    for label, metrics in values.items():
+        file = evaluations / f"{label}.json"
         file.write_text(json.dumps({"metrics": {name: {"value": value} for name, value in metrics.items()}}))
     return folder
 
@@ -50,5 +51,5 @@ def test_share_of_s_is_compared_with_the_best_other(tmp_path):
 
 
 def test_unfinished_run_is_named(tmp_path):
-    with pytest.raises(DataError, match=r"ul2-cross-denoising-6\.json is missing"):
+    with pytest.raises(DataError, match=r"targets-R\.json is missing"):
         modes({"UL2": tmp_path / "nothing"})

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 
 class Config(BaseModel):
@@ -94,10 +95,32 @@ class UseObjective(Use):
     kind: ClassVar[str] = "objective"
 
 
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_OF_A_STEP = re.compile(r".*-[0-9]{8}")
+_SPLITS = ("train", "valid")
+
+
 class UseEvaluator(Use):
-    """A field that holds an evaluator component."""
+    """A field that holds an evaluator component, with a name of its own where the recipe gives one."""
 
     kind: ClassVar[str] = "evaluator"
+    name: str | None = None
+
+    @field_validator("name")
+    @classmethod
+    def _usable_name(cls, name: str | None) -> str | None:
+        if name is not None and not _NAME.fullmatch(name):
+            raise ValueError("expected a name of 1 to 64 letters, digits, '.', '_' and '-' that begins with a letter or digit")
+        if name is not None and (_OF_A_STEP.fullmatch(name) or name in _SPLITS):
+            raise ValueError(
+                "expected a name that is neither a split (train, valid) nor ends as the files of a step do (-00000010)"
+            )
+        return name
+
+    @property
+    def label(self) -> str:
+        """What its results are stored and shown under: its name, else its address."""
+        return self.name if self.name is not None else str(self.use)
 
 
 class UseArtifact(Use):

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from torch import nn
 
-from omnitrain.api.config import Use
+from omnitrain.api.config import UseEvaluator
 from omnitrain.api.protocols import Data, Prepares, SavesAssets, TellsFacts
 from omnitrain.api.results import Evaluation
 from omnitrain.engine.engine import choose_device, evaluating
@@ -39,15 +38,9 @@ def evaluate(config: EvaluateConfig, run: Any) -> None:
     run.discard("assets")
 
 
-def labelled(evaluators: Sequence[Use]) -> list[tuple[str, Use]]:
-    """Name each evaluator by its address; the second of one address gets "-2" behind it, and so on."""
-    seen: Counter[str] = Counter()
-    found = []
-    for use in evaluators:
-        address = str(use.use)
-        seen[address] += 1
-        found.append((address if seen[address] == 1 else f"{address}-{seen[address]}", use))
-    return found
+def labelled(evaluators: Sequence[UseEvaluator]) -> list[tuple[str, UseEvaluator]]:
+    """Return each evaluator with its label; that labels differ was checked when the recipe was read."""
+    return [(use.label, use) for use in evaluators]
 
 
 def _data(config: EvaluateConfig, run: Any) -> tuple[Data | None, dict[str, Any]]:

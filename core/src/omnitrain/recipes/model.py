@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from omnitrain.api.config import Config, Use
+from omnitrain.api.config import Config, Use, UseEvaluator
 from omnitrain.api.descriptors import Component
 from omnitrain.recipes.reading import Origin, Path_
 
@@ -69,7 +69,8 @@ def _plain(value: Any) -> Any:
     if isinstance(value, Use):
         if value.source is not None:
             return {"from": value.source, **value.raw}
-        return {"use": value.use, **(plain(value.config) if hasattr(value, "_config") else value.raw)}
+        named = {"name": value.name} if isinstance(value, UseEvaluator) and value.name is not None else {}
+        return {"use": value.use, **named, **(plain(value.config) if hasattr(value, "_config") else value.raw)}
     if isinstance(value, Config):
         return plain(value)
     if isinstance(value, (list, tuple)):

@@ -9,7 +9,8 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from omnitrain.api.config import Config, Use, UseArtifact
+from omnitrain.api.config import Config, Use, UseArtifact, UseEvaluator
+from omnitrain.api.finished import evaluation_stem
 from omnitrain.api.protocols import TellsArtifacts
 from omnitrain.errors import OmnitrainError, UsageError, nearest
 from omnitrain.plugins import Registry
@@ -119,7 +120,22 @@ def _stage(raw: Any, path: Path_, earlier: list[str], registry: Registry, proble
         _check_uses_beside(cls, settings, path, earlier, registry, problems)
         return None
     _resolve_uses(config, path, earlier, registry, problems)
+    _check_labels(config, path, problems)
     return Stage(name, use, component, config)
+
+
+def _check_labels(config: Config, path: Path_, problems: _Problems) -> None:
+    """Refuse two evaluators of one list whose results would be stored under one name (also where case does not count)."""
+    seen: dict[tuple[Path_, str], str] = {}
+    for inner, use in uses(config):
+        if not isinstance(use, UseEvaluator) or not isinstance(inner[-1], int):
+            continue
+        key = (inner[:-1], evaluation_stem(use.label).casefold())
+        if key in seen:
+            both = "" if seen[key] == use.label else f" and {seen[key]!r}, which are stored under one name"
+            remedy = "give each a 'name:', as in {use: ..., name: first}"
+            problems.add((*path, *inner), f"two evaluators are labelled {use.label!r}{both}; {remedy}.")
+        seen.setdefault(key, use.label)
 
 
 def _config(cls: type[Config], settings: Any, path: Path_, problems: _Problems) -> Config | None:

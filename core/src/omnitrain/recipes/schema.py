@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic.json_schema import models_json_schema
 
-from omnitrain.api.config import Config, Use, UseArtifact
+from omnitrain.api.config import Config, Use, UseArtifact, UseEvaluator
 from omnitrain.plugins import Registry
 from omnitrain.recipes.model import ResolvedRecipe, uses
 
@@ -67,8 +67,9 @@ def _choice(kind: str, used: list[tuple[str, Any]], registry: Registry) -> dict[
     source = {"type": "object", "required": ["from"], "properties": {"from": {"type": "string"}}}
     if kind == UseArtifact.kind:
         return source
+    named = {"name": {"type": "string"}} if kind == UseEvaluator.kind else {}
     detailed = [
-        {**schema, "properties": {"use": {"const": address}, **schema.get("properties", {})}, "required": ["use"]}
+        {**schema, "properties": {"use": {"const": address}, **named, **schema.get("properties", {})}, "required": ["use"]}
         for address, schema in used
     ]
     known = [address for address, _ in registry.components(kind)]

@@ -102,8 +102,8 @@ def speed(runs: Mapping[str, Path]) -> dict[str, float]:
     for line in path.read_text("utf-8").splitlines():
         timings |= {key: value for key, value in json.loads(line).items() if "/" in key or key == "cost"}
     best = max(_BLOCKS, key=lambda block: timings[f"speculative {block}/speedup"])
-    greedy = _values(run, "measure", "eft-throughput-2")
-    sampled = _values(run, "measure", "eft-throughput")
+    greedy = _values(run, "measure", "greedy")
+    sampled = _values(run, "measure", "sampled")
     return {
         "speculative": timings[f"speculative {best}/tokens_per_second"],
         "plain": timings["plain/tokens_per_second"],

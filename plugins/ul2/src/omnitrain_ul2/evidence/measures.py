@@ -10,7 +10,7 @@ from omnitrain.errors import DataError
 from omnitrain_ul2.evaluators.cross_denoising import worst_regret
 
 MODES = ("matching", "R", "X", "S", "none")
-# The evaluators of ul2/arm that follow: the loss on whole targets under each mode.
+# The evaluators targets-R etc. of ul2/arm: the loss on whole targets under each mode.
 TARGET_MODES = ("R", "X", "S", "none")
 TASKS: Mapping[str, tuple[str, ...]] = {
     "regular": ("R(3,0.15)", "R(8,0.15)"),
@@ -19,9 +19,9 @@ TASKS: Mapping[str, tuple[str, ...]] = {
 }
 
 
-def _evaluation(run: Path, number: int) -> dict[str, float]:
-    """Return loss by denoiser of the n-th evaluator of a run of ul2/arm. Raises DataError where it is missing."""
-    path = run / "measure" / "evaluations" / f"ul2-cross-denoising{'' if number == 1 else f'-{number}'}.json"
+def _evaluation(run: Path, name: str) -> dict[str, float]:
+    """Return loss by denoiser of an evaluator of a run of ul2/arm. Raises DataError where it is missing."""
+    path = run / "measure" / "evaluations" / f"{name}.json"
     if not path.exists():
         raise DataError(f"{path} is missing; the run of ul2/arm did not finish.")
     metrics = json.loads(path.read_text("utf-8"))["metrics"]
@@ -33,12 +33,12 @@ def losses(run: Path) -> dict[str, dict[str, float]]:
 
     Raises DataError when the run lacks an evaluation.
     """
-    return {mode: _evaluation(run, number) for number, mode in enumerate(MODES, 1)}
+    return {mode: _evaluation(run, mode) for mode in MODES}
 
 
 def target_losses(run: Path) -> dict[str, dict[str, float]]:
     """Return loss per target token, by mode and denoiser. Raises DataError when the run lacks an evaluation."""
-    return {mode: _evaluation(run, number) for number, mode in enumerate(TARGET_MODES, 1 + len(MODES))}
+    return {mode: _evaluation(run, f"targets-{mode}") for mode in TARGET_MODES}
 
 
 def task_losses(run: Path) -> dict[str, float]:

@@ -40,7 +40,7 @@ def scores(run: Path) -> dict[str, float]:
         values = _metrics(run / stage / "evaluations" / "ul2-tasks.json")
         found[column] = max(v for name, v in values.items() if name.startswith(f"{task}/") and name.endswith(f"/{metric}"))
     folder = run / "measure" / "evaluations"
-    files = [folder / f"ul2-cross-denoising{suffix}.json" for suffix in ("", "-2", "-3")]
+    files = [folder / f"prefix-lm-{mode}.json" for mode in ("S", "R", "none")]
     found[LANGUAGE_MODEL] = -min(value for file in files for value in _metrics(file).values())
     return found
 
