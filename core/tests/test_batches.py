@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from omnitrain.api import BatchPlan
-from omnitrain.engine.batches import EpochOrder, MapFeed, example_ids, make_feed, split_rows, to_device
+from omnitrain.engine.batches import EpochOrder, MapFeed, count_batches, example_ids, in_order, make_feed, split_rows, to_device
 from omnitrain.errors import DataError, EnvironmentFault
 from omnitrain_toy import configs, parts
 
@@ -167,6 +167,42 @@ def test_every_epoch_holds_every_row_once(count, batch_size, world, seed):
 def test_evaluation_goes_through_the_rows_in_order():
     order = EpochOrder(10, BatchPlan(4, 0, train=False))
     assert [order.rows(i)[0].tolist() for i in range(3)] == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9]]
+
+
+FORMS = ["map", "iterable", "stream", "gather"]
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_split_is_gone_through_once_and_in_order(form):
+    source = data(form=form, validation=20)
+    batches = list(in_order(source, "valid", 8))
+    assert [len(batch["y"]) for batch in batches] == [8, 8, 4]
+    assert np.array_equal(np.concatenate([batch["y"] for batch in batches]), source.y[50:])
+    assert [len(batch["y"]) for batch in in_order(source, "valid", 8, most=2)] == [8, 8]
+    assert count_batches(source, "valid", 8) == (None if form in ("iterable", "stream") else 3)
+    assert count_batches(source, "valid", 8, most=2) == (None if form in ("iterable", "stream") else 2)
+
+
+def test_examples_that_are_drawn_are_the_same_for_the_same_seed_whatever_was_drawn_before():
+    source = data(noise="drawn", validation=20)
+    whole = list(in_order(source, "valid", 8, seed=1))
+    same([whole[:1]], [list(in_order(source, "valid", 8, seed=1, most=1))])
+    other = next(in_order(source, "valid", 8, seed=2))
+    assert not np.array_equal(other["x"], whole[0]["x"])
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_batches_in_order_are_made_when_they_are_asked_for(form):
+    batches = in_order(data(form=form, validation=20, broken_at=12), "valid", 5)
+    assert [len(next(batches)["y"]) for _ in range(2)] == [5, 5]
+    with pytest.raises(DataError, match=r"valid\.jsonl:12: not valid JSON"):
+        next(batches)
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_end_of_a_split_is_a_value(form):
+    feed = make_feed(data(form=form, validation=6), "valid", BatchPlan(4, 0, train=False))
+    assert [None if found is None else len(found[0]["y"]) for found in take(feed, 4)] == [4, 2, None, None]
 
 
 @pytest.mark.parametrize("form", ["map", "iterable", "stream", "gather"])

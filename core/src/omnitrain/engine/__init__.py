@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from omnitrain.engine.batches import make_feed, to_device
+    from omnitrain.engine.batches import in_order, make_feed, to_device
     from omnitrain.engine.checkpoints import Checkpoints
     from omnitrain.engine.engine import Engine, Update, choose_device, evaluating, unwrap
     from omnitrain.engine.execution import Options, run_recipe
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from omnitrain.recipes import load_recipe
 
 _MODULES = {
-    "batches": ("make_feed", "to_device"),
+    "batches": ("in_order", "make_feed", "to_device"),
     "checkpoints": ("Checkpoints",),
     "engine": ("Engine", "Update", "choose_device", "evaluating", "unwrap"),
     "execution": ("Options", "run_recipe"),
@@ -43,6 +43,7 @@ __all__ = [
     "choose_device",
     "count_parameters",
     "evaluating",
+    "in_order",
     "installed",
     "isolated",
     "load_recipe",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import copy
 import signal
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
@@ -22,8 +23,11 @@ from omnitrain.runs.seeds import derive
 class Feed(Protocol):
     """Gives the micro-batches of one update at a time, and can be saved and continued."""
 
-    def next(self) -> list[Batch]:
-        """Return the micro-batches of the next update."""
+    def next(self) -> list[Batch] | None:
+        """Return the micro-batches of the next update, or None at the end of the split.
+
+        An exception is always a fault: nothing that goes through data has to tell the two apart.
+        """
 
     def state_dict(self) -> dict[str, Any]: ...
 
@@ -78,17 +82,14 @@ class MapFeed:
     def __init__(self, data: Data, split: str, plan: BatchPlan, accumulate: int, workers: int = 0) -> None:
         self._data, self._split, self._plan, self._accumulate = data, split, plan, accumulate
         self._examples = data.examples(split)
+        if not len(self._examples):
+            raise DataError(f"The split {split!r} has no examples.")
         self._order = EpochOrder(len(self._examples), plan)
         self._gather = data.gather if isinstance(data, Gathers) else None
         self._draw = data.example if isinstance(data, DrawsExamples) else None
         self._update = 0
         self._workers = workers
         self._stream: Iterator[list[Batch]] | None = None
-
-    @property
-    def updates_per_epoch(self) -> int:
-        """How many updates one pass over the split takes."""
-        return self._order.per_epoch
 
     def fetch(self, update: int) -> list[Batch]:
         """Return the micro-batches of any update: a function of the seed and its number."""
@@ -105,8 +106,10 @@ class MapFeed:
     def _collate(self, rows: np.ndarray, examples: list[Any]) -> Batch:
         return {"example_ids": rows, **self._data.collate(examples)}
 
-    def next(self) -> list[Batch]:
-        """Return the micro-batches of the next update."""
+    def next(self) -> list[Batch] | None:
+        """Return the micro-batches of the next update; None after the only pass of an evaluation."""
+        if not self._plan.train and self._update >= self._order.per_epoch:
+            return None
         batches = self._next_of_workers() if self._workers else self.fetch(self._update)
         self._update += 1
         return batches
@@ -175,8 +178,8 @@ def _outlive_request(worker: int) -> None:
 
 
 def _loader(feed: MapFeed, start: int, workers: int) -> torch.utils.data.DataLoader[Any]:
-    bare = MapFeed.__new__(MapFeed)
-    bare.__dict__.update({**feed.__dict__, "_stream": None})
+    bare = copy.copy(feed)
+    bare._stream = None
     with isolated():
         return torch.utils.data.DataLoader(
             _Fetch(bare),
@@ -199,17 +202,13 @@ class StreamFeed:
         self._stream = data.batches(split, plan)
         self._iterator: Iterator[Batch] | None = None
 
-    def next(self) -> list[Batch]:
-        """Return the micro-batches of the next update.
-
-        Raises DataError when the stream ends.
-        """
+    def next(self) -> list[Batch] | None:
+        """Return the micro-batches of the next update, or None when the stream has ended."""
         if self._iterator is None:
             self._iterator = iter(self._stream)
-        try:
-            batch = next(self._iterator)
-        except StopIteration:
-            raise DataError("The data ended before the planned number of steps; lower fit.steps or let it repeat.") from None
+        batch = next(self._iterator, None)
+        if batch is None:
+            return None
         if self._accumulate == 1:
             return [batch]
         if isinstance(self._data, SplitsBatches):
@@ -237,7 +236,8 @@ def split_rows(batch: Batch, fields: Mapping[str, str], parts: int) -> list[Batc
         dims = parse_field(spec).dims or ()
         if name in batch and "batch" in dims:
             axes[name] = dims.index("batch")
-    axes.setdefault("example_ids", 0) if "example_ids" in batch else None
+    if "example_ids" in batch:
+        axes.setdefault("example_ids", 0)
     if not axes:
         raise DataError("The batch declares no dimension named 'batch', so it can't be cut for accumulate > 1.")
     first = next(iter(axes))
@@ -266,6 +266,32 @@ def make_feed(data: Data, split: str, plan: BatchPlan, accumulate: int = 1, work
     if not hasattr(examples, "__len__") or not hasattr(examples, "__getitem__"):
         return StreamFeed(_Buffered(data), split, plan, accumulate)
     return MapFeed(data, split, plan, accumulate, workers)
+
+
+def in_order(data: Data, split: str, batch_size: int, *, seed: int = 0, most: int | None = None) -> Iterator[Batch]:
+    """Yield the batches of a split once, in their fixed order, each made when it is asked for.
+
+    Knows every kind of data: what gathers rows, draws examples or orders its own batches, and plain iterables. The last
+    batch may be smaller. seed: of the draws, for data whose examples are random. most: end after so many batches.
+    Raises DataError for an unknown or empty split, and whatever the data raises: a fault is never taken for the end.
+    """
+    feed = make_feed(data, split, BatchPlan(batch_size, seed, train=False))
+    try:
+        given = 0
+        while (most is None or given < most) and (batches := feed.next()) is not None:
+            given += 1
+            yield from batches
+    finally:
+        feed.close()
+
+
+def count_batches(data: Data, split: str, batch_size: int, most: int | None = None) -> int | None:
+    """Return how many batches `in_order` will yield, or None where the data's length is not known."""
+    examples = None if isinstance(data, OrdersBatches) else data.examples(split)
+    if examples is None or not hasattr(examples, "__len__"):
+        return None
+    count = -(-len(examples) // batch_size)
+    return count if most is None else min(count, most)
 
 
 class _Buffered:

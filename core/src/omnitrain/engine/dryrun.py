@@ -15,7 +15,7 @@ from omnitrain.api.protocols import PlansStage
 from omnitrain.engine.building import ComponentBuilder
 from omnitrain.engine.execution import cache_folder
 from omnitrain.engine.settings import FitConfig
-from omnitrain.errors import EnvironmentFault, OmnitrainError, Stopped, Unreachable
+from omnitrain.errors import DataError, EnvironmentFault, OmnitrainError, Stopped, Unreachable
 from omnitrain.plugins import Registry
 from omnitrain.recipes import ResolvedRecipe, Stage, uses
 from omnitrain.runs import Display, RunDirectory, StageRun, StopRequest
@@ -163,7 +163,10 @@ def _show_examples(config: FitConfig, run: StageRun, data: Any, check: StageChec
 
     rows = min(EXAMPLES, config.fit.batch_size)
     feed = make_feed(data, config.train_split, BatchPlan(rows, run.seed("data")))
-    batch = feed.next()[0]
+    batches = feed.next()
+    if batches is None:
+        raise DataError(f"The split {config.train_split!r} of {config.data.use} gives no batch.")
+    batch = batches[0]
     absent = [name for name in data.batch if name not in batch]
     if absent:
         check.problems.append(f"{config.data.use}: a batch lacks the declared fields {', '.join(absent)}")
@@ -189,7 +192,7 @@ def _time_step(
         model = engine.prepare(run.build(config.model, facts))
         feed = make_feed(data, config.train_split, BatchPlan(config.fit.batch_size, run.seed("data")), config.fit.accumulate)
         for _ in range(2):
-            batches = feed.next()
+            batches = feed.next() or []
             started = time.perf_counter()
             for batch in batches:
                 with engine.autocast():

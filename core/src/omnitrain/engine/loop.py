@@ -20,7 +20,7 @@ from omnitrain.engine.rng import rng_state, set_rng_state
 from omnitrain.engine.settings import FitSettings
 from omnitrain.engine.tally import Tally
 from omnitrain.engine.validation import Validation
-from omnitrain.errors import NumericalError, Stopped, UsageError
+from omnitrain.errors import DataError, NumericalError, Stopped, UsageError
 
 SHOW_INTERVAL_S = 0.5
 
@@ -121,6 +121,8 @@ class Loop:
     def one_update(self) -> None:
         """Run the micro-batches of one update and apply it."""
         batches = self.feed.next()
+        if batches is None:
+            raise DataError("The data ended before the planned number of steps; lower fit.steps or let it repeat.")
         self._carried_before = self.carried
         set_learning_rate(self.optimiser, self.rate(self.step + 1))
         if len(batches) == 1 and self.engine.world == 1:

@@ -9,33 +9,18 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from omnitrain.api.config import Use
-from omnitrain.api.protocols import Batch, BatchPlan
+from omnitrain.api.protocols import Batch
 from omnitrain.api.results import Evaluation, Loss, Metric
-from omnitrain.engine.batches import Feed, make_feed, to_device
+from omnitrain.engine.batches import count_batches, in_order, to_device
 from omnitrain.engine.engine import Engine, evaluating
 from omnitrain.engine.evaluate import labelled
 from omnitrain.engine.rng import isolated
 from omnitrain.engine.settings import FitConfig
-from omnitrain.errors import DataError
 
 if TYPE_CHECKING:
     from omnitrain.engine.fit import Parts
 
 SPLIT = "valid"
-
-
-def evaluation_batches(data: Any, split: str, batch_size: int, seed: int, most: int) -> list[list[Batch]]:
-    """Return at most `most` batches of a split in their fixed order."""
-    feed: Feed = make_feed(data, split, BatchPlan(batch_size, seed, train=False))
-    examples = None if hasattr(feed, "_stream") and not hasattr(feed, "updates_per_epoch") else feed
-    limit = min(most, examples.updates_per_epoch) if examples is not None else most  # type: ignore[attr-defined]
-    batches = []
-    for _ in range(limit):
-        try:
-            batches.append(feed.next())
-        except DataError:
-            break
-    return batches
 
 
 class Validation:
@@ -64,18 +49,17 @@ class Validation:
     def _loss(self, step: int) -> dict[str, float]:
         settings = self._config.fit
         size = max(settings.batch_size // settings.accumulate, 1)
-        batches = evaluation_batches(self._parts.data, SPLIT, size, self._run.seed("evaluation"), settings.evaluate_batches)
+        data, most = self._parts.data, settings.evaluate_batches
         total, weight = 0.0, 0.0
         sums: dict[str, list[float]] = {}
-        with self._run.progress("validation", len(batches)) as bar:
-            for group in batches:
-                for batch in group:
-                    loss = self._forward(batch)
-                    total, weight = total + float(loss.total), weight + float(loss.weight)
-                    for name, part in loss.parts.items():
-                        entry = sums.setdefault(name, [0.0, 0.0])
-                        entry[0] += float(part.total)
-                        entry[1] += float(part.weight)
+        with self._run.progress("validation", count_batches(data, SPLIT, size, most)) as bar:
+            for batch in in_order(data, SPLIT, size, seed=self._run.seed("evaluation"), most=most):
+                loss = self._forward(batch)
+                total, weight = total + float(loss.total), weight + float(loss.weight)
+                for name, part in loss.parts.items():
+                    entry = sums.setdefault(name, [0.0, 0.0])
+                    entry[0] += float(part.total)
+                    entry[1] += float(part.weight)
                 bar.advance()
         metrics = {"loss": Metric(total / weight if weight else math.nan, round(weight), "lower")}
         for name, (part_total, part_weight) in sorted(sums.items()):

@@ -24,6 +24,10 @@ class Rows(Config):
     """The target of the rows in `big_at`."""
     validation: int = Field(default=8, ge=0)
     """Rows of the split "valid"."""
+    broken_at: int | None = None
+    """Row of the split "valid" that can't be read."""
+    ends_after: int | None = None
+    """Batches after which a stream ends."""
     extra_field: bool = True
     """Whether batches carry the field "weight"."""
     slow_s: float = Field(default=0.0, ge=0)

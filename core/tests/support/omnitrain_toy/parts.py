@@ -8,6 +8,7 @@ from torch import nn
 
 from omnitrain.api import Evaluation, Loss, Metric, Part
 from omnitrain.api.results import Auxiliary
+from omnitrain.errors import DataError
 
 WIDTH = 4
 
@@ -18,8 +19,13 @@ class _Stream:
         self.generator = np.random.default_rng(plan.seed)
 
     def __iter__(self):
-        while True:
+        while self.plan.train or self.position * self.plan.batch_size < self.data.count(self.split):
             rows = self.generator.integers(0, self.data.count(self.split), self.plan.batch_size)
+            if not self.plan.train:
+                first = self.position * self.plan.batch_size
+                rows = np.arange(first, min(first + self.plan.batch_size, self.data.count(self.split)))
+            if self.position == self.data.config.ends_after:
+                return
             self.position += 1
             yield {"example_ids": rows, **self.data.gather(self.split, rows)}
 
@@ -64,6 +70,10 @@ class _Base:
     def splits(self):
         return ["train", "valid"] if self.config.validation else ["train"]
 
+    def refuse(self, split, index):
+        if split == "valid" and index == self.config.broken_at:
+            raise DataError(f"valid.jsonl:{index}: not valid JSON.")
+
     def count(self, split):
         return self.config.rows if split == "train" else self.config.validation
 
@@ -85,6 +95,7 @@ class _Items:
     def __getitem__(self, index):
         if index >= len(self):
             raise IndexError(index)
+        self.data.refuse(self.split, index)
         noise = np.random.normal() if self.data.config.noise == "global" else 0.0
         return self.data.row(self.split, index), noise
 
@@ -119,6 +130,8 @@ class _Iterable(_Mapped):
 
 class _Gathered(_Mapped):
     def gather(self, split, rows):
+        for row in rows:
+            self.refuse(split, row)
         return self.take(rows if split == "train" else rows + self.config.rows)
 
 

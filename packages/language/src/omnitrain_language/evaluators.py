@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
-from itertools import islice
+from collections.abc import Sequence
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -12,20 +11,17 @@ import torch
 from numpy.typing import NDArray
 
 from omnitrain.api import (
-    Batch,
-    BatchPlan,
     Context,
-    Data,
     Evaluation,
     Generates,
     Metric,
-    OrdersBatches,
     Run,
     Sample,
     Scores,
     Table,
     TellsFacts,
 )
+from omnitrain.engine import in_order
 from omnitrain.errors import UsageError
 from omnitrain_language.configs.evaluators import NllEvaluatorConfig, SamplesConfig
 from omnitrain_language.objectives import group_names
@@ -37,16 +33,6 @@ class CountsTokens(Protocol):
 
     def token_counts(self, split: str) -> NDArray[np.int64]:
         """Return int64[vocabulary_size]."""
-
-
-def evaluation_batches(data: Data, split: str, batch_size: int, seed: int) -> Iterator[Batch]:
-    """Yield all batches of a split once, in order."""
-    if isinstance(data, OrdersBatches):
-        yield from data.batches(split, BatchPlan(batch_size=batch_size, seed=seed, train=False))
-        return
-    examples = iter(data.examples(split))
-    while chunk := list(islice(examples, batch_size)):
-        yield data.collate(chunk)
 
 
 class RatioMean:
@@ -136,9 +122,9 @@ class NllEvaluator:
         self, predictor: Scores, data: Any, split: str, names: Sequence[str], run: Run
     ) -> tuple[RatioMean, dict[str, RatioMean]]:
         total, groups = RatioMean(), {name: RatioMean() for name in names}
-        batches = evaluation_batches(data, split, self.config.batch_size, run.seed("evaluation order"))
+        seed, most = run.seed("evaluation order"), self.config.max_batches
         with run.progress(f"score {split}") as progress:
-            for batch in islice(batches, self.config.max_batches):
+            for batch in in_order(data, split, self.config.batch_size, seed=seed, most=most):
                 scores = predictor.score(batch).cpu()
                 weights = batch["loss_weights"].cpu()
                 total.add(-scores * weights, weights)
@@ -164,7 +150,7 @@ class SamplesEvaluator:
         tokenizer = getattr(predictor, "tokenizer", None)
         if tokenizer is None:
             raise UsageError("language/samples: prompts can be cut from data only with a tokenizer; set prompts")
-        batch = next(evaluation_batches(data, config.split, config.count, run.seed("evaluation order")))
+        batch = next(in_order(data, config.split, config.count, seed=run.seed("evaluation order")))
         special = {tokenizer.pad_token_id, tokenizer.eos_token_id}
 
         def text(ids: list[int]) -> str:

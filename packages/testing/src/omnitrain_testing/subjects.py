@@ -153,7 +153,8 @@ def take(data: Any, split: str, rows: int, seed: int, count: int) -> list[dict[s
     from omnitrain.engine import make_feed
 
     feed = make_feed(data, split, BatchPlan(rows, seed))
-    return [feed.next()[0] for _ in range(count)]
+    updates = [feed.next() for _ in range(count)]
+    return [batches[0] for batches in updates if batches is not None]
 
 
 def tensors(batch: dict[str, Any]) -> dict[str, Any]:

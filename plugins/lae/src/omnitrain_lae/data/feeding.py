@@ -49,11 +49,13 @@ class TaskFeed:
 
     def next(self) -> Batch:
         """Return the batch of the next step."""
-        batch = self._feed.next()[0]
+        batches = self._feed.next()
+        if batches is None:
+            raise DataError("The data ended before the steps of the task were done; let it repeat.")
         self._step += 1
         if self._step % self.steps == 0 and self._in_epoch > self.steps:
             self._feed.load_state_dict({"update": self._step // self.steps * self._in_epoch})
-        return batch
+        return batches[0]
 
     def state_dict(self) -> dict[str, Any]:
         """Return where it stands."""
@@ -107,4 +109,4 @@ def in_order(data: Data, split: str, batch_size: int) -> Any:
     plan = BatchPlan(batch_size, 0, train=False)
     feed = make_feed(data, split, plan)
     for _ in range(-(-count // batch_size)):
-        yield feed.next()[0]
+        yield from feed.next() or ()

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from itertools import islice
 from typing import Any
 
 import torch
 
 from omnitrain.api import Context, Evaluation, Run, Scores
+from omnitrain.engine import in_order
 from omnitrain.errors import DataError, UsageError
-from omnitrain_language.evaluators import RatioMean, evaluation_batches
+from omnitrain_language.evaluators import RatioMean
 from omnitrain_phf.configs.evaluators import CleanNllConfig
 
 
@@ -30,9 +30,9 @@ class CleanNll:
         tokenizer = getattr(predictor, "tokenizer", None)
         known = {} if tokenizer is None else tokenizer.get_vocab()
         controls = torch.tensor([known[t] for t in (config.aligned, config.misaligned) if t in known], dtype=torch.int64)
-        batches = evaluation_batches(data, config.split, config.batch_size, run.seed("evaluation order"))
+        seed, most = run.seed("evaluation order"), config.max_batches
         with run.progress(f"score {config.split}") as progress:
-            for batch in islice(batches, config.max_batches):
+            for batch in in_order(data, config.split, config.batch_size, seed=seed, most=most):
                 counted = (batch["token_scores"] <= config.threshold) & ~torch.isin(batch["labels"], controls)
                 weights = batch["loss_weights"] * counted
                 mean.add(-predictor.score(batch).cpu() * weights, weights)

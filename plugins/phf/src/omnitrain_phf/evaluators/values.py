@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import math
-from itertools import islice
 from typing import Any
 
 import torch
 
 from omnitrain.api import Context, Evaluation, Metric, Run
+from omnitrain.engine import in_order, to_device
 from omnitrain.errors import UsageError
-from omnitrain_language.evaluators import evaluation_batches
 from omnitrain_language.objectives import model_inputs
 from omnitrain_language.predictor import evaluating
 from omnitrain_phf.configs.evaluators import ValuesConfig
@@ -35,10 +34,10 @@ class Values:
             raise UsageError("phf/values needs a phf/causal model with value_head: {} and data with token_scores")
         device = next(model.parameters()).device
         nll, values, scores = [], [], []
-        batches = evaluation_batches(data, config.split, config.batch_size, run.seed("evaluation order"))
+        seed, most = run.seed("evaluation order"), config.max_batches
         with evaluating(model):
-            for batch in islice(batches, config.max_batches):
-                moved = {name: value.to(device) for name, value in batch.items()}
+            for batch in in_order(data, config.split, config.batch_size, seed=seed, most=most):
+                moved = to_device(batch, device)
                 out = model(**model_inputs(moved), use_cache=False, with_values=True)
                 real = batch["loss_weights"] != 0
                 nll.append(token_nll(out.logits, moved["labels"]).cpu()[real])

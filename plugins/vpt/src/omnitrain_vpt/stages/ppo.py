@@ -15,7 +15,7 @@ from torch import Tensor
 from omnitrain.api import BatchPlan, Metric, Run
 from omnitrain.api import Evaluation as Report
 from omnitrain.engine import choose_device, make_feed
-from omnitrain.errors import EnvironmentFault, UsageError
+from omnitrain.errors import DataError, EnvironmentFault, UsageError
 from omnitrain_control.environments import Fleet
 from omnitrain_control.intervals import mean_interval
 from omnitrain_control.loops import Journal, LoopRun
@@ -164,7 +164,10 @@ class Baseline:
         optimiser = torch.optim.Adam(self.policy.parameters(), lr=config.cloning_rate)
         with self.run.progress("cloning", config.cloning_steps) as bar:
             for step in range(1, config.cloning_steps + 1):
-                batch = feed.next()[0]
+                batches = feed.next()
+                if batches is None:
+                    raise DataError("The recordings ended before the steps of cloning were done.")
+                batch = batches[0]
                 buttons, camera = to_joint(batch["buttons"].numpy(), batch["camera"].numpy())
                 kept = torch.from_numpy(batch["loss_weights"].numpy() > 0) & torch.from_numpy((buttons != 0) | (camera != 60))
                 if not bool(kept.any()):
