@@ -1,6 +1,7 @@
 """Checks of this repository, each in an environment of its own: `nox -l` lists them, `nox -s ul2` runs one.
 
-Packages are found by globbing; a new folder under packages/ or plugins/ gets its sessions without a line here.
+`nox` alone runs `check`: every other session, as many side by side as there are cores. Packages are found by globbing; a new
+folder under packages/ or plugins/ gets its sessions without a line here.
 """
 
 from __future__ import annotations
@@ -13,6 +14,10 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import threading
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import nox
@@ -20,22 +25,26 @@ import nox
 ROOT = Path(__file__).resolve().parent
 sys.path.insert(0, str(ROOT))
 
-from workspace import CONSTRAINTS, Package, editable, find_packages, with_requirements  # noqa: E402
+from workspace import CONSTRAINTS, Package, built, editable, find_packages, with_requirements  # noqa: E402
 
 nox.needs_version = ">=2024.4.15"
 nox.options.default_venv_backend = "uv|virtualenv"
 nox.options.error_on_external_run = True
+nox.options.sessions = ["check"]
 
 PACKAGES = find_packages()
 REPORTS = ROOT / ".nox" / "reports"
-TOOLS = ("deptry", "hatchling", "import-linter", "mypy", "nox[uv]", "pytest", "ruff", "types-PyYAML")
+BUILT = ROOT / ".nox" / "built"
+TOOLS = ("deptry", "import-linter", "mypy", "nox[uv]", "pytest", "ruff", "types-PyYAML")
 # The tests across packages install a plugin themselves, without a network: these are the installer and the build backends.
 INSTALLERS = ("editables", "hatchling", "pip", "setuptools")
 SITE_TOOLS = ("mkdocs", "mkdocs-material")
 PINNED = ("--constraint", str(CONSTRAINTS))
 PUBLIC_CORE = {"api", "engine", "errors"}
-# The contract kit takes half of a package's time and runs in its own session; of wheels and versions the other tests tell.
+# The contract kit runs in the package's own session; of the lowest versions the other tests tell.
 WITHOUT_CONTRACT = ("--ignore=tests/test_contract.py",)
+# How many processes share out the tests of one session; `check` gives each session that it runs one.
+PROCESSES = os.environ.get("OMNITRAIN_TEST_PROCESSES", "auto")
 # The contract kit examines the core itself, so it may import all of it.
 EXAMINER = "omnitrain_testing"
 
@@ -45,6 +54,8 @@ os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 # A test that asks a hub fails at once instead of waiting for it.
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
+# Tests of real files look here and are skipped where it is absent; it lies beside a checkout, and tests run elsewhere.
+os.environ.setdefault("OMNITRAIN_TEST_DATA", str(ROOT.parent / "shared" / "data"))
 if "PIP_FIND_LINKS" in os.environ:
     # uv doesn't read pip's variables; pip separates by spaces, uv by commas.
     os.environ.setdefault("UV_FIND_LINKS", ",".join(os.environ["PIP_FIND_LINKS"].split()))
@@ -78,16 +89,17 @@ def assert_isolated(session: nox.Session, package: Package) -> None:
         session.error(f"not every plugin of {declared} is healthy and alone: {states}")
 
 
-def run_tests(session: nox.Session, folder: Path, *arguments: str) -> None:
-    """Run the tests below `folder` on all cores; .ci/run sums up the reports.
+def run_tests(session: nox.Session, folder: Path, *arguments: str, name: str = "") -> None:
+    """Run the tests below `folder`; .ci/summary.py sums up the reports. name: of the report, by default the session's.
 
     pyproject.toml or pytest.ini in `folder` configures them. Hypothesis draws the same each time and sets no time limit
-    to an example; plain `pytest` there draws anew.
+    to an example; plain `pytest` there draws anew. The checks of one contract stay in one process, since they share runs.
     """
     session.install(*PINNED, "pytest-xdist")
-    report = REPORTS / f"{re.sub(r'[^a-z0-9]+', '-', session.name).strip('-')}.xml"
+    report = REPORTS / f"{re.sub(r'[^a-z0-9]+', '-', name or session.name).strip('-')}.xml"
+    shared_out = () if PROCESSES == "1" else (f"--numprocesses={PROCESSES}", "--dist=loadgroup")
     with session.chdir(folder):
-        options = ("--numprocesses=auto", "--hypothesis-profile=ci", f"--junitxml={report}")
+        options = (*shared_out, "--hypothesis-profile=ci", f"--junitxml={report}")
         session.run("pytest", *options, *arguments, *session.posargs)
 
 
@@ -165,59 +177,64 @@ def add_package_session(package: Package) -> None:
     """Give a package the session of its name."""
 
     def alone(session: nox.Session) -> None:
-        install_packages(session, package)
+        requirements = []
+        for needed in with_requirements([package]):
+            extras = needed.tested_extras if needed == package else ""
+            requirements.append(f"{needed.distribution}{extras} @ {wheel_of(needed).as_uri()}")
+        session.install(*PINNED, *requirements)
         assert_isolated(session, package)
-        run_tests(session, package.path)
+        with tempfile.TemporaryDirectory(prefix="omnitrain-") as name:
+            folder = Path(name)
+            shutil.copytree(package.path / "tests", folder / "tests", ignore=shutil.ignore_patterns("__pycache__"))
+            shutil.copy(package.path / "pyproject.toml", folder)
+            run_tests(session, folder)
 
-    alone.__doc__ = f"Test {package.distribution} with nothing installed but what it declares."
+    alone.__doc__ = f"Test the wheel of {package.distribution} outside the tree, with nothing installed but what it declares."
     nox.session(alone, name=package.slug, tags=["packages"])
 
 
 for _package in PACKAGES.values():
     add_package_session(_package)
 
-each_package = nox.parametrize("package", [nox.param(package, id=slug) for slug, package in PACKAGES.items()])
+
+def wheel_of(package: Package) -> Path:
+    """Return the package's wheel, built unless the sources are as they were at the last time."""
+    return next(built(package, BUILT).glob("*.whl"))
 
 
 @nox.session
-@each_package
-def wheel(session: nox.Session, package: Package) -> None:
-    """Test each package's wheel outside the tree, as users get it."""
-    session.install(*PINNED, "hatchling")
-    with tempfile.TemporaryDirectory(prefix="omnitrain-") as name:
-        folder = Path(name)
-        requirements = []
-        for needed in with_requirements([package]):
-            extras = needed.tested_extras if needed == package else ""
-            wheel_file = build_wheel(session, needed, folder / "wheels")
-            requirements.append(f"{needed.distribution}{extras} @ {wheel_file.as_uri()}")
-        session.install(*PINNED, *requirements)
-        assert_isolated(session, package)
-        shutil.copytree(package.path / "tests", folder / "tests", ignore=shutil.ignore_patterns("__pycache__"))
-        shutil.copy(package.path / "pyproject.toml", folder)
-        run_tests(session, folder, *WITHOUT_CONTRACT)
-
-
-def build_wheel(session: nox.Session, package: Package, folder: Path) -> Path:
-    """Build a package's wheel into a folder of its own below `folder`."""
-    target = folder / package.slug
-    with session.chdir(package.path):
-        session.run("hatchling", "build", "--target", "wheel", "--directory", str(target), silent=True)
-    return next(target.glob("*.whl"))
+def dist(session: nox.Session) -> None:
+    """Build and check the wheels and source archives of all packages: whole, of one version, the same from tree and archive."""
+    session.install(*PINNED, "pytest", "packaging")
+    folders = [f"{package.slug}={built(package, ROOT / '.nox' / 'built')}" for package in PACKAGES.values()]
+    report = REPORTS / "dist.xml"
+    session.run("pytest", "-q", f"--junitxml={report}", ".ci/test_dist.py", env={"OMNITRAIN_DIST": os.pathsep.join(folders)})
 
 
 @nox.session
-@each_package
-def lowest(session: nox.Session, package: Package) -> None:
-    """Test each package with the lowest versions of its direct dependencies, torch excepted."""
+def lowest(session: nox.Session) -> None:
+    """Test all packages with the lowest versions of their direct dependencies, torch excepted, in one environment.
+
+    After `--`, packages by name. Where packages allow different lowest versions of one dependency, the highest of them is
+    tested.
+    """
     if session.venv_backend != "uv":
         session.error("only uv resolves to lowest versions; install it with `pip install uv`")
+    chosen = [PACKAGES[name] for name in session.posargs] or list(PACKAGES.values())
     # torch stays at the constraint's version, installed first: among equal versions the lowest resolution would
     # leave a local build ("2.13.0+cpu") for the index's several times larger one.
     torch = next(line.split()[0] for line in CONSTRAINTS.read_text().splitlines() if line.startswith("torch=="))
     session.install("--no-deps", torch)
-    install_packages(session, package, options=("--resolution", "lowest-direct"))
-    run_tests(session, package.path, *WITHOUT_CONTRACT)
+    install_packages(session, *PACKAGES.values(), options=("--resolution", "lowest-direct"))
+    session.posargs.clear()
+    failed = []
+    for package in chosen:
+        try:
+            run_tests(session, package.path, *WITHOUT_CONTRACT, name=f"lowest-{package.slug}")
+        except nox.command.CommandFailed:
+            failed.append(package.slug)
+    if failed:
+        session.error(f"with the lowest versions these fail: {', '.join(failed)}")
 
 
 @nox.session
@@ -292,3 +309,48 @@ def constraints(session: nox.Session) -> None:
     pins |= {line.split("==")[0]: line for line in held}
     header = "# Exact versions of what nox and CI install; written by `nox -s constraints`. Packages declare ranges.\n"
     CONSTRAINTS.write_text(header + "".join(f"{pins[name]}\n" for name in sorted(pins)))
+
+
+@nox.session(venv_backend="none", default=False)
+def check(session: nox.Session) -> None:
+    """Run all other sessions, as many side by side as there are cores; after `--`, those named.
+
+    What a session prints is shown when it has ended, so that the lines of two don't mix.
+    """
+    REPORTS.mkdir(parents=True, exist_ok=True)
+    names = session.posargs or [*LONGEST_FIRST, *(n for n in all_sessions() if n not in LONGEST_FIRST)]
+    lanes = max(1, min(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1, 4))
+    with ThreadPoolExecutor(lanes) as pool:  # before two sessions want the same one
+        list(pool.map(lambda package: built(package, BUILT), PACKAGES.values()))
+    environment = {**os.environ, "OMNITRAIN_TEST_PROCESSES": "1" if lanes > 1 else "auto"}
+    seconds: dict[str, float] = {}
+    failed: list[str] = []
+    printing = threading.Lock()
+
+    def run(name: str) -> None:
+        began = time.monotonic()
+        command = [sys.executable, "-m", "nox", "--noxfile", str(ROOT / "noxfile.py"), "--session", name]
+        done = subprocess.run(
+            command, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace"
+        )
+        seconds[name] = time.monotonic() - began
+        with printing:
+            print(done.stdout, done.stderr, sep="", flush=True)
+            if done.returncode:
+                failed.append(name)
+            print(f"{name}: {'FAILED' if done.returncode else 'good'} in {seconds[name]:.0f} s", flush=True)
+
+    with ThreadPoolExecutor(lanes) as pool:
+        list(pool.map(run, names))
+    (REPORTS / "sessions.json").write_text(json.dumps(seconds, indent=1))
+    if failed:
+        session.error(f"{len(failed)} of {len(names)} sessions failed: {', '.join(failed)}")
+
+
+# A long session that begins last leaves the other cores idle.
+LONGEST_FIRST = ("lowest", "demo", "tests")
+
+
+def all_sessions() -> Sequence[str]:
+    """Names of the sessions that `check` runs."""
+    return [*PACKAGES, "lint", "types", "dist", "lowest", "tests", "third_party", "docs", "demo"]

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 import re
+import shutil
+import subprocess
+import sys
+import tempfile
 import tomllib
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -97,3 +103,33 @@ def editable(packages: Iterable[Package]) -> list[str]:
     named = list(packages)
     needed = with_requirements(named)
     return [part for p in needed for part in ("--editable", f"{p.path}{p.tested_extras if p in named else ''}")]
+
+
+def built(package: Package, folder: Path) -> Path:
+    """Return the folder with the package's wheel and source archive below `folder`, built unless its sources are as before.
+
+    The wheel is built from the archive, as for an upload. Raises FileNotFoundError without uv,
+    subprocess.CalledProcessError when that fails.
+    """
+    digest = hashlib.sha256()
+    for file in sorted(p for p in package.path.rglob("*") if p.is_file() and "__pycache__" not in p.parts):
+        if not any(part in (".pytest_cache", ".hypothesis", "dist", "build") for part in file.parts):
+            digest.update(f"{file.relative_to(package.path)} {hashlib.sha256(file.read_bytes()).hexdigest()}\n".encode())
+    target = folder / f"{package.slug}-{digest.hexdigest()[:16]}"
+    if target.is_dir():
+        return target
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder, prefix=".building-") as name:
+        uv = shutil.which("uv", path=os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]))
+        if uv is None:
+            raise FileNotFoundError("uv, which builds the packages, is missing; 'pip install uv' brings it")
+        output = Path(name, "built")
+        options = ["--quiet", "--build-constraint", str(CONSTRAINTS), "--out-dir", str(output)]
+        subprocess.run([uv, "build", *options, str(package.path)], check=True)
+        (output / ".gitignore").unlink(missing_ok=True)
+        try:
+            output.rename(target)
+        except OSError:  # another session built the same in the meantime
+            if not target.is_dir():
+                raise
+    return target

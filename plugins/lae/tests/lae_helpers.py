@@ -1,5 +1,6 @@
 """Small backbones, images in memory, and a run as core gives it."""
 
+import os
 from pathlib import Path
 from typing import ClassVar
 
@@ -14,7 +15,7 @@ from omnitrain_lae.evidence.tracing import Recorder
 from omnitrain_testing.contexts import FakeContext
 
 # Beside a checkout; a test that runs elsewhere, as those of the wheel do, finds nothing there and skips.
-DATA = Path(__file__).resolve().parent / "../../../../shared/data/lae"
+DATA = Path(os.environ.get("OMNITRAIN_TEST_DATA", Path(__file__).resolve().parent / "../../../../shared/data")) / "lae"
 
 
 def vit(**settings):

@@ -1,5 +1,6 @@
 """Small graphs, a context as core gives it, and real data where it is."""
 
+import os
 from pathlib import Path
 
 import networkx as nx
@@ -11,7 +12,7 @@ from omnitrain_testing.contexts import FakeContext
 from omnitrain_w2pgnn.graphs.structure import from_edges
 
 ROOT = Path(__file__).resolve().parents[3]
-SHARED = ROOT / "../shared/data/w2pgnn"
+SHARED = Path(os.environ.get("OMNITRAIN_TEST_DATA", ROOT / "../shared/data")) / "w2pgnn"
 
 
 @pytest.fixture(autouse=True)

@@ -5,6 +5,8 @@ Every pytest session of an environment with this package loads this module, so i
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -37,8 +39,13 @@ class _Bound:
             pytest.fail("\n".join(result.problems), pytrace=False)
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Know the mark that keeps the checks of a contract in one process, also where pytest-xdist is not installed."""
+    config.addinivalue_line("markers", "xdist_group(name): tests that pytest-xdist runs in one process")
+
+
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Turn a contract into one test a check."""
+    """Turn a contract into one test a check. Golden files are looked for beside the test module as well."""
     declared = getattr(metafunc.function, ATTRIBUTE, None)
     if declared is None:
         return
@@ -46,6 +53,9 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     from omnitrain_testing.collecting import checks_of
     from omnitrain_testing.examination import Examination
 
+    golden = Path(str(metafunc.module.__file__)).with_name("golden")
+    if declared.golden is None and golden.is_dir():
+        declared = replace(declared, golden=golden)
     try:
         examination = Examination(declared)
     except OmnitrainError as error:
@@ -55,7 +65,10 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     results: list[tuple[str, Result]] = stash.setdefault(_RESULTS, [])
     checks = checks_of(examination)
     bound = [_Bound(examination, check, results) for check in checks]
-    metafunc.parametrize("contract_check", bound, ids=[check.name for check in checks])
+    # The checks share runs of the recipe tiny, which every process would make anew.
+    group = pytest.mark.xdist_group(f"contract of {declared.plugin}")
+    rows = [pytest.param(one, marks=group) for one in bound]
+    metafunc.parametrize("contract_check", rows, ids=[check.name for check in checks])
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
