@@ -50,3 +50,35 @@ def test_readme_lists_every_package() -> None:
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     missing = [package.slug for package in find_packages().values() if f"`{package.distribution}`" not in readme]
     assert missing == []
+
+
+def test_index_links_the_readme_of_every_package() -> None:
+    index = (ROOT / "docs/index.md").read_text(encoding="utf-8")
+    places = [package.path.relative_to(ROOT).as_posix() for package in find_packages().values()]
+    assert [place for place in places if f"(../{place}/README.md)" not in index] == []
+
+
+def test_architecture_lists_the_packages_and_folders_that_there_are() -> None:
+    text = (ROOT / "docs/architecture.md").read_text(encoding="utf-8")
+    block = re.search(r"^## Layout\n+```\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    assert block is not None
+    listed: dict[str, set[str]] = {}
+    top = ""
+    for line in block[1].splitlines():
+        if line.startswith(" "):
+            listed[top] |= set(re.findall(r"(?<![\w`])([a-z0-9]+)/(?=\s)", f"{line} "))
+        else:
+            top = line.split()[0].rstrip("/")
+            listed[top] = set()
+    assert all((ROOT / name).exists() for name in listed)
+    for kind in ("packages", "plugins"):
+        assert listed[kind] == {package.slug for package in find_packages().values() if package.kind == kind}
+
+
+def test_architecture_names_every_folder_of_core() -> None:
+    text = (ROOT / "docs/architecture.md").read_text(encoding="utf-8")
+    rows = re.search(r"^\| folder of core \|.*?\n\n", text, re.MULTILINE | re.DOTALL)
+    assert rows is not None
+    named = {name for row in rows[0].splitlines()[2:] for name in re.findall(r"`([a-z]+)`", row.split("|")[1])}
+    folders = {init.parent.name for init in (ROOT / "core/src/omnitrain").glob("*/__init__.py")}
+    assert named == folders
