@@ -79,7 +79,7 @@ def stage(folder: RunDirectory) -> Iterator[Stage]:
 
     yield stage
     for run in given:
-        run.close()
+        run.__exit__()
 
 
 def _page(folder: RunDirectory) -> _Page:

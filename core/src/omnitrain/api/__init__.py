@@ -23,12 +23,10 @@ from omnitrain.api.measures import (
     wilson_interval,
 )
 from omnitrain.api.protocols import (
-    Artifact,
     Batch,
     BatchPlan,
     BatchStream,
     CarriesState,
-    Context,
     Data,
     DrawsExamples,
     Evaluator,
@@ -42,8 +40,6 @@ from omnitrain.api.protocols import (
     OrdersBatches,
     PlansStage,
     Prepares,
-    Progress,
-    Run,
     SavesAssets,
     SavesItself,
     Scores,
@@ -55,6 +51,7 @@ from omnitrain.api.protocols import (
 )
 from omnitrain.api.references import load_reference
 from omnitrain.api.results import Auxiliary, Direction, Evaluation, Loss, Metric, Part, Sample, Table
+from omnitrain.api.run import Artifact, Context, Ledger, Opened, Progress, Run
 from omnitrain.api.version import API_VERSION
 
 if TYPE_CHECKING:
@@ -95,10 +92,12 @@ __all__ = [
     "Heatmap",
     "ImageGrid",
     "Kind",
+    "Ledger",
     "Loss",
     "Metric",
     "NamesSaved",
     "Objective",
+    "Opened",
     "OrdersBatches",
     "Part",
     "Picture",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
@@ -11,110 +10,13 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 from omnitrain.api.fields import Fields
 from omnitrain.api.figures import Piece
 from omnitrain.api.results import Evaluation, Loss
+from omnitrain.api.run import Context, Run
 
 if TYPE_CHECKING:
     import numpy as np
     from torch import Tensor, nn
 
-    from omnitrain.api.config import Use
-
 Batch = dict[str, Any]
-
-
-class Progress(Protocol):
-    """Something that shows how far a slow job is."""
-
-    def advance(self, amount: float = 1, **values: float) -> None:
-        """Add finished work; `values` are numbers to show beside the bar (loss, rate)."""
-
-
-class Context(Protocol):
-    """What a component gets when it is built."""
-
-    @property
-    def workspace(self) -> Path:
-        """A folder for slow, reusable work, shared by runs and keyed by content; see `Prepares`."""
-
-    @property
-    def facts(self) -> Mapping[str, Any]:
-        """What the data tells a model: {"vocabulary_size": 4096, "pad_id": 0, ...}.
-
-        Empty where there is no data, and while an objective is built only to compare its fields with the data's.
-        """
-
-    def seed(self, name: str) -> int:
-        """Return the seed of the random stream of that name: a function of the run's seed, the stage and the name."""
-
-    def build(self, use: Use, facts: Mapping[str, Any] | None = None) -> Any:
-        """Build the component that a config field holds."""
-
-    def progress(self, label: str, total: float | None = None) -> AbstractContextManager[Progress]:
-        """Show progress while the block runs."""
-
-
-class Artifact(Protocol):
-    """A product of a stage: a folder or file inside the run directory."""
-
-    @property
-    def path(self) -> Path: ...
-
-    @property
-    def kind(self) -> str: ...
-
-    @property
-    def details(self) -> Mapping[str, Any]: ...
-
-
-class Run(Context, Protocol):
-    """The only thing that a stage gets from core besides its config."""
-
-    @property
-    def name(self) -> str:
-        """The stage's name in the recipe."""
-
-    @property
-    def directory(self) -> Path:
-        """The stage's own folder. A stage writes nowhere else."""
-
-    def log(self, step: int, values: Mapping[str, float], split: str = "train") -> None:
-        """Append one line to metrics.jsonl. Values must not depend on the clock; see `timing` for those that do."""
-
-    def timing(self, step: int, values: Mapping[str, float]) -> None:
-        """Append one line to timing.jsonl: rates and seconds."""
-
-    def event(self, name: str, **details: Any) -> None:
-        """Append one line to events.jsonl (a skipped update, a resumed run) and show it."""
-
-    def artifact(self, name: str, kind: str, **details: Any) -> AbstractContextManager[Path]:
-        """Yield a temporary path next to the target; it is renamed and recorded when the block succeeds."""
-
-    @property
-    def identity(self) -> str:
-        """Digits of all that decides this stage's result; checkpoints carry them."""
-
-    def input(self, stage: str, name: str = "model") -> Artifact:
-        """Return an artifact of an earlier stage."""
-
-    def describe_model(self, use: Use) -> dict[str, Any]:
-        """Return {"use", "config"} of what a model field stands for, also through `from`."""
-
-    def model_data(self, use: Use) -> Use | None:
-        """Return the data field of the stage that a model is from, or None."""
-
-    def predictor(self, model: Any, address: str, directory: Path) -> Any:
-        """Wrap a model of that component for evaluators. directory: the saved model, or the data's assets."""
-
-    def discard(self, name: str) -> None:
-        """Remove a file or folder of this stage."""
-
-    def report(self, name: str, evaluation: Evaluation, step: int | None = None) -> None:
-        """Store an evaluation in the run: metrics as lines, the rest for the report page."""
-
-    def should_stop(self) -> bool:
-        """True after SIGTERM, Ctrl-C or the time limit: save a checkpoint and raise Stopped."""
-
-    def stop_if_asked(self) -> None:
-        """Raise Stopped when there is such a request."""
 
 
 @runtime_checkable

@@ -17,7 +17,7 @@ from omnitrain.errors import EnvironmentFault, UsageError
 from omnitrain.plugins import Registry
 from omnitrain.recipes import ResolvedRecipe, resolve_component
 from omnitrain.recipes.reading import read_value
-from omnitrain.runs import Display, RunDirectory, StageRun, StopRequest
+from omnitrain.runs import Display, RunDirectory, StageRun, StopRequest, with_facts
 from omnitrain.runs.directory import COMPONENT_FILE
 
 STAGE = "adhoc"
@@ -98,9 +98,9 @@ def adhoc_run(registry: Registry, seed: int = 0) -> Iterator[StageRun]:
         run = StageRun(STAGE, folder, seed, cache_folder(), builder, stop, Display(stop.raise_if_asked))
         run.directory.mkdir()
         try:
-            yield run
+            with run:
+                yield run
         finally:
-            run.close()
             folder.close()
 
 
@@ -125,7 +125,7 @@ def evaluate_saved(
     with adhoc_run(registry, seed) as run:
         source, facts = _data(stored.get("data"), data, data_settings or {}, registry, run)
         with _loaded(directory, registry, run) as predictor:
-            measure = registry.builder(registry.component(evaluator, "evaluator"))(config, run.with_facts(facts))
+            measure = registry.builder(registry.component(evaluator, "evaluator"))(config, with_facts(run, facts))
             seed_everything(run.seed("evaluation"))
             found: Evaluation = measure(predictor, source, run)
     return found

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from omnitrain.api.config import Config, Use
+from omnitrain.api.config import Config, Use, UseEvaluator
+from omnitrain.api.protocols import Data
+from omnitrain.api.results import Evaluation
+from omnitrain.api.run import Opened
 from omnitrain.errors import EnvironmentFault, UsageError
 from omnitrain.plugins import Registry
 from omnitrain.recipes import ResolvedRecipe, Stage, plain, resolve_component
-from omnitrain.runs import RunDirectory, StageRun, StoredArtifact
+from omnitrain.runs import RunDirectory, StageRun, StoredArtifact, with_facts
 
 
 class ComponentBuilder:
@@ -23,7 +26,7 @@ class ComponentBuilder:
         """Build what `use` holds, in the context of a stage."""
         if use.source is None:
             assert use.use is not None
-            return self._build(use.use, use.kind, use.config, run.with_facts(facts))
+            return self._build(use.use, use.kind, use.config, with_facts(run, facts))
         if use.kind == "model":
             return self._model(run, use)
         if use.kind == "data":
@@ -33,9 +36,8 @@ class ComponentBuilder:
     def _build(self, address: str, kind: str, config: Config, run: StageRun) -> Any:
         return self._registry.builder(self._registry.component(address, kind))(config, run)
 
-    def _artifact(self, source: str, default: str) -> StoredArtifact:
-        stage, _, name = source.partition("/")
-        return self._folder.artifact(stage, name or default)
+    def _artifact(self, use: Use) -> StoredArtifact:
+        return self._folder.artifact(str(use.stage), str(use.artifact))
 
     def describe_model(self, use: Use) -> dict[str, Any]:
         """Return {"use", "config"} of a model field, through `from` to the component that made the model."""
@@ -43,14 +45,14 @@ class ComponentBuilder:
             return {"use": use.use, "config": plain(use.config)}
         from omnitrain.engine.models import read_component
 
-        stored = read_component(self._artifact(use.source, "model").path)
+        stored = read_component(self._artifact(use).path)
         return {"use": stored["use"], "config": {**stored["config"], **use.raw}}
 
     def describe_data(self, use: Use) -> dict[str, Any] | None:
         """Return {"use", "config"} of a data field, through `from` to the field of the stage that it names."""
         if use.source is None:
             return {"use": use.use, "config": plain(use.config)}
-        original = self._stage_data(use.source.partition("/")[0])
+        original = self._stage_data(str(use.stage))
         described = None if original is None else self.describe_data(original)
         return None if described is None else {"use": described["use"], "config": {**described["config"], **use.raw}}
 
@@ -58,15 +60,34 @@ class ComponentBuilder:
         """Wrap a model for evaluators; see `make_predictor`."""
         return make_predictor(model, address, directory, run, self._registry)
 
+    def open(self, run: StageRun, use: Use, device: str, data: Data | None, facts: Mapping[str, Any]) -> Opened:
+        """Make a model ready to be measured."""
+        from omnitrain.engine.opening import open_use
+
+        return open_use(use, run, device, data, facts)
+
+    def write_model(self, model: Any, directory: Path, component: Mapping[str, Any], assets: Any) -> None:
+        """Write a model and the files that belong to it."""
+        from omnitrain.engine.opening import write_model
+
+        write_model(model, directory, component, assets)
+
+    def evaluate(
+        self, run: StageRun, evaluators: Sequence[UseEvaluator], opened: Opened, data: Data | None, report: bool
+    ) -> dict[str, Evaluation]:
+        """Measure a model."""
+        from omnitrain.engine.evaluate import measure
+
+        return measure(evaluators, opened, data, run, report)
+
     def _model(self, run: StageRun, use: Use) -> Any:
-        artifact = self._artifact(use.source or "", "model")
-        return load_saved_model(artifact.path, run, self._registry, use.raw)
+        return load_saved_model(self._artifact(use).path, run, self._registry, use.raw)
 
     def model_data(self, use: Use) -> Use | None:
         """Return the data field of the stage that a model is from, or None."""
         if use.source is None:
             return None
-        return self._stage_data(use.source.partition("/")[0])
+        return self._stage_data(str(use.stage))
 
     def _stage_data(self, name: str) -> Use | None:
         stage: Stage = self._recipe.stage(name)
@@ -77,9 +98,8 @@ class ComponentBuilder:
         return self.model_data(model) if isinstance(model, Use) else None
 
     def _data(self, run: StageRun, use: Use) -> Any:
-        stage, _, name = (use.source or "").partition("/")
+        stage, wanted = str(use.stage), str(use.artifact)
         record = self._folder.stage_record(stage)
-        wanted = name or "data"
         if record is not None and wanted in record.artifacts:
             artifact = self._folder.artifact(stage, wanted)
             details = artifact.details
@@ -97,7 +117,7 @@ class ComponentBuilder:
         return self._build(described["use"], "data", config, run)
 
 
-def load_saved_model(directory: Path, run: Any, registry: Registry, overrides: Mapping[str, Any] | None = None) -> Any:
+def load_saved_model(directory: Path, run: StageRun, registry: Registry, overrides: Mapping[str, Any] | None = None) -> Any:
     """Build the model that a folder holds and load its weights.
 
     run: its context. overrides: settings that replace the stored ones (dropout, prefix attention).
@@ -109,12 +129,12 @@ def load_saved_model(directory: Path, run: Any, registry: Registry, overrides: M
     settings = {**stored["config"], **(overrides or {})}
     config = resolve_component(stored["use"], "model", settings, registry, str(directory))
     component = registry.component(stored["use"], "model")
-    model = registry.builder(component)(config, run.with_facts(stored.get("facts", {})))
+    model = registry.builder(component)(config, with_facts(run, stored.get("facts", {})))
     restore_weights(model, directory)
     return model
 
 
-def make_predictor(model: Any, address: str, directory: Path, run: Any, registry: Registry) -> Any:
+def make_predictor(model: Any, address: str, directory: Path, run: StageRun, registry: Registry) -> Any:
     """Wrap a model for evaluators as its component asks; without a wrapper the model itself is the predictor."""
     wrap = registry.predictor(registry.component(address, "model"))
     return model if wrap is None else wrap(model, directory, run)

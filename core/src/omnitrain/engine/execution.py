@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from omnitrain.api.run import Run
 from omnitrain.engine.building import ComponentBuilder
 from omnitrain.errors import EnvironmentFault, OmnitrainError, UsageError
 from omnitrain.plugins import Registry, installed
@@ -50,8 +51,7 @@ def stage_code(stage: Stage, registry: Registry) -> dict[str, str]:
 
 def stage_fingerprint(recipe: ResolvedRecipe, stage: Stage, upstream: dict[str, str], code: dict[str, str]) -> str:
     """Return digits of all that decides a stage's result: settings, seed, versions of the code, inputs."""
-    sources = {use.source.partition("/")[0] for _, use in uses(stage.config) if use.source}
-    sources |= set(getattr(stage.config, "after", ()) or ())
+    sources = {use.stage for _, use in uses(stage.config) if use.stage is not None}
     inputs = {s: upstream[s] for s in sorted(sources) if s in upstream}
     settings = locked_stage(stage)
     return fingerprint({"stage": settings, "seed": recipe.seed, "code": code, "inputs": inputs})
@@ -88,7 +88,7 @@ def run_recipe(
                 code = stage_code(stage, registry)
                 upstream[stage.name] = stage_fingerprint(recipe, stage, upstream, code)
                 run = StageRun(stage.name, folder, recipe.seed, cache_folder(), builder, stop, display, upstream[stage.name])
-                _run_stage(stage, run, code, registry, options.force)
+                _run_stage(stage, run, folder, code, registry, options.force)
                 _meet()
         except BaseException:
             if not first:
@@ -122,8 +122,10 @@ def _tell(finished: Callable[[RunDirectory], None] | None, folder: RunDirectory,
         _write_log(folder, traceback.format_exc())
 
 
-def _run_stage(stage: Stage, run: StageRun, code: dict[str, str], registry: Registry, force: bool) -> None:
-    folder, digits = run.folder, run.identity
+def _run_stage(
+    stage: Stage, run: StageRun, folder: RunDirectory, code: dict[str, str], registry: Registry, force: bool
+) -> None:
+    digits = run.identity
     record = folder.stage_record(stage.name)
     if record is not None and record.fingerprint == digits and record.status == "finished":
         run.say("finished before, not run again")
@@ -141,18 +143,17 @@ def _run_stage(stage: Stage, run: StageRun, code: dict[str, str], registry: Regi
     spent = record.seconds if record is not None else 0.0
     folder.write_stage(stage.name, StageRecord("running", digits, seconds=spent, code=code))
     started = time.monotonic()
-    entry: Callable[[Any, StageRun], Any] = registry.builder(stage.component)
+    entry: Callable[[Any, Run], Any] = registry.builder(stage.component)
     try:
-        run.stop_if_asked()
-        entry(stage.config, run)
+        with run:
+            run.stop_if_asked()
+            entry(stage.config, run)
     except OmnitrainError:
         seconds = spent + time.monotonic() - started
         folder.write_stage(stage.name, StageRecord("running", digits, seconds=seconds, code=code))
         raise
-    finally:
-        run.close()
     seconds = spent + time.monotonic() - started
-    folder.write_stage(stage.name, StageRecord("finished", digits, run.artifacts, seconds, code))
+    folder.write_stage(stage.name, StageRecord("finished", digits, folder.made(stage.name), seconds, code))
 
 
 def _write_log(folder: RunDirectory, text: str) -> None:

@@ -9,7 +9,8 @@ from typing import Any
 from torch import nn
 
 from omnitrain.api.fields import misfits
-from omnitrain.api.protocols import BatchPlan, Data, FollowsModel, Objective, Prepares, Run, SavesAssets, TellsFacts
+from omnitrain.api.protocols import BatchPlan, Data, FollowsModel, Objective, Prepares, SavesAssets, TellsFacts
+from omnitrain.api.run import Run
 from omnitrain.engine.batches import make_feed
 from omnitrain.engine.engine import Engine
 from omnitrain.engine.loop import Loop

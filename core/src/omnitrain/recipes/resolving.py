@@ -269,12 +269,12 @@ def _unfit(use: Use, made: Mapping[str, str] | None) -> str | None:
     """Say why a stage can't give what a field takes from it, or None. made: its artifacts and their kinds, where it tells."""
     if made is None or (use.kind == "data" and "/" not in str(use.source)):  # data may also be what the stage was trained on
         return None
-    left = ", ".join(f"{name} ({kind})" for name, kind in made.items()) or "nothing"
-    if use.artifact not in made:
-        return f"stage {use.stage!r} leaves no artifact {use.artifact!r}; it leaves {left}."
+    artifact, left = str(use.artifact), ", ".join(f"{name} ({kind})" for name, kind in made.items()) or "nothing"
+    if artifact not in made:
+        return f"stage {use.stage!r} leaves no artifact {artifact!r}; it leaves {left}."
     wanted = use.artifact_kind if isinstance(use, UseArtifact) else use.kind
-    if wanted and made[use.artifact] != wanted:
-        return f"a {wanted} is taken here, and {use.artifact!r} of stage {use.stage!r} is none; it leaves {left}."
+    if wanted and made[artifact] != wanted:
+        return f"a {wanted} is taken here, and {artifact!r} of stage {use.stage!r} is none; it leaves {left}."
     return None
 
 

@@ -5,7 +5,7 @@ from omnitrain.runs.locking import RunLock
 from omnitrain.runs.progress import Display
 from omnitrain.runs.records import Records, read_records
 from omnitrain.runs.seeds import derive
-from omnitrain.runs.stage import StageRun
+from omnitrain.runs.stage import StageRun, with_facts
 from omnitrain.runs.stopping import StopRequest
 
 __all__ = [
@@ -20,4 +20,5 @@ __all__ = [
     "derive",
     "differences",
     "read_records",
+    "with_facts",
 ]

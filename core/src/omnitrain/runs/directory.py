@@ -60,6 +60,7 @@ class RunDirectory:
         self.metrics = Records(root / "metrics.jsonl", writes)
         self.timing = Records(root / "timing.jsonl", writes)
         self.events = Records(root / "events.jsonl", writes)
+        self._made: dict[str, dict[str, dict[str, Any]]] = {}
 
     def create(self) -> None:
         """Make the folder and check that it can be written.
@@ -168,7 +169,19 @@ class RunDirectory:
             return
         remove(self.root / stage)
         for records in (self.metrics, self.timing):
-            records.cut(stage, 0)
+            for name in [n for n in records.stages() if n == stage or n.startswith(f"{stage}/")]:
+                records.cut(name, 0)
+
+    def add_artifact(self, stage: str, name: str, path: Path, kind: str, details: Mapping[str, Any]) -> None:
+        """Remember a product of the running stage, or of its part "stage/part", which is named "part/name"."""
+        stage, _, part = stage.partition("/")
+        relative = str(path.relative_to(self.root))
+        artifact = {"path": relative, "kind": kind, "details": dict(details)}
+        self._made.setdefault(stage, {})[f"{part}/{name}" if part else name] = artifact
+
+    def made(self, stage: str) -> dict[str, dict[str, Any]]:
+        """Return what the running stage has made, as stage.json will hold it."""
+        return self._made.get(stage, {})
 
     def artifact(self, stage: str, name: str) -> StoredArtifact:
         """Return an artifact of a finished stage.

@@ -71,6 +71,12 @@ class Records:
             self.open()
         return self._counts.get(stage, 0)
 
+    def stages(self) -> list[str]:
+        """Return the stages that have lines."""
+        if self._writes and self._file is None:
+            self.open()
+        return [stage for stage, count in self._counts.items() if count]
+
     def cut(self, stage: str, keep: int) -> None:
         """Keep only the first `keep` lines of a stage; other stages' lines stay."""
         if not self._writes:

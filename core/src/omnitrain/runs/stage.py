@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterator, Mapping
+import copy
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Protocol
 
-from omnitrain.api.config import Use
+from omnitrain.api.config import Use, UseArtifact, UseEvaluator
 from omnitrain.api.figures import Picture
 from omnitrain.api.finished import EVALUATIONS, evaluation_stem
+from omnitrain.api.protocols import Data, Prepares, TellsFacts
 from omnitrain.api.results import Evaluation
+from omnitrain.api.run import Opened, Run
+from omnitrain.errors import UsageError
 from omnitrain.runs.directory import RunDirectory, StoredArtifact
 from omnitrain.runs.files import remove, whole, write_json
 from omnitrain.runs.progress import Bar, Display
@@ -21,7 +25,7 @@ from omnitrain.runs.stopping import StopRequest
 
 
 class Builder(Protocol):
-    """What builds components for stages; see omnitrain.engine.building."""
+    """What builds components and handles models for stages; see omnitrain.engine.building."""
 
     def __call__(self, run: StageRun, use: Use, facts: Mapping[str, Any]) -> Any: ...
 
@@ -33,9 +37,20 @@ class Builder(Protocol):
 
     def predictor(self, run: StageRun, model: Any, address: str, directory: Path) -> Any: ...
 
+    def open(self, run: StageRun, use: Use, device: str, data: Data | None, facts: Mapping[str, Any]) -> Opened: ...
+
+    def write_model(self, model: Any, directory: Path, component: Mapping[str, Any], assets: Any) -> None: ...
+
+    def evaluate(
+        self, run: StageRun, evaluators: Sequence[UseEvaluator], opened: Opened, data: Data | None, report: bool
+    ) -> dict[str, Evaluation]: ...
+
 
 class StageRun:
-    """The `Run` of one stage; see omnitrain.api.Run for what its methods promise."""
+    """The `Run` of one stage; see omnitrain.api.Run for what its methods promise.
+
+    The engine uses it as a context manager, which closes what is open at the end of the stage.
+    """
 
     def __init__(
         self,
@@ -50,17 +65,25 @@ class StageRun:
         facts: Mapping[str, Any] | None = None,
     ) -> None:
         self.name = name
-        self.folder = folder
         self.directory = folder.stage_folder(name)
         self.workspace = workspace
         self.identity = identity
         self.facts: Mapping[str, Any] = facts or {}
-        self.artifacts: dict[str, dict[str, Any]] = {}
+        self._folder = folder
         self._seed = seed
         self._builder = builder
         self._stop = stop
         self._display = display
-        self._tensorboard: Any = None
+        self._writers: dict[str, Any] = {}
+
+    def __enter__(self) -> StageRun:
+        return self
+
+    def __exit__(self, *problem: object) -> None:
+        for writer in self._writers.values():
+            if writer:
+                writer.close()
+        self._writers.clear()
 
     def seed(self, name: str) -> int:
         """Return the seed of a named stream of this stage."""
@@ -86,11 +109,52 @@ class StageRun:
         """Wrap a model for evaluators as its component asks. directory: the saved model or the data's assets."""
         return self._builder.predictor(self, model, address, directory)
 
-    def with_facts(self, facts: Mapping[str, Any]) -> StageRun:
-        """Return the same run with other facts, to be the context of a component."""
-        other = object.__new__(StageRun)
-        other.__dict__.update(self.__dict__)
-        other.facts = facts
+    def data(self, use: Use) -> tuple[Data, dict[str, Any]]:
+        """Build data, do its slow work, return it with its facts."""
+        data: Data = self.build(use)
+        if isinstance(data, Prepares):
+            data.prepare(self.workspace, self)
+        return data, dict(data.facts()) if isinstance(data, TellsFacts) else {}
+
+    def open(
+        self, use: Use, *, device: str = "auto", data: Data | None = None, facts: Mapping[str, Any] | None = None
+    ) -> Opened:
+        """Make a model ready to be measured."""
+        return self._builder.open(self, use, device, data, self.facts if facts is None else facts)
+
+    def evaluate(
+        self, evaluators: Sequence[UseEvaluator], opened: Opened, data: Data | None = None, *, report: bool = True
+    ) -> dict[str, Evaluation]:
+        """Measure a model; return what the evaluators find by label."""
+        return self._builder.evaluate(self, evaluators, opened, data, report)
+
+    def save_model(
+        self,
+        model: Any,
+        component: Use | Mapping[str, Any],
+        *,
+        name: str = "model",
+        data: Use | None = None,
+        facts: Mapping[str, Any] | None = None,
+        assets: Any = None,
+        **details: Any,
+    ) -> None:
+        """Leave a model as an artifact; only the first of several processes writes it."""
+        if not self._folder.writes:
+            return
+        described = self.describe_model(component) if isinstance(component, Use) else dict(component)
+        told = dict(self.facts if facts is None else facts)
+        trained_on = None if data is None else self.describe_data(data)
+        with self.artifact(name, "model", **described, **details) as path:
+            self._builder.write_model(model, path, {**described, "facts": told, "data": trained_on}, assets)
+
+    def part(self, name: str) -> Run:
+        """Return a run inside this one, "stage/name"."""
+        other = copy.copy(self)
+        other.name = f"{self.name}/{name}"
+        other.directory = self.directory / name
+        if self._folder.writes:
+            other.directory.mkdir(parents=True, exist_ok=True)
         return other
 
     def progress(self, label: str, total: float | None = None) -> AbstractContextManager[Bar]:
@@ -99,22 +163,23 @@ class StageRun:
 
     def log(self, step: int, values: Mapping[str, float], split: str = "train") -> None:
         """Append metrics of a step."""
-        self.folder.metrics.append(self.name, step=step, split=split, **values)
-        if self._tensorboard is None and self.folder.writes:
-            self._tensorboard = _tensorboard_writer(self.folder.root / "tensorboard" / self.name)
-        for key, value in values.items() if self._tensorboard else ():
-            if isinstance(value, (int, float)):
-                self._tensorboard.add_scalar(f"{split}/{key}", value, step)
+        self._folder.metrics.append(self.name, step=step, split=split, **values)
+        if self.name not in self._writers and self._folder.writes:
+            self._writers[self.name] = _tensorboard_writer(self._folder.root / "tensorboard" / self.name)
+        writer = self._writers.get(self.name)
+        for key, value in values.items():
+            if writer and isinstance(value, (int, float)):
+                writer.add_scalar(f"{split}/{key}", value, step)
 
     def timing(self, step: int, values: Mapping[str, float]) -> None:
         """Append rates and seconds of a step."""
-        self.folder.timing.append(self.name, step=step, **values)
+        self._folder.timing.append(self.name, step=step, **values)
 
     def event(self, name: str, **details: Any) -> None:
         """Append an event and show it."""
-        if not self.folder.writes:
+        if not self._folder.writes:
             return
-        self.folder.events.append(self.name, event=name, **details)
+        self._folder.events.append(self.name, event=name, **details)
         shown = ", ".join(f"{k} {v}" for k, v in details.items())
         self._display.say(f"{self.name}: {name}{': ' + shown if shown else ''}")
 
@@ -123,23 +188,32 @@ class StageRun:
         self._display.say(f"{self.name}: {text}")
 
     @contextmanager
-    def artifact(self, name: str, kind: str, **details: Any) -> Iterator[Path]:
+    def artifact(self, name: str, kind: str, *, folder: bool = False, **details: Any) -> Iterator[Path]:
         """Yield a temporary path; on success it becomes <stage>/<name> and is recorded with kind and details."""
-        target = self.directory / name
-        if not self.folder.writes:
+        if not self._folder.writes:
             raise RuntimeError("only the first of several processes makes artifacts")
+        target = self.directory / name
         with whole(target) as temporary:
+            if folder:
+                temporary.mkdir()
             yield temporary
-        relative = str(target.relative_to(self.folder.root))
-        self.artifacts[name] = {"path": relative, "kind": kind, "details": details}
+        self._folder.add_artifact(self.name, name, target, kind, details)
 
-    def input(self, stage: str, name: str = "model") -> StoredArtifact:
+    def input(self, stage: str | Use, name: str = "model") -> StoredArtifact:
         """Return an artifact of an earlier stage."""
-        return self.folder.artifact(stage, name)
+        if isinstance(stage, str):
+            return self._folder.artifact(stage, name)
+        if stage.stage is None or stage.artifact is None:
+            raise UsageError(f"{stage.use} is not from a stage; write {{from: stage}}.")
+        found = self._folder.artifact(stage.stage, stage.artifact)
+        wanted = stage.artifact_kind if isinstance(stage, UseArtifact) else ""
+        if wanted not in ("", found.kind):
+            raise UsageError(f"from: {stage.source}: a {wanted} is taken here, and that is a {found.kind}.")
+        return found
 
     def report(self, name: str, evaluation: Evaluation, step: int | None = None) -> None:
         """Store an evaluation: a json file for the report, pictures as files, metrics as lines."""
-        if not self.folder.writes:
+        if not self._folder.writes:
             return
         place = self.directory / EVALUATIONS
         place.mkdir(parents=True, exist_ok=True)
@@ -159,26 +233,28 @@ class StageRun:
 
     def line_counts(self) -> tuple[int, int]:
         """Return how many lines of metrics and timing this stage has."""
-        return self.folder.metrics.count(self.name), self.folder.timing.count(self.name)
+        return self._folder.metrics.count(self.name), self._folder.timing.count(self.name)
 
     def sync_records(self) -> None:
         """Force the metrics to disk."""
-        self.folder.metrics.sync()
+        self._folder.metrics.sync()
 
     def rewind(self, metric_lines: int, timing_lines: int) -> None:
         """Cut this stage's lines back to what a checkpoint had written."""
-        self.folder.metrics.cut(self.name, metric_lines)
-        self.folder.timing.cut(self.name, timing_lines)
+        self._folder.metrics.cut(self.name, metric_lines)
+        self._folder.timing.cut(self.name, timing_lines)
 
     def discard(self, name: str) -> None:
         """Remove a file or folder of this stage."""
-        if self.folder.writes:
+        if self._folder.writes:
             remove(self.directory / name)
 
-    def close(self) -> None:
-        """Flush what is open."""
-        if self._tensorboard:
-            self._tensorboard.close()
+
+def with_facts(run: StageRun, facts: Mapping[str, Any]) -> StageRun:
+    """Return the same run with other facts, to be the context of a component."""
+    other = copy.copy(run)
+    other.facts = facts
+    return other
 
 
 def _stored_picture(picture: Picture) -> dict[str, str]:

@@ -1,0 +1,75 @@
+"""Models made ready to be measured, and written so that they can be opened again."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from omnitrain.api.config import Use
+from omnitrain.api.protocols import Data, SavesAssets
+from omnitrain.api.run import Opened
+from omnitrain.engine.building import load_saved_model, make_predictor
+from omnitrain.engine.engine import choose_device
+from omnitrain.engine.models import read_component, save_model
+from omnitrain.engine.rng import isolated
+from omnitrain.plugins import Registry
+from omnitrain.runs import StageRun
+
+ASSETS = "assets"
+
+
+def open_use(use: Use, run: StageRun, device: str, data: Data | None, facts: Mapping[str, Any]) -> Opened:
+    """Make the model of a field ready; see omnitrain.api.Run.open."""
+    with isolated(run.seed("model")):
+        model = run.build(use, facts)
+    if use.source is None:
+        directory = _files_of(use, run, data)
+    else:
+        directory = run.input(use).path
+        facts = read_component(directory).get("facts", {})
+    address = run.describe_model(use)["use"]
+    _settle(model, device)
+    return Opened(model, run.predictor(model, address, directory), directory, address, facts, run.model_data(use))
+
+
+def open_folder(directory: Path, run: StageRun, registry: Registry, device: str = "auto") -> Opened:
+    """Make the model in a folder ready, outside a recipe.
+
+    Raises EnvironmentFault when the folder holds no model or its weights do not fit.
+    """
+    stored = read_component(directory)
+    with isolated(run.seed("model")):
+        model = load_saved_model(directory, run, registry)
+    _settle(model, device)
+    predictor = make_predictor(model, stored["use"], directory, run, registry)
+    return Opened(model, predictor, directory, stored["use"], stored.get("facts", {}), None)
+
+
+def _settle(model: Any, device: str) -> None:
+    if isinstance(model, nn.Module):
+        model.to(choose_device(device)).eval()
+
+
+def _files_of(use: Use, run: StageRun, data: Data | None) -> Path:
+    """Return the folder with what a model built anew comes with: its data's assets, or what its `path` names."""
+    path = getattr(use.config, "path", None)
+    if not isinstance(data, SavesAssets) and path is not None:
+        return Path(path)
+    folder = run.directory / ASSETS
+    folder.mkdir(parents=True, exist_ok=True)
+    if isinstance(data, SavesAssets):
+        data.save_assets(folder)
+    return folder
+
+
+def write_model(model: nn.Module, directory: Path, component: Mapping[str, Any], assets: Any = None) -> None:
+    """Write a model into a new folder, with its component and the files of its data; see omnitrain.api.Run.save_model."""
+    save_model(model, directory, component)
+    if isinstance(assets, Path):
+        shutil.copytree(assets, directory, dirs_exist_ok=True)
+    elif isinstance(assets, SavesAssets):
+        assets.save_assets(directory)
