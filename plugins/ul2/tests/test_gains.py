@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from omnitrain.errors import DataError
-from omnitrain_ul2.evidence.measures_finetune import COLUMNS, finetuning, scores
-from omnitrain_ul2.paper.gains import gains_over, mean_gains, relative_gain
+from omnitrain_ul2.evidence.measures import COLUMNS, finetuning, scores
+from omnitrain_ul2.paper.gains import gains_over, mean_gains, relative_gain, worst_regret
 
 SCORES = {"ul2": {"a": 60.0, "b": -1.0}, "t5": {"a": 40.0, "b": -2.0}, "gpt": {"a": 80.0, "b": -0.5}}
 
@@ -69,3 +69,8 @@ def test_claim_takes_every_column_in_its_best_mode(tmp_path):
     assert found["no gain"] == 0.0
     with pytest.raises(DataError, match="did not finish"):
         scores(tmp_path / "nothing")
+
+
+def test_regret_is_the_largest_distance_to_the_best_arm():
+    losses = {"a": {"x": 1.0, "y": 5.0}, "b": {"x": 3.0, "y": 4.0}}
+    assert worst_regret(losses) == {"a": 1.0, "b": 2.0}

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-PROBE = Path(__file__).with_name("memory_probe.py")
+HELPERS = Path(__file__).with_name("helpers.py")
 
 
 def growth(folder, megabytes):
     """Peak of resident memory (MB) that a text of so many megabytes adds to that of a small text."""
-    command = [sys.executable, str(PROBE), str(folder), str(megabytes)]
+    command = [sys.executable, str(HELPERS), str(folder), str(megabytes)]
     found = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
     assert found["tokens"] > megabytes * 200_000
     return found["large"] - found["small"]

@@ -32,7 +32,7 @@ def test_inputs_begin_with_the_mode_and_targets_never_hold_it(make_data, modes):
 
 
 def test_pieces_take_their_room_off_the_inputs(make_data):
-    plans = [make_data(modes=modes).plan(make_data().mixture.denoisers) for modes in (RELEASE, {"style": "none"})]
+    plans = [make_data(modes=modes).corrupter.plan(make_data().mixture.denoisers) for modes in (RELEASE, {"style": "none"})]
     lead = len(make_data(modes=RELEASE).vocabulary.mode_ids["S"])
     assert plans[1].segments[6].tokens_length - plans[0].segments[6].tokens_length == lead
     full = first_batch(make_data(modes=RELEASE))
@@ -50,9 +50,9 @@ def test_without_modes_the_inputs_begin_with_the_text(make_data):
 @pytest.mark.parametrize("mode", ["R", "X", "S"])
 def test_any_mode_can_be_put_in_front_of_any_denoiser(make_data, mode):
     data = make_data()
-    plan = data.plan(data.mixture.denoisers, mode)
+    plan = data.corrupter.plan(data.mixture.denoisers, mode)
     assert {tuple(row) for row in plan.prefix.tolist()} == {data.vocabulary.mode_ids[mode]}
-    assert data.plan(data.mixture.denoisers, "none").prefix.shape[1] == 0
+    assert data.corrupter.plan(data.mixture.denoisers, "none").prefix.shape[1] == 0
 
 
 def test_mode_tokens_are_new_ids_below_the_sentinels(make_data):

@@ -14,9 +14,12 @@ from omnitrain_language.configs.models import CausalConfig, T5Config
 from omnitrain_language.data.pairs import PairsData
 from omnitrain_language.models import build_causal, build_t5
 from omnitrain_language.predictor import LanguagePredictor
-from omnitrain_ul2.configs.data import GainsConfig, ModesConfig, TaskConfig, TasksConfig
+from omnitrain_ul2.configs.data import ModesConfig
+from omnitrain_ul2.configs.evaluators import TaskConfig, TasksConfig
+from omnitrain_ul2.configs.stages import GainsConfig
 from omnitrain_ul2.evaluators.tasks import Cell, Examiner, Question, questions, task_scores
-from omnitrain_ul2.stages.gains import best_scores, build_tasks, gains_evaluation
+from omnitrain_ul2.evaluators.tasks import build as build_tasks
+from omnitrain_ul2.stages.gains import best_scores, gains_evaluation
 
 LAYOUTS = ["encoder-decoder", "decoder-only"]
 USE = {"use": "language/pairs"}

@@ -4,55 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from omnitrain.api import Batch, BatchPlan
+from omnitrain_ul2.data.corrupting import Corrupter
+from omnitrain_ul2.data.examples import Examples, join_examples
 from omnitrain_ul2.data.packing import assign_rows
 from omnitrain_ul2.data.segments import SegmentOrder
 from omnitrain_ul2.paper.mixtures import MixtureSampler, generator_state, restore_generator
 from omnitrain_ul2.paper.sentinels import Corrupted
 from omnitrain_ul2.paper.spans import Ints
-
-if TYPE_CHECKING:
-    from omnitrain_ul2.data.denoising import DenoisingData
-
-
-@dataclass(frozen=True, slots=True)
-class Examples:
-    """Denoised segments. tasks: denoiser of each, int64[rows]; starts: where its text begins, int64[rows]."""
-
-    sides: Corrupted
-    tasks: Ints
-    starts: Ints
-
-    def __len__(self) -> int:
-        return len(self.tasks)
-
-    def take(self, rows: Ints) -> Examples:
-        """Return some of the examples."""
-        s = self.sides
-        sides = Corrupted(s.inputs[rows], s.input_lengths[rows], s.targets[rows], s.target_lengths[rows])
-        return Examples(sides, self.tasks[rows], self.starts[rows])
-
-
-def _padded(rows: np.ndarray, width: int, pad: int) -> np.ndarray:
-    return np.pad(rows, ((0, 0), (0, width - rows.shape[1])), constant_values=pad)
-
-
-def join_examples(first: Examples, second: Examples, pad: int) -> Examples:
-    """Return the examples of both, one after the other."""
-    a, b = first.sides, second.sides
-    inputs, targets = (max(x.shape[1], y.shape[1]) for x, y in ((a.inputs, b.inputs), (a.targets, b.targets)))
-    sides = Corrupted(
-        np.concatenate([_padded(a.inputs, inputs, pad), _padded(b.inputs, inputs, pad)]),
-        np.concatenate([a.input_lengths, b.input_lengths]),
-        np.concatenate([_padded(a.targets, targets, pad), _padded(b.targets, targets, pad)]),
-        np.concatenate([a.target_lengths, b.target_lengths]),
-    )
-    return Examples(sides, np.concatenate([first.tasks, second.tasks]), np.concatenate([first.starts, second.starts]))
 
 
 class ExampleSource:
@@ -62,13 +25,12 @@ class ExampleSource:
     and end. The state is a position per denoiser and two generators, so going on costs the same wherever it stood.
     """
 
-    def __init__(self, data: DenoisingData, split: str, plan: BatchPlan) -> None:
-        self._data, self._split, self._plan = data, split, plan
-        self._denoising = data.plan(data.mixture.denoisers)
-        self._tables = data.tables(split, self._denoising, plan.train)
+    def __init__(self, corrupter: Corrupter, split: str, plan: BatchPlan) -> None:
+        self._corrupter, self._split, self._plan = corrupter, split, plan
+        self._tables = corrupter.tables(split, plan.train)
         self._orders = [None if t is None else SegmentOrder(len(t), plan.seed + i) for i, t in enumerate(self._tables)]
         seeds = np.random.SeedSequence([plan.seed, plan.rank]).spawn(2)
-        self._sampler = MixtureSampler(data.mixture, int(seeds[0].generate_state(1, np.uint64)[0]))
+        self._sampler = MixtureSampler(corrupter.mixture, int(seeds[0].generate_state(1, np.uint64)[0]))
         self._generator = np.random.default_rng(seeds[1])
         self._positions = np.zeros(len(self._tables), np.int64)
         self.left = None if plan.train else self._once()
@@ -76,7 +38,7 @@ class ExampleSource:
     def _once(self) -> int:
         """Examples of one pass: as many as the drawn denoisers have segments on average."""
         sizes = [0 if table is None else len(table) for table in self._tables]
-        rows = sum(p * n for p, n in zip(self._data.mixture.probabilities, sizes, strict=True))
+        rows = sum(p * n for p, n in zip(self._corrupter.mixture.probabilities, sizes, strict=True))
         return max(1, math.ceil(rows / self._plan.world))
 
     def draw(self, rows: int) -> Examples:
@@ -86,7 +48,7 @@ class ExampleSource:
             self.left -= rows
         tasks = self._sampler.draw(rows)
         starts, lengths = self._places(tasks)
-        sides = self._data.corrupt(self._split, (starts, lengths), tasks, self._denoising, self._generator)
+        sides = self._corrupter.corrupt(self._split, (starts, lengths), tasks, self._corrupter.planned, self._generator)
         return Examples(sides, tasks, starts)
 
     def _places(self, tasks: Ints) -> tuple[Ints, Ints]:
@@ -153,17 +115,17 @@ class Seen:
 class DenoisingStream:
     """Batches of one example a row."""
 
-    def __init__(self, data: DenoisingData, split: str, plan: BatchPlan) -> None:
-        self._data, self._rows = data, plan.batch_size
-        self._source = ExampleSource(data, split, plan)
-        self.seen = Seen(len(data.mixture.denoisers), len(data.capacity))
+    def __init__(self, corrupter: Corrupter, split: str, plan: BatchPlan) -> None:
+        self._corrupter, self._rows = corrupter, plan.batch_size
+        self._source = ExampleSource(corrupter, split, plan)
+        self.seen = Seen(len(corrupter.mixture.denoisers), len(corrupter.capacity))
 
     def __iter__(self) -> Iterator[Batch]:
         while self._source.left is None or self._source.left > 0:
             examples = self._source.draw(self._rows)
-            sizes = self._data.sizes(examples.sides)
+            sizes = self._corrupter.sizes(examples.sides)
             self.seen.add(examples, sizes, len(examples) * sizes.max(axis=0))
-            yield self._data.lay_out(examples)
+            yield self._corrupter.lay_out(examples)
 
     def state_dict(self) -> dict[str, Any]:
         """Return the source's state and the counts."""
@@ -178,28 +140,28 @@ class DenoisingStream:
 class PackedStream(DenoisingStream):
     """Batches of rows that hold several whole examples each; what finds no room waits for the next batch."""
 
-    def __init__(self, data: DenoisingData, split: str, plan: BatchPlan) -> None:
-        super().__init__(data, split, plan)
+    def __init__(self, corrupter: Corrupter, split: str, plan: BatchPlan) -> None:
+        super().__init__(corrupter, split, plan)
         self._waiting = self._source.draw(0)
 
     def __iter__(self) -> Iterator[Batch]:
-        data = self._data
+        corrupter = self._corrupter
         while True:
             pool = self._fill(self._waiting)
             if not len(pool):
                 return
-            row = assign_rows(data.sizes(pool.sides), data.capacity, self._rows)
+            row = assign_rows(corrupter.sizes(pool.sides), corrupter.capacity, self._rows)
             self._waiting, packed = pool.take(np.flatnonzero(row < 0)), np.flatnonzero(row >= 0)
             examples, row = pool.take(packed), row[packed]
             rows = int(row.max()) + 1
-            self.seen.add(examples, data.sizes(examples.sides), rows * np.asarray(data.capacity))
-            yield data.lay_out_packed(examples, row, rows)
+            self.seen.add(examples, corrupter.sizes(examples.sides), rows * np.asarray(corrupter.capacity))
+            yield corrupter.lay_out_packed(examples, row, rows)
 
     def _fill(self, pool: Examples) -> Examples:
         """Draw until the examples could fill all rows, or the split ends."""
-        room = self._rows * np.asarray(self._data.capacity)
-        while (self._data.sizes(pool.sides).sum(axis=0) < room).all() and self._source.left != 0:
-            pool = join_examples(pool, self._source.draw(self._rows), self._data.vocabulary.pad_id)
+        room = self._rows * np.asarray(self._corrupter.capacity)
+        while (self._corrupter.sizes(pool.sides).sum(axis=0) < room).all() and self._source.left != 0:
+            pool = join_examples(pool, self._source.draw(self._rows), self._corrupter.vocabulary.pad_id)
         return pool
 
     def state_dict(self) -> dict[str, Any]:

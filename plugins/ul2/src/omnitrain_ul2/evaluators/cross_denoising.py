@@ -1,19 +1,19 @@
-"""Held-out loss of a model on any denoiser, in a form in which models of different objectives compare."""
+"""Evaluator `ul2/cross-denoising`: held-out loss on any denoiser, so that models of different objectives compare."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from omnitrain.api import Batch, Metric, Run, Scores, numpy_generator
+from omnitrain.api import Batch, Context, Evaluation, Metric, Run, Scores, Table, numpy_generator
 from omnitrain.errors import UsageError
-from omnitrain_ul2.configs.data import CrossDenoisingConfig
-from omnitrain_ul2.data.denoising import DenoisingData, make_mixture
+from omnitrain_ul2.configs.evaluators import CrossDenoisingConfig
+from omnitrain_ul2.data.denoising import DenoisingData, denoising_data, make_mixture
 from omnitrain_ul2.paper.denoisers import Denoiser
 from omnitrain_ul2.paper.vocabulary import Vocabulary
 
@@ -22,13 +22,13 @@ def task_batches(
     data: DenoisingData, denoiser: Denoiser, split: str, rows: int, batch_size: int, mode: str, seed: int
 ) -> Iterator[Batch]:
     """Yield the first `rows` segments of a split under one denoiser; the same seed gives the same masks."""
-    plan = data.plan((denoiser,), mode)
-    table = data.table(split, plan, 0)
+    plan = data.corrupter.plan((denoiser,), mode)
+    table = data.corrupter.table(split, plan, 0)
     generator = numpy_generator(seed)
     numbers = np.unique(np.linspace(0, len(table) - 1, min(rows, len(table))).astype(np.int64))
     for first in range(0, len(numbers), batch_size):
         chosen = numbers[first : first + batch_size]
-        yield data.denoise(split, table.places(chosen), np.zeros(len(chosen), np.int64), plan, generator)
+        yield data.corrupter.denoise(split, table.places(chosen), np.zeros(len(chosen), np.int64), plan, generator)
 
 
 def content_weights(batch: Batch, vocabulary: Vocabulary) -> Tensor:
@@ -135,8 +135,26 @@ def caption(config: CrossDenoisingConfig) -> str:
     return f"Loss per {'token of text' if config.tokens == 'text' else 'target token'} (nats) on held-out text."
 
 
-def worst_regret(losses: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
-    """Return each arm's largest distance to the best arm over the tasks. losses: arm to task to loss."""
-    tasks = next(iter(losses.values()))
-    best = {task: min(values[task] for values in losses.values()) for task in tasks}
-    return {arm: max(values[task] - best[task] for task in tasks) for arm, values in losses.items()}
+class CrossDenoising:
+    """Held-out loss on each denoiser, beside the unigram level."""
+
+    def __init__(self, config: CrossDenoisingConfig) -> None:
+        self.config = config
+
+    def __call__(self, predictor: Any, data: Any, run: Run, /) -> Evaluation:
+        """Measure every denoiser.
+
+        Raises UsageError when the predictor can't score or the data is not denoising data.
+        """
+        if not isinstance(predictor, Scores):
+            raise UsageError("ul2/cross-denoising needs a predictor that can score batches (ability `score`).")
+        found = cross_denoising(predictor, denoising_data(data, "ul2/cross-denoising"), self.config, run)
+        metrics: dict[str, Metric] = {name: task.metric() for name, task in found.items()}
+        rows = [[n, metrics[n].value, t.unigram / t.tokens, round(t.tokens)] for n, t in found.items()]
+        table = Table(("denoiser", "loss", "unigram", "tokens"), rows, caption(self.config))
+        return Evaluation(metrics, {"cross-denoising": table})
+
+
+def build(config: CrossDenoisingConfig, context: Context) -> CrossDenoising:
+    """Make the evaluator `ul2/cross-denoising`."""
+    return CrossDenoising(config)

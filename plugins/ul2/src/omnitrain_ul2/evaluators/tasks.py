@@ -1,4 +1,4 @@
-"""Text-to-text tasks answered by a model under a chosen mode, scored with the metrics of the T5 pipeline."""
+"""Evaluator `ul2/tasks`: text-to-text tasks answered under a chosen mode, scored with the metrics of the T5 pipeline."""
 
 from __future__ import annotations
 
@@ -9,14 +9,15 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 import numpy as np
 from torch import Tensor, nn
 
-from omnitrain.api import Batch, Run, numpy_generator
+from omnitrain.api import Batch, Context, Evaluation, Metric, Run, Sample, Table, numpy_generator
 from omnitrain.errors import UsageError
 from omnitrain_language.data.pairs import PairsData, collate_decoder_only, collate_encoder_decoder, input_ids
 from omnitrain_language.decoding import Decoder, generate_ids
 from omnitrain_language.predictor import evaluating
 from omnitrain_language.sampling import GenerationSettings
 from omnitrain_language.tokenizers import Encoder, pad_id
-from omnitrain_ul2.configs.data import GridConfig, ModesConfig, TaskConfig
+from omnitrain_ul2.configs.data import ModesConfig
+from omnitrain_ul2.configs.evaluators import GridConfig, TaskConfig, TasksConfig
 from omnitrain_ul2.data.modes import mode_texts
 from omnitrain_ul2.evaluators import t5_metrics as metrics
 
@@ -195,3 +196,62 @@ def measure_task(examiner: Examiner, name: str, task: TaskConfig, config: GridCo
             found[mode] = Cell({m: scores[m] for m in task.metrics}, len(asked), asked[:3], given[:3])
             bar.advance()
     return found
+
+
+Grid = Mapping[str, Mapping[str, Cell]]
+
+
+def grid_evaluation(grid: Grid) -> Evaluation:
+    """Return tasks x modes: a metric "task/mode/name" each, a table with a column per mode, and some answers."""
+    cells = [(task, mode, cell) for task, modes in grid.items() for mode, cell in modes.items()]
+    values = {
+        f"{task}/{mode}/{name}": Metric(value, cell.count, "higher", unit="nats/token" if name == "log-likelihood" else "%")
+        for task, mode, cell in cells
+        for name, value in cell.scores.items()
+    }
+    modes = list(next(iter(grid.values())))
+    rows = [
+        [task, name, *(columns[mode].scores[name] for mode in modes), columns[modes[0]].count]
+        for task, columns in grid.items()
+        for name in columns[modes[0]].scores
+    ]
+    samples = {
+        task: [
+            Sample({"mode": mode, "inputs": question.prompt, "written": text, "right answer": question.answer})
+            for mode, cell in columns.items()
+            for question, text in zip(cell.asked, cell.given, strict=False)
+        ]
+        for task, columns in grid.items()
+    }
+    table = Table(("task", "metric", *modes, "questions"), rows, "By mode token in front of the inputs.")
+    return Evaluation(values, {"tasks x modes": table}, {task: found for task, found in samples.items() if found})
+
+
+class Tasks:
+    """A model on text-to-text tasks under every mode."""
+
+    def __init__(self, config: TasksConfig) -> None:
+        self.config = config
+
+    def __call__(self, predictor: Any, data: Any, run: Any, /) -> Evaluation:
+        """Answer the questions of every task.
+
+        Raises UsageError when the predictor starts from no token ids, or a task's data are no pairs.
+        """
+        examiner = make_examiner("ul2/tasks", predictor, self.config)
+        tasks = self.config.tasks.items()
+        return grid_evaluation(
+            {name: measure_task(examiner, name, task, self.config, run.build(task.data), run) for name, task in tasks}
+        )
+
+
+def make_examiner(name: str, predictor: Any, config: GridConfig) -> Examiner:
+    """Return what asks a predictor. Raises UsageError when it takes no token ids."""
+    if not isinstance(predictor, AnswersIds):
+        raise UsageError(f"{name} needs a predictor that starts from token ids, as language/t5 and language/causal do.")
+    return Examiner(predictor, config.mode_texts, config.batch_size)
+
+
+def build(config: TasksConfig, context: Context) -> Tasks:
+    """Make the evaluator `ul2/tasks`."""
+    return Tasks(config)

@@ -9,16 +9,16 @@ import numpy as np
 import torch
 import transformers
 
-from omnitrain.api import BatchPlan as TrainingPlan
+from omnitrain.api import BatchPlan
 from omnitrain.api.bench import Bar, Bench
 from omnitrain_language.configs.data import TextConfig
 from omnitrain_language.data.text import TextData
 from omnitrain_ul2.configs.data import DenoisingConfig
 from omnitrain_ul2.data.denoising import DenoisingData
 from omnitrain_ul2.data.segments import Documents
-from omnitrain_ul2.paper.corruption import BatchPlan, denoise_batch, plan_batches
-from omnitrain_ul2.paper.denoisers import UL2_DENOISERS, Denoiser, mixture
-from omnitrain_ul2.paper.mixtures import MixtureSampler
+from omnitrain_ul2.paper.corruption import DenoisingPlan, denoise_batch, plan_batches
+from omnitrain_ul2.paper.denoisers import UL2_DENOISERS, Denoiser
+from omnitrain_ul2.paper.mixtures import MixtureSampler, mixture
 from omnitrain_ul2.paper.sentinels import Tokens
 from omnitrain_ul2.paper.vocabulary import Vocabulary
 
@@ -112,7 +112,7 @@ def _bench(name: str, works: dict[str, Callable[[], Any]], ids: np.ndarray, bars
     return Bench(name, summary, "M tokens/s", "denoise_batch", variants, higher_is_better=True, rounds=7, bars=bars)
 
 
-def _alone(number: int, batch: int, plan: BatchPlan, generator: np.random.Generator) -> Bench:
+def _alone(number: int, batch: int, plan: DenoisingPlan, generator: np.random.Generator) -> Bench:
     segment = plan.segments[number]
     ids = generator.integers(2, VOCABULARY.ordinary_size, (batch, segment.tokens_length), dtype=np.int32)
     index, random = np.full(batch, number), np.random.RandomState(0)
@@ -125,7 +125,7 @@ def _alone(number: int, batch: int, plan: BatchPlan, generator: np.random.Genera
     return _bench(f"{segment.denoiser.name}, batch {batch}", works, ids, (Bar("row by row", LEAST_SPEEDUP[batch]),))
 
 
-def _mixed(batch: int, plan: BatchPlan, generator: np.random.Generator) -> Bench:
+def _mixed(batch: int, plan: DenoisingPlan, generator: np.random.Generator) -> Bench:
     index = MixtureSampler(mixture("balanced"), 0).draw(batch)
     lengths = np.array([plan.segments[i].tokens_length for i in index])
     flat = generator.integers(2, VOCABULARY.ordinary_size, lengths.sum(), dtype=np.int32)
@@ -163,7 +163,7 @@ def _stream(batch: int, documents: Documents, pack: bool) -> Callable[[], float]
     text: Any = TextData(TextConfig())
     data = DenoisingData(DenoisingConfig.model_validate(packed), text)
     data.use_documents(VOCABULARY, {"train": documents})
-    stream = data.batches("train", TrainingPlan(batch, 0))
+    stream = data.batches("train", BatchPlan(batch, 0))
     batches = iter(stream)
 
     def measure() -> float:

@@ -1,4 +1,4 @@
-"""Prefix-LM packing of plain token rows, decoder-only and encoder-decoder, as t5 does it."""
+"""Prefix-LM packing of plain token rows as t5 does it, for its golden vectors; training packs by `data/packing.py`."""
 
 from dataclasses import dataclass
 

@@ -8,9 +8,9 @@ Section of the paper -> module:function
   `mixed_spans:draw_sides`; the split of S, a prefix LM -> `prefix:draw_prefix_lengths`
 - 3.1.2, one denoiser drawn for each example -> `mixtures:MixtureSampler`
 - 3.1.3, mode tokens -> `vocabulary:Vocabulary`, put in front by `corruption:denoise_batch`
-- 4.1, the objectives that UL2 is compared with -> `denoisers:MIXTURES`
+- 4.1, the objectives that UL2 is compared with -> `mixtures:MIXTURES`
 - 4.3, relative gain over two anchors -> `gains:mean_gains`
-- 4.5, rates of the mixture, about 20 % S -> `denoisers:MIXTURES`, "balanced"
+- 4.5, rates of the mixture, about 20 % S -> `mixtures:MIXTURES`, "balanced"
 - appendix, the listing of the mixture (the algorithm box): raw length of each denoiser -> `lengths:plan_segment`; from segments
   to inputs and targets -> `corruption:denoise_batch`, which writes sentinels by `sentinels:write`
 """

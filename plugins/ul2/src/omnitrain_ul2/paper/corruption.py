@@ -17,7 +17,7 @@ from omnitrain_ul2.paper.vocabulary import Vocabulary, check_sentinels
 
 
 @dataclass(frozen=True, slots=True)
-class BatchPlan:
+class DenoisingPlan:
     """The denoisers of a mixture as arrays, to be indexed by the denoiser of each row.
 
     segments: plan per denoiser. inputs_length, targets_length: longest sides with EOS. rate, mean_span, marked, causal,
@@ -40,7 +40,7 @@ class BatchPlan:
 
 def plan_batches(
     denoisers: Sequence[Denoiser], vocabulary: Vocabulary, inputs_length: int = 512, targets_length: int = 512
-) -> BatchPlan:
+) -> DenoisingPlan:
     """Everything about a mixture that does not depend on the batch, checked once.
 
     Room for a denoiser's mode tokens is taken off its inputs. Raises UsageError where targets do not fit or sentinels
@@ -53,7 +53,7 @@ def plan_batches(
     )
     check_sentinels(sentinels_needed(segments), vocabulary.sentinels)
     longest = max(len(mode) for mode in modes)
-    return BatchPlan(
+    return DenoisingPlan(
         segments,
         inputs_length,
         targets_length,
@@ -78,7 +78,7 @@ def join_segments(segments: Sequence[Tokens]) -> tuple[Tokens, Ints, Ints]:
 def denoise_batch(
     segments: Sequence[Tokens] | Tokens,
     denoiser_index: npt.ArrayLike,
-    plan: BatchPlan,
+    plan: DenoisingPlan,
     generator: np.random.Generator,
     lengths: npt.ArrayLike | None = None,
 ) -> Corrupted:
@@ -119,7 +119,7 @@ def denoise_batch(
     return Corrupted(*write(both[0], flat, starts, inputs), *write(both[1], flat, starts, targets))
 
 
-def _draw(length: Ints, index: Ints, plan: BatchPlan, generator: np.random.Generator) -> tuple[Side, Side]:
+def _draw(length: Ints, index: Ints, plan: DenoisingPlan, generator: np.random.Generator) -> tuple[Side, Side]:
     """Both sides of every row; an S row is one kept run and one noise run at the drawn split."""
     first = int(index[0])
     denoiser = plan.segments[first].denoiser

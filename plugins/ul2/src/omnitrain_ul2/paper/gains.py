@@ -1,4 +1,4 @@
-"""Relative gain over anchors, by which the paper compares models over tasks with different metrics (section 4.3)."""
+"""How models compare over tasks: relative gain over anchors (section 4.3), and the worst-case regret."""
 
 from __future__ import annotations
 
@@ -46,3 +46,10 @@ def mean_gains(scores: Scores, anchors: Sequence[str]) -> dict[str, dict[str, fl
         gains = gains_over(scores, anchor)
         found[anchor] = {arm: sum(tasks.values()) / len(tasks) for arm, tasks in gains.items()}
     return found
+
+
+def worst_regret(losses: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
+    """Return each arm's largest distance to the best arm over the tasks. losses: arm to task to loss."""
+    tasks = next(iter(losses.values()))
+    best = {task: min(values[task] for values in losses.values()) for task in tasks}
+    return {arm: max(values[task] - best[task] for task in tasks) for arm, values in losses.items()}

@@ -1,13 +1,64 @@
-"""Which denoiser each example gets: drawn per example, so that batches are mixed, with a state that can be saved."""
+"""Mixtures of denoisers: the rates, the paper's baselines, and the draw of one denoiser for each example."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import isfinite
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from omnitrain.errors import DataError
-from omnitrain_ul2.paper.denoisers import Mixture
+from omnitrain.errors import DataError, UsageError
+from omnitrain_ul2.paper.denoisers import CAUSAL_LM, PREFIX_LM, SPAN_CORRUPTION, UL2_DENOISERS, Denoiser
+
+
+@dataclass(frozen=True, slots=True)
+class Mixture:
+    """Denoisers and the probability with which each is drawn for an example."""
+
+    denoisers: tuple[Denoiser, ...]
+    rates: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        if not self.denoisers or len(self.denoisers) != len(self.rates):
+            raise UsageError(
+                f"A mixture has {len(self.denoisers)} denoisers and {len(self.rates)} rates; give one rate a denoiser."
+            )
+        if any(not isfinite(rate) or rate < 0 for rate in self.rates) or sum(self.rates) <= 0:
+            raise UsageError(f"Mixture rates {list(self.rates)} must be at least 0, with a sum above 0.")
+
+    @property
+    def probabilities(self) -> tuple[float, ...]:
+        """The rates divided by their sum."""
+        total = sum(self.rates)
+        return tuple(rate / total for rate in self.rates)
+
+
+# `balanced` is section 4.5's finding (about 20 % S); `ul2r` is continued training of a causal LM (UL2R).
+MIXTURES: Mapping[str, Mixture] = {
+    "uniform": Mixture(UL2_DENOISERS, (1 / 7,) * 7),
+    "balanced": Mixture(UL2_DENOISERS, (0.2, 0.2, 0.1, 0.1, 0.1, 0.1, 0.2)),
+    "ul2r": Mixture(
+        (Denoiser("S", None, 0.25), SPAN_CORRUPTION, Denoiser("X", 32.0, 0.15), Denoiser("X", 3.0, 0.5)),
+        (0.5, 0.25, 0.125, 0.125),
+    ),
+    "span_corruption": Mixture((SPAN_CORRUPTION,), (1.0,)),
+    "prefix_lm": Mixture((PREFIX_LM,), (1.0,)),
+    "causal_lm": Mixture((CAUSAL_LM,), (1.0,)),
+    "sclm": Mixture((SPAN_CORRUPTION, CAUSAL_LM), (0.5, 0.5)),
+    "unified_lm": Mixture((CAUSAL_LM, PREFIX_LM, SPAN_CORRUPTION), (1 / 3, 1 / 3, 1 / 3)),
+}
+
+
+def mixture(name: str, rates: Sequence[float] | None = None) -> Mixture:
+    """A named mixture, with its own rates or the given ones (one a denoiser, any positive scale).
+
+    Raises UsageError for an unknown name or a wrong number of rates.
+    """
+    if name not in MIXTURES:
+        raise UsageError(f"Mixture {name!r} is unknown; use one of {', '.join(MIXTURES)}.")
+    preset = MIXTURES[name]
+    return preset if rates is None else Mixture(preset.denoisers, tuple(float(rate) for rate in rates))
 
 
 def generator_state(generator: np.random.Generator) -> dict[str, Any]:

@@ -7,9 +7,10 @@ from typing import Any
 from omnitrain.api import Evaluation, Figure, Metric, Prepares, Table
 from omnitrain.engine import choose_device
 from omnitrain.errors import UsageError
-from omnitrain_ul2.configs.data import ArmConfig, CompareConfig
+from omnitrain_ul2.configs.stages import ArmConfig, CompareConfig
 from omnitrain_ul2.data.denoising import DenoisingData
-from omnitrain_ul2.evaluators.cross_denoising import TaskLoss, caption, cross_denoising, worst_regret
+from omnitrain_ul2.evaluators.cross_denoising import TaskLoss, caption, cross_denoising
+from omnitrain_ul2.paper.gains import worst_regret
 
 
 def compare(config: CompareConfig, run: Any) -> None:

@@ -1,74 +1,16 @@
-"""Evaluator `ul2/tasks` and stage `ul2/gains`: tasks x modes of one model, and of several arms with relative gains."""
+"""Stage `ul2/gains`: several models on tasks x modes, with their mean relative gains over anchors."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
-from omnitrain.api import Context, Evaluation, Metric, Run, Sample, Table, UseModel
+from omnitrain.api import Evaluation, Metric, Run, Table, UseModel
 from omnitrain.engine import choose_device
 from omnitrain.errors import UsageError
-from omnitrain_ul2.configs.data import GainsConfig, TasksConfig
-from omnitrain_ul2.evaluators.tasks import AnswersIds, Cell, Examiner, measure_task
+from omnitrain_ul2.configs.stages import GainsConfig
+from omnitrain_ul2.evaluators.tasks import Cell, Grid, grid_evaluation, make_examiner, measure_task
 from omnitrain_ul2.paper.gains import gains_over, mean_gains
-
-Grid = Mapping[str, Mapping[str, Cell]]
-
-
-def grid_evaluation(grid: Grid) -> Evaluation:
-    """Return tasks x modes: a metric "task/mode/name" each, a table with a column per mode, and some answers."""
-    cells = [(task, mode, cell) for task, modes in grid.items() for mode, cell in modes.items()]
-    values = {
-        f"{task}/{mode}/{name}": Metric(value, cell.count, "higher", unit="nats/token" if name == "log-likelihood" else "%")
-        for task, mode, cell in cells
-        for name, value in cell.scores.items()
-    }
-    modes = list(next(iter(grid.values())))
-    rows = [
-        [task, name, *(columns[mode].scores[name] for mode in modes), columns[modes[0]].count]
-        for task, columns in grid.items()
-        for name in columns[modes[0]].scores
-    ]
-    samples = {
-        task: [
-            Sample({"mode": mode, "inputs": question.prompt, "written": text, "right answer": question.answer})
-            for mode, cell in columns.items()
-            for question, text in zip(cell.asked, cell.given, strict=False)
-        ]
-        for task, columns in grid.items()
-    }
-    table = Table(("task", "metric", *modes, "questions"), rows, "By mode token in front of the inputs.")
-    return Evaluation(values, {"tasks x modes": table}, {task: found for task, found in samples.items() if found})
-
-
-class Tasks:
-    """A model on text-to-text tasks under every mode."""
-
-    def __init__(self, config: TasksConfig) -> None:
-        self.config = config
-
-    def __call__(self, predictor: Any, data: Any, run: Any, /) -> Evaluation:
-        """Answer the questions of every task.
-
-        Raises UsageError when the predictor starts from no token ids, or a task's data are no pairs.
-        """
-        examiner = make_examiner("ul2/tasks", predictor, self.config)
-        tasks = self.config.tasks.items()
-        return grid_evaluation(
-            {name: measure_task(examiner, name, task, self.config, run.build(task.data), run) for name, task in tasks}
-        )
-
-
-def make_examiner(name: str, predictor: Any, config: TasksConfig | GainsConfig) -> Examiner:
-    """Return what asks a predictor. Raises UsageError when it takes no token ids."""
-    if not isinstance(predictor, AnswersIds):
-        raise UsageError(f"{name} needs a predictor that starts from token ids, as language/t5 and language/causal do.")
-    return Examiner(predictor, config.mode_texts, config.batch_size)
-
-
-def build_tasks(config: TasksConfig, context: Context) -> Tasks:
-    """Make the evaluator `ul2/tasks`."""
-    return Tasks(config)
 
 
 def best_scores(grid: Grid, tasks: Mapping[str, Any]) -> dict[str, tuple[float, str]]:

@@ -10,7 +10,8 @@ from omnitrain_language.models import build_causal, build_t5
 from omnitrain_language.objectives import build_causal as causal_nll
 from omnitrain_language.objectives import build_seq2seq as seq2seq_nll
 from omnitrain_language.objectives import model_inputs
-from omnitrain_ul2.data.stream import Examples, ExampleSource
+from omnitrain_ul2.data.examples import Examples
+from omnitrain_ul2.data.stream import ExampleSource
 
 STYLES = ["llama", "gpt2"]
 
@@ -112,10 +113,10 @@ def test_both_layouts_hold_the_same_examples(make_data):
 
 def packed_and_alone(data, rows=3):
     """Return a packed batch and the same examples one a row."""
-    source = ExampleSource(data, "train", BatchPlan(8, 0))
+    source = ExampleSource(data.corrupter, "train", BatchPlan(8, 0))
     examples = source.draw(3 * rows)
     row = torch.arange(3 * rows).numpy() % rows
-    return data.lay_out_packed(examples, row, rows), data.lay_out(examples), row
+    return data.corrupter.lay_out_packed(examples, row, rows), data.corrupter.lay_out(examples), row
 
 
 PACKED = {"pack": True, "packed_inputs_length": 200, "packed_targets_length": 200}

@@ -6,7 +6,7 @@ import pytest
 
 from omnitrain.engine.execution import Options, run_recipe
 from omnitrain.recipes import load_recipe
-from omnitrain_ul2.evidence.measures_finetune import COLUMNS, scores
+from omnitrain_ul2.evidence.measures import COLUMNS, scores
 from omnitrain_ul2.paper.gains import relative_gain
 
 TINY = [

@@ -116,7 +116,7 @@ def test_ul2r_draws_half_s_a_quarter_r_and_a_quarter_x():
     recipe = load_recipe("ul2/ul2r", [])
     data = recipe.stage("ul2r").config.data.config
     assert (data.mixture, data.layout) == ("ul2r", "decoder-only")
-    from omnitrain_ul2.paper.denoisers import mixture
+    from omnitrain_ul2.paper.mixtures import mixture
 
     shares = {"S": 0.0, "R": 0.0, "X": 0.0}
     preset = mixture(data.mixture)

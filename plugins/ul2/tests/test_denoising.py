@@ -88,7 +88,7 @@ def test_processes_see_different_segments_and_different_draws(make_data, pack):
 
 def test_every_segment_is_seen_once_per_epoch(make_data):
     data = make_data(mixture="span_corruption")
-    size = len(data.table("train", data.plan(data.mixture.denoisers), 0))
+    size = len(data.corrupter.table("train", data.corrupter.plan(data.mixture.denoisers), 0))
     batches = take(data.batches("train", BatchPlan(size, 0)), 2)
     seen = [sorted(b["example_ids"].tolist()) for b in batches]
     assert seen[0] == seen[1]
@@ -111,8 +111,8 @@ def test_valid_split_ends_and_is_the_same_again(make_data, pack):
     first, second = list(data.batches("valid", plan)), list(data.batches("valid", plan))
     assert len(first) > 1
     assert all(same(a, b) for a, b in zip(first, second, strict=True))
-    segments = data.plan(data.mixture.denoisers)
-    sizes = [len(data.table("valid", segments, i)) for i in range(7)]
+    segments = data.corrupter.plan(data.mixture.denoisers)
+    sizes = [len(data.corrupter.table("valid", segments, i)) for i in range(7)]
     rows = sum(_examples(b) if pack else len(b["task_ids"]) for b in first)
     assert rows == int(np.ceil(np.dot(sizes, data.mixture.probabilities)))
 
@@ -127,7 +127,7 @@ def test_sharded_denoisers_train_on_documents_of_their_own(make_data):
     data = make_data(mixture="custom", denoisers=[{"kind": "R", "mean_span": 3.0, "rate": 0.15}, {"kind": "S", "rate": 0.25}],
                      shard_documents=True, join_documents=8)  # fmt: skip
     batch = take(data.batches("train", BatchPlan(400, 0)), 1)[0]
-    documents = data._documents["train"]
+    documents = data.corrupter.documents["train"]
     blocks = (np.searchsorted(documents.starts, batch["example_ids"], side="right") - 1) // 8
     assert (blocks % 2 == batch["task_ids"].numpy()).all()
 
@@ -135,7 +135,7 @@ def test_sharded_denoisers_train_on_documents_of_their_own(make_data):
 def test_unsharded_denoisers_share_all_documents(make_data):
     data = make_data(mixture="sclm", join_documents=8)
     batch = take(data.batches("train", BatchPlan(600, 0)), 1)[0]
-    documents = data._documents["train"]
+    documents = data.corrupter.documents["train"]
     blocks = (np.searchsorted(documents.starts, batch["example_ids"], side="right") - 1) // 8
     tasks = batch["task_ids"].numpy()
     assert set(blocks[tasks == 0]) & set(blocks[tasks == 1])

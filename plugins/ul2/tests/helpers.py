@@ -1,8 +1,4 @@
-"""Run by test_memory in a process of its own: prepare a generated text of some megabytes, print what it cost.
-
-The text is written by this process first, then data is prepared on a small text and on the large one; printed are, as
-JSON, the peaks of resident memory after both, in MB, and what the large one holds.
-"""
+"""Predictors whose answers are known, tiny models, and what test_memory runs in a process of its own."""
 
 import json
 import resource
@@ -11,12 +7,44 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from omnitrain.api import BatchPlan
 from omnitrain_language.configs.data import TextConfig
+from omnitrain_language.configs.models import CausalConfig, T5Config
 from omnitrain_language.data.text import TextData
+from omnitrain_language.models import build_causal, build_t5
+from omnitrain_language.predictor import LanguagePredictor
 from omnitrain_ul2.configs.data import DenoisingConfig
 from omnitrain_ul2.data.denoising import DenoisingData
+
+LAYOUTS = ["encoder-decoder", "decoder-only"]
+
+
+def predictor_of(data, context, layout):
+    context.facts = data.facts()
+    if layout == "decoder-only":
+        model = build_causal(CausalConfig(size="tiny", style="llama", prefix_attention=True), context)
+    else:
+        model = build_t5(T5Config(size="tiny"), context)
+    return LanguagePredictor(model.eval(), data.tokenizer)
+
+
+class Uniform:
+    """Gives every target token of the loss the same log-probability, a better one among fewer ids."""
+
+    def score(self, batch):
+        return torch.where(batch["loss_weights"] > 0, -2.0, 0.0)
+
+    def score_without(self, batch, excluded):
+        return torch.where(torch.isin(batch["labels"], excluded), -torch.inf, 0.5 * self.score(batch))
+
+
+class ScoresOnly:
+    """Cannot leave ids out."""
+
+    score = Uniform.score
+
 
 MB = 2**20
 

@@ -1,4 +1,4 @@
-"""Mixtures, their sampler, packing and metrics."""
+"""Mixtures and their sampler."""
 
 import json
 
@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from omnitrain.errors import DataError, UsageError
-from omnitrain_ul2.paper.denoisers import MIXTURES, UL2_DENOISERS, Mixture, mixture
-from omnitrain_ul2.paper.mixtures import MixtureSampler, generator_state, restore_generator
+from omnitrain_ul2.paper.denoisers import UL2_DENOISERS
+from omnitrain_ul2.paper.mixtures import MIXTURES, Mixture, MixtureSampler, generator_state, mixture, restore_generator
 
 # Chi-square limits at p = 0.001 by degrees of freedom.
 LIMITS = {2: 13.8, 3: 16.3, 6: 22.5}
