@@ -7,9 +7,9 @@ import zipfile
 
 import numpy as np
 import pytest
+from helpers import DATA, image_config
 from hypothesis import given
 from hypothesis import strategies as st
-from lae_helpers import DATA, image_config
 from PIL import Image
 
 from omnitrain.api import DrawsExamples, Gathers
@@ -298,7 +298,7 @@ def test_a_missing_folder_is_named():
 
 
 def test_patches_must_divide_the_image():
-    from omnitrain_lae.configs.data import VisionConfig
+    from omnitrain_lae.configs.models import VisionConfig
 
     with pytest.raises(UsageError, match="patch_size 5 does not divide the image of 16 pixels"):
         architecture(VisionConfig(patch_size=5), {"image_size": 16})

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from lae_helpers import Pictures, StoppingRun, images_for, settings, tasks_of, vit
+from helpers import Pictures, StoppingRun, images_for, settings, tasks_of, vit
 
 from omnitrain.engine import Engine
 from omnitrain.errors import DataError, NumericalError, Stopped

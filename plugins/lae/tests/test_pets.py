@@ -3,15 +3,15 @@
 import pytest
 import torch
 import transformers
-from lae_helpers import BACKBONES, convnext, images_for, swin, vit
+from helpers import BACKBONES, convnext, images_for, swin, vit
 from torch import nn
 
 from omnitrain.errors import UsageError
 from omnitrain_lae.models.backbone import Backbone
-from omnitrain_lae.models.learned import make_learner, paper_blocks
+from omnitrain_lae.models.learned import make_learner
 from omnitrain_lae.models.learner import Learner
 from omnitrain_lae.pets.adapter import AdapterPet, ConvAdapterPet
-from omnitrain_lae.pets.layouts import find_blocks
+from omnitrain_lae.pets.layouts import find_blocks, paper_blocks
 from omnitrain_lae.pets.lora import LoraPet
 from omnitrain_lae.pets.pool import PromptPoolPet
 from omnitrain_lae.pets.prefix import PrefixPet

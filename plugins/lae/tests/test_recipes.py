@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
-from lae_helpers import DATA
+from helpers import DATA
 
 import omnitrain_lae
 from omnitrain.engine import Options, run_recipe
@@ -104,7 +104,7 @@ def test_an_answer_about_no_benefit_is_given():
     import numpy as np
 
     from omnitrain_lae.evaluators.answers import Answered
-    from omnitrain_lae.stages.continual import comparison
+    from omnitrain_lae.stages.compare import comparison
 
     def arm(right):
         labels, tasks = np.arange(10) % 2, np.zeros(10, np.int64)

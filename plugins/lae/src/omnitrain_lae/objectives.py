@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from omnitrain.api import Batch, Context, Fields, Loss, Part
-from omnitrain_lae.configs.data import CrossEntropyConfig
+from omnitrain_lae.configs.objectives import CrossEntropyConfig
 
 NEEDS: Fields = {"pixel_values": "float[batch, channels, height, width]", "labels": "int64[batch]"}
 

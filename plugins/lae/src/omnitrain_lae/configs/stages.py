@@ -1,4 +1,4 @@
-"""Settings of the stage `lae/continual` and of the comparison. Imports nothing heavy."""
+"""Settings of the stages."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 
 from omnitrain.api import Config, UseData, UseModel
 from omnitrain.engine import OptimiserConfig
-from omnitrain_lae.configs.data import Count, Positive
+from omnitrain_lae.configs.limits import Count, Positive
 
 
 class AccumulationConfig(Config):
@@ -117,7 +117,7 @@ class ContinualConfig(Config):
         return self
 
 
-class ComparisonConfig(Config):
+class CompareConfig(Config):
     """Several continually learned models side by side."""
 
     arms: dict[str, UseModel] = Field(min_length=1)
@@ -126,3 +126,10 @@ class ComparisonConfig(Config):
     """The arm with frozen heads. Where the best other arm is not better, the report says that tuning brought nothing."""
     margin: Annotated[float, Field(ge=0)] = 0.01
     """By how much last accuracy must be higher than the frozen arm's to count."""
+
+
+class ScenarioConfig(Config):
+    """Draw a class order once, so that several stages learn the same tasks: `data: {from: this stage}`."""
+
+    data: UseData
+    """A `lae/class-incremental`."""

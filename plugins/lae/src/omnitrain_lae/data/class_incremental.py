@@ -29,7 +29,7 @@ from omnitrain.api import (
 )
 from omnitrain.api.fields import parse_field
 from omnitrain.errors import DataError, UsageError, nearest
-from omnitrain_lae.configs.data import ClassIncrementalConfig, ScenarioConfig
+from omnitrain_lae.configs.data import ClassIncrementalConfig
 from omnitrain_lae.paper.scenario import Scenario, check_class_order, task_sizes
 
 Ints = NDArray[np.int64]
@@ -312,16 +312,3 @@ def build(config: ClassIncrementalConfig, context: Context) -> IncrementalData:
     if isinstance(source, DrawsExamples):
         return DrawnTasks(config, source, seed)
     return IncrementalData(config, source, seed)
-
-
-def scenario(config: ScenarioConfig, run: Any) -> None:
-    """Stage `lae/scenario`: draw the class order and leave it as the artifact "data"."""
-    data = run.build(config.data)
-    if not isinstance(data, IncrementalData):
-        raise UsageError("data: expected {use: lae/class-incremental, ...}, which has tasks.")
-    data.prepare(run.workspace, run)
-    described = run.describe_data(config.data)
-    with run.artifact("data", "data", **described) as path:
-        path.mkdir(parents=True, exist_ok=True)
-        write_scenario(data, path)
-    run.event("scenario", tasks=len(data.scenario.tasks), classes=len(data.scenario.order))

@@ -11,7 +11,7 @@ from torch import Tensor
 from omnitrain.api import Batch, Context, Evaluation, Metric, Table
 from omnitrain.engine import to_device
 from omnitrain.errors import UsageError
-from omnitrain_lae.configs.data import AccuracyConfig
+from omnitrain_lae.configs.evaluators import AccuracyConfig
 from omnitrain_lae.data.feeding import in_order
 from omnitrain_lae.paper.ensemble import answer, first_argmax, task_of_class
 

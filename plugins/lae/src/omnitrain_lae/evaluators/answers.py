@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 
 from omnitrain.api import Data, Evaluation, Figure, Metric, Picture, Table
 from omnitrain.engine import Engine, to_device
+from omnitrain.errors import EnvironmentFault
 from omnitrain_lae.data.feeding import in_order
 from omnitrain_lae.models.learner import Learner
 from omnitrain_lae.paper.ensemble import answer, task_of_class
@@ -53,7 +55,7 @@ class Answered:
 
 
 @dataclass
-class Settings:
+class AnswerSettings:
     """How to evaluate. sizes: classes of each task. only_offline: decide without the online expert."""
 
     sizes: Sequence[int]
@@ -63,7 +65,9 @@ class Settings:
 
 
 @torch.no_grad()
-def answers_after(learner: Learner, data: Data, task: int, settings: Settings, engine: Engine, tick: Any = None) -> Answered:
+def answers_after(
+    learner: Learner, data: Data, task: int, settings: AnswerSettings, engine: Engine, tick: Any = None
+) -> Answered:
     """Ask all experts about the tests of tasks 0..task, one pass for all of them, a batch at a time.
 
     tick: called after each batch with its size; it may raise Stopped.
@@ -171,3 +175,28 @@ def heat_map(rows: Sequence[Sequence[float]], cell: int = 34) -> str:
             place = f'x="{x + cell / 2:g}" y="{y + cell / 2 + 4:g}"'
             parts.append(f'<text {place} text-anchor="middle" fill="{ink}">{100 * value:.0f}</text>')
     return "".join([*parts, "</svg>"])
+
+
+def write_answers(results: list[Answered], directory: Path) -> None:
+    """Write an .npz a task: labels, tasks, and the answers of every expert as `answers/NAME`."""
+    for result in results:
+        arrays = {"labels": result.labels, "tasks": result.tasks}
+        arrays |= {f"answers/{name}": given for name, given in result.answers.items()}
+        if result.logits is not None:
+            arrays["logits"] = result.logits
+        np.savez_compressed(directory / f"after-{result.after + 1:03d}.npz", allow_pickle=False, **arrays)
+
+
+def read_answers(directory: Path) -> list[Answered]:
+    """Read what `write_answers` wrote. Raises EnvironmentFault where there is nothing."""
+    files = sorted(directory.glob("after-*.npz"))
+    if not files:
+        raise EnvironmentFault(f"{directory} holds no answers; run the stage lae/continual again.")
+    results = []
+    for file in files:
+        with np.load(file, allow_pickle=False) as stored:
+            answers = {n.removeprefix("answers/"): stored[n] for n in stored if n.startswith("answers/")}
+            logits = stored.get("logits", None)
+            after = int(file.stem.removeprefix("after-")) - 1
+            results.append(Answered(after, stored["labels"], stored["tasks"], answers, logits))
+    return results

@@ -9,9 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from omnitrain.errors import DataError
-from omnitrain_lae.evaluators.answers import ENSEMBLE, Answered, is_sequence, matrix, new_and_old
+from omnitrain_lae.evaluators.answers import ENSEMBLE, Answered, is_sequence, matrix, new_and_old, read_answers
 from omnitrain_lae.paper.metrics import forgetting, incremental_accuracy
-from omnitrain_lae.stages.continual import read_answers
 
 Runs = Mapping[str, Path]
 PETS = ("adapter", "lora", "prefix")

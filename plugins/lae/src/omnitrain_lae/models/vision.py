@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from omnitrain.api import Context
 from omnitrain.errors import DataError, Unreachable, UsageError
-from omnitrain_lae.configs.data import VisionConfig
+from omnitrain_lae.configs.models import VisionConfig
 
 transformers.utils.logging.disable_progress_bar()
 

@@ -1,23 +1,19 @@
-"""Stages `lae/continual` and `lae/compare`."""
+"""Stage `lae/continual`: what is learned from, what learns, and what is left of it."""
 
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any, cast
 
-import numpy as np
-
-from omnitrain.api import Data, Evaluation, Figure, Metric, Prepares, SavesAssets, Table, TellsFacts
+from omnitrain.api import Data, Prepares, SavesAssets, TellsFacts
 from omnitrain.engine import Engine, count_parameters, isolated, save_model, seed_everything, to_device
-from omnitrain.errors import EnvironmentFault, UsageError
-from omnitrain_lae.configs.stages import ComparisonConfig, ContinualConfig
+from omnitrain.errors import UsageError
+from omnitrain_lae.configs.stages import ContinualConfig
 from omnitrain_lae.data.class_incremental import HasTasks
 from omnitrain_lae.data.feeding import in_order
-from omnitrain_lae.evaluators.answers import ENSEMBLE, Answered, evaluation, is_sequence
+from omnitrain_lae.evaluators.answers import Answered, evaluation, write_answers
 from omnitrain_lae.models.learned import backbone_facts, make_learner
 from omnitrain_lae.models.learner import Learner
-from omnitrain_lae.paper.metrics import forgetting, incremental_accuracy
 from omnitrain_lae.stages.learning import Learning, check_engine
 
 
@@ -86,31 +82,6 @@ def _use(described: dict[str, Any]) -> dict[str, Any]:
     return {"use": described["use"], **described["config"]}
 
 
-def write_answers(results: list[Answered], directory: Path) -> None:
-    """Write an .npz a task: labels, tasks, and the answers of every expert as `answers/NAME`."""
-    for result in results:
-        arrays = {"labels": result.labels, "tasks": result.tasks}
-        arrays |= {f"answers/{name}": given for name, given in result.answers.items()}
-        if result.logits is not None:
-            arrays["logits"] = result.logits
-        np.savez_compressed(directory / f"after-{result.after + 1:03d}.npz", allow_pickle=False, **arrays)
-
-
-def read_answers(directory: Path) -> list[Answered]:
-    """Read what `write_answers` wrote. Raises EnvironmentFault where there is nothing."""
-    files = sorted(directory.glob("after-*.npz"))
-    if not files:
-        raise EnvironmentFault(f"{directory} holds no answers; run the stage lae/continual again.")
-    results = []
-    for file in files:
-        with np.load(file, allow_pickle=False) as stored:
-            answers = {n.removeprefix("answers/"): stored[n] for n in stored if n.startswith("answers/")}
-            logits = stored.get("logits", None)
-            after = int(file.stem.removeprefix("after-")) - 1
-            results.append(Answered(after, stored["labels"], stored["tasks"], answers, logits))
-    return results
-
-
 def accuracies(results: list[Answered]) -> dict[str, Any]:
     """Return the accuracy matrix of every expert that answered, with the number of tests of each task."""
     matrices = {
@@ -118,48 +89,3 @@ def accuracies(results: list[Answered]) -> dict[str, Any]:
         for name in results[-1].answers
     }
     return {"tests": results[-1].counts(), "after task": matrices}
-
-
-def compare(config: ComparisonConfig, run: Any) -> None:
-    """Put arms side by side: last and average incremental accuracy, forgetting, and whether tuning paid at all."""
-    found: dict[str, list[Answered]] = {}
-    for name, use in config.arms.items():
-        if use.source is None:
-            raise UsageError(f"arms.{name}: expected {{from: stage}} of a stage lae/continual.")
-        found[name] = read_answers(run.input(use.source.partition("/")[0], "answers").path)
-    run.report("lae/compare", comparison(found, config.frozen, config.margin))
-
-
-def comparison(found: dict[str, list[Answered]], frozen: str | None, margin: float) -> Evaluation:
-    """Return the table of arms. frozen: the arm without tuning; a table without benefit says so."""
-    metrics: dict[str, Metric] = {}
-    rows: list[list[Any]] = []
-    curves: dict[str, list[tuple[float, float]]] = {}
-    for name, results in found.items():
-        counts = results[-1].counts()
-        total = sum(counts)
-        steps = [incremental_accuracy(result.accuracies(), counts) for result in results]
-        values: dict[str, float | str] = {"last accuracy": steps[-1], "average": "", "forgetting": ""}
-        if is_sequence(results):
-            rows_of = [result.accuracies(ENSEMBLE) for result in results]
-            values |= {"average": float(np.mean(steps)), "forgetting": forgetting(rows_of, len(rows_of) - 1)}
-            curves[name] = [(float(i + 1), value) for i, value in enumerate(steps)]
-        known = incremental_accuracy(results[-1].accuracies("task known"), counts)
-        rows.append([name, *values.values(), known])
-        for what, value in values.items():
-            if isinstance(value, float):
-                metrics[f"{name}/{what}"] = Metric(value, total, "lower" if what == "forgetting" else "higher")
-    caption = _verdict({row[0]: float(row[1]) for row in rows}, frozen, margin)
-    columns = ("arm", "last accuracy", "average incremental accuracy", "forgetting", "task known")
-    table = Table(columns, rows, caption)
-    return Evaluation(metrics, {"arms": table}, figures={"arms": Figure(curves, "tasks learned", "accuracy", caption)})
-
-
-def _verdict(last: dict[str, float], frozen: str | None, margin: float) -> str:
-    if frozen is None or frozen not in last:
-        return "Accuracy on all tests after the last task."
-    level = last[frozen]
-    better = [name for name, value in last.items() if name != frozen and value > level + margin]
-    if not better:
-        return f"Benefit of tuning not shown: no arm is more than {margin:g} above {frozen}."
-    return f"Above {frozen} by more than {margin:g}: {', '.join(better)}."

@@ -25,7 +25,7 @@ from omnitrain.engine import (
 from omnitrain.errors import Stopped, UsageError
 from omnitrain_lae.configs.stages import ContinualConfig
 from omnitrain_lae.data.feeding import FeatureData, TaskFeed, can_be_cached, in_order, steps_per_epoch
-from omnitrain_lae.evaluators.answers import Answered, Settings, answers_after
+from omnitrain_lae.evaluators.answers import Answered, AnswerSettings, answers_after
 from omnitrain_lae.models.learner import Learner, set_means
 from omnitrain_lae.objectives import local_cross_entropy
 from omnitrain_lae.paper.accumulation import decay_and_rule
@@ -304,7 +304,7 @@ class Learning:
 
     def _evaluate(self, after: int) -> Answered:
         config = self.config
-        settings = Settings(self.sizes, config.evaluate_batch_size, config.only_offline, config.keep_logits)
+        settings = AnswerSettings(self.sizes, config.evaluate_batch_size, config.only_offline, config.keep_logits)
         with isolated(self.run_.seed("evaluation")):
             return answers_after(self.learner, self.data, after, settings, self.engine, self._tick)
 
