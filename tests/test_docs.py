@@ -2,6 +2,7 @@
 
 import re
 import shlex
+from pathlib import Path
 
 import click
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from omnitrain.cli.group import omnitrain, plugin_commands
 from omnitrain.cli.table import COMMANDS
 from omnitrain.plugins import installed
-from omnitrain.recipes import load_recipe, resolve
+from omnitrain.recipes import load_recipe
 from omnitrain.recipes.reading import read_text
 from workspace import ROOT
 
@@ -37,9 +38,16 @@ def commands() -> list[tuple[str, list[str]]]:
     return found
 
 
-@pytest.mark.parametrize(("name", "line", "text"), [b for b in blocks("yaml") if "stages:" in b[2] and OF_THE_PAGE not in b[2]])
-def test_recipe_of_the_docs_resolves(name: str, line: int, text: str) -> None:
-    assert resolve(read_text(text, name, line), name, installed()).stages
+@pytest.mark.parametrize(
+    ("name", "line", "text"),
+    [b for b in blocks("yaml") if re.search("^(stages|base):", b[2], re.MULTILINE) and OF_THE_PAGE not in b[2]],
+)
+def test_recipe_of_the_docs_resolves(name: str, line: int, text: str, tmp_path: Path) -> None:
+    file = tmp_path / "recipe.yaml"
+    file.write_text("\n" * (line - 1) + text, encoding="utf-8")
+    rows = read_text(text, name).value.get("variants", {})
+    for place in [str(file), *(f"{file}#{row}" for row in rows)]:
+        assert load_recipe(place).stages
 
 
 @pytest.mark.parametrize(("place", "words"), commands())

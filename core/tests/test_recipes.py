@@ -363,7 +363,9 @@ def test_schema_of_a_recipe_holds_its_components_and_refuses_other_keys():
     schema = recipe_schema(recipe, installed())
     assert schema["additionalProperties"] is False
     stages = schema["properties"]["stages"]["items"]["anyOf"]
-    assert {stage["properties"]["use"]["const"] for stage in stages} == {"core/fit", "core/evaluate"}
+    assert [stage["properties"].get("use", {}).get("const") for stage in stages] == ["core/fit", "core/evaluate", None]
+    assert stages[2]["required"] == ["name", "base"]
+    assert schema["anyOf"] == [{"required": [key]} for key in ("stages", "base", "variants")]
     rows = component_schema("toy/rows", "data", installed())
     assert rows["properties"]["rows"]["description"] == "How many."
     assert rows["additionalProperties"] is False

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, field_validator, model_validator
 
 
 class Config(BaseModel):
@@ -32,6 +32,7 @@ class Use(BaseModel):
     """The artifact that `{from: stage}` stands for."""
     use: str | None = None
     source: str | None = Field(default=None, alias="from")
+    _config: Config | None = PrivateAttr(default=None)
 
     @model_validator(mode="before")
     @classmethod
@@ -65,14 +66,18 @@ class Use(BaseModel):
 
         Raises RuntimeError before the recipe was resolved, and for `{from: stage}`.
         """
-        if not hasattr(self, "_config"):
+        if self._config is None:
             raise RuntimeError(f"{self.use or self.source!r} was not resolved yet")
-        config: Config = self._config
-        return config
+        return self._config
+
+    @property
+    def is_resolved(self) -> bool:
+        """Whether the recipe was resolved, so that `config` is there; never so for `{from: stage}`."""
+        return self._config is not None
 
     def resolved(self, config: Config) -> None:
         """Store the validated config; called once, when the recipe is resolved."""
-        object.__setattr__(self, "_config", config)
+        self._config = config
 
 
 class UseData(Use):

@@ -20,6 +20,11 @@ def plugin_names(ctx: click.Context, param: click.Parameter, incomplete: str) ->
     return [name for name in installed().plugins if name.startswith(incomplete)]
 
 
+def plugin_or_recipe_names(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+    """Complete plugins and recipes."""
+    return [*plugin_names(ctx, param, incomplete), *recipe_names(ctx, param, incomplete)]
+
+
 def component_names(kind: str | None = None) -> list[str]:
     """Name the components of a kind, or all."""
     from omnitrain.plugins import installed

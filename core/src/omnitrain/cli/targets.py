@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import os
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -49,7 +50,9 @@ def default_out(address: str) -> Path:
     """
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         raise UsageError("Several processes need one run directory: add --out.")
-    name = Path(address).stem if address.endswith((".yaml", ".yml")) else address.replace("/", "-")
+    place, _, variant = address.partition("#")
+    name = Path(place).stem if place.endswith((".yaml", ".yml")) else place.replace("/", "-")
+    name = "-".join(filter(None, [name, re.sub(r"[^A-Za-z0-9_.-]+", "-", variant)]))
     stamp = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
     candidates = [Path("runs") / f"{name}-{stamp}", *(Path("runs") / f"{name}-{stamp}-{i}" for i in range(2, 100))]
     return next(c for c in candidates if not c.exists())

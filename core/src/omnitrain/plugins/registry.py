@@ -110,7 +110,7 @@ class Registry:
         wanted = name or "mini"
         for recipe in plugin.recipes:
             if recipe.name == wanted:
-                return recipe, package_file(recipe.path)
+                return recipe, package_file(recipe.path.partition("#")[0])
         known = [f"{plugin_name}/{r.name}" for r in plugin.recipes]
         raise UsageError(f"There is no recipe '{plugin_name}/{wanted}'. {nearest(f'{plugin_name}/{wanted}', known)}")
 

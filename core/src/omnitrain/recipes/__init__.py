@@ -1,6 +1,6 @@
 """Recipes: read, overridden, checked, locked."""
 
-from omnitrain.recipes.loading import load_recipe, read_recipe
+from omnitrain.recipes.loading import load_recipe, read_recipe, written_out
 from omnitrain.recipes.lock import fingerprint, lock_text, locked_stage, locked_values
 from omnitrain.recipes.model import ResolvedRecipe, Stage, plain, uses
 from omnitrain.recipes.resolving import resolve, resolve_component
@@ -18,4 +18,5 @@ __all__ = [
     "resolve",
     "resolve_component",
     "uses",
+    "written_out",
 ]

@@ -35,11 +35,19 @@ def _leaves(value: Any, path: Path_ = ()) -> list[Path_]:
 def _origin(path: Path_, recipe: ResolvedRecipe) -> Origin:
     if path in recipe.origins:
         return recipe.origins[path]
+    if path[-1:] == ("use",) and path[:-1] in recipe.origins and isinstance(_at(recipe.value, path[:-1]), str):
+        return recipe.origins[path[:-1]]  # a component's name alone, as in `model: toy/net`
     for end in range(len(path) - 1, 0, -1):
         found = recipe.origins.get(path[:end])
         if found is not None and found.line is None:
             return found
     return Origin("default")
+
+
+def _at(value: Any, path: Path_) -> Any:
+    for part in path:
+        value = value[part]
+    return value
 
 
 class _Dumper(yaml.SafeDumper):
@@ -56,7 +64,8 @@ def _represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
 _Dumper.add_representer(str, _represent_text)
 
 
-def _dump(value: Any, width: int) -> str:
+def dump(value: Any, width: int = 120) -> str:
+    """Write plain values as YAML that is read back as it was."""
     text: str = yaml.dump(value, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=width)
     return text
 
@@ -67,7 +76,7 @@ def lock_text(recipe: ResolvedRecipe) -> str:
     origins = {".".join(map(str, leaf)): str(_origin(leaf, recipe)) for leaf in _leaves(values)}
     head = "# A complete, checked recipe: 'omnitrain run' takes this file as it is.\n"
     document = {"lock": {"schema": SCHEMA, "recipe": recipe.address, "origins": origins}}
-    return head + _dump(values, 120) + "".join(f"# {line}\n" for line in _dump(document, 200).splitlines())
+    return head + dump(values) + "".join(f"# {line}\n" for line in dump(document, 200).splitlines())
 
 
 def fingerprint(values: Any) -> str:

@@ -46,7 +46,7 @@ def uses(config: Config) -> Iterator[tuple[Path_, Use]]:
 def _search(value: Any, path: Path_) -> Iterator[tuple[Path_, Use]]:
     if isinstance(value, Use):
         yield path, value
-        if hasattr(value, "_config"):
+        if value.is_resolved:
             for inner, use in uses(value.config):
                 yield (*path, *inner), use
     elif isinstance(value, Config):
@@ -70,7 +70,7 @@ def _plain(value: Any) -> Any:
         if value.source is not None:
             return {"from": value.source, **value.raw}
         named = {"name": value.name} if isinstance(value, UseEvaluator) and value.name is not None else {}
-        return {"use": value.use, **named, **(plain(value.config) if hasattr(value, "_config") else value.raw)}
+        return {"use": value.use, **named, **(plain(value.config) if value.is_resolved else value.raw)}
     if isinstance(value, Config):
         return plain(value)
     if isinstance(value, (list, tuple)):

@@ -14,11 +14,12 @@ from omnitrain.api.finished import evaluation_stem
 from omnitrain.api.protocols import TellsArtifacts
 from omnitrain.errors import OmnitrainError, UsageError, nearest
 from omnitrain.plugins import Registry
+from omnitrain.recipes.expanding import TOP_LEVEL
 from omnitrain.recipes.model import ResolvedRecipe, Stage, uses
 from omnitrain.recipes.reading import Document, Origin, Path_
 
 _STAGE_NAME = re.compile(r"[a-z][a-z0-9_-]{0,63}")
-_TOP_LEVEL = ("summary", "seed", "stages")
+_RECIPE = ("summary", "seed", "stages")
 
 
 class _Problems:
@@ -65,11 +66,11 @@ def resolve(document: Document, address: str, registry: Registry) -> ResolvedRec
     problems = _Problems(document.origins)
     value = document.value
     if not isinstance(value, dict):
-        problems.add((), f"expected a mapping with {', '.join(_TOP_LEVEL)}; found {_describe(value)}.")
+        problems.add((), f"expected a mapping with {', '.join(_RECIPE)}; found {_describe(value)}.")
         problems.check()
     for key in value:
-        if key not in _TOP_LEVEL:
-            problems.add((key,), f"unknown key. {nearest(key, _TOP_LEVEL)}")
+        if key not in _RECIPE:
+            problems.add((key,), f"unknown key. {nearest(key, TOP_LEVEL)}")
     seed = value.get("seed", 0)
     if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**63:
         problems.add(("seed",), f"expected a whole number from 0 to 2^63 - 1; found {_describe(seed)}.")
@@ -238,7 +239,7 @@ def _describe(value: Any) -> str:
 def _resolve_uses(config: Config, path: Path_, earlier: list[str], registry: Registry, problems: _Problems) -> None:
     """Validate what each unresolved use holds, then what these use in turn."""
     for inner, use in list(uses(config)):
-        if hasattr(use, "_config"):
+        if use.is_resolved:
             continue
         _resolve_one(use, (*path, *inner), earlier, registry, problems)
 

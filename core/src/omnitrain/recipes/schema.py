@@ -12,6 +12,21 @@ from omnitrain.recipes.model import ResolvedRecipe, uses
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
+# What a recipe, and a row of its table, says of a base and of itself.
+_CHANGES: dict[str, Any] = {
+    "summary": {"type": "string"},
+    "seed": {"type": "integer", "minimum": 0, "default": 0},
+    "base": {"type": "string"},
+    "set": {"type": "object"},
+}
+_ROW = {"type": "object", "additionalProperties": False, "properties": _CHANGES}
+_STAGE_LIKE_ANOTHER = {
+    "type": "object",
+    "additionalProperties": False,
+    "required": ["name", "base"],
+    "properties": {"name": {"type": "string"}, "base": {"type": "string"}, "set": {"type": "object"}},
+}
+
 
 def component_schema(address: str, kind: str, registry: Registry) -> dict[str, Any]:
     """Return the JSON Schema of one component's settings."""
@@ -30,7 +45,7 @@ def recipe_schema(recipe: ResolvedRecipe, registry: Registry) -> dict[str, Any]:
     for stage in recipe.stages:
         classes[type(stage.config)] = (stage.use, "stage")
         for _, use in uses(stage.config):
-            if use.use is not None and hasattr(use, "_config"):
+            if use.use is not None and use.is_resolved:
                 classes[type(use.config)] = (use.use, use.kind)
     refs, definitions = models_json_schema([(cls, "validation") for cls in classes], by_alias=True)
     defs = definitions.get("$defs", {})
@@ -48,11 +63,11 @@ def recipe_schema(recipe: ResolvedRecipe, registry: Registry) -> dict[str, Any]:
         "title": f"Recipe {recipe.address}",
         "type": "object",
         "additionalProperties": False,
-        "required": ["stages"],
+        "anyOf": [{"required": ["stages"]}, {"required": ["base"]}, {"required": ["variants"]}],
         "properties": {
-            "summary": {"type": "string"},
-            "seed": {"type": "integer", "minimum": 0, "default": 0},
-            "stages": {"type": "array", "minItems": 1, "items": {"anyOf": stages}},
+            **_CHANGES,
+            "stages": {"type": "array", "minItems": 1, "items": {"anyOf": [*stages, _STAGE_LIKE_ANOTHER]}},
+            "variants": {"type": "object", "additionalProperties": {"anyOf": [_ROW, {"type": "null"}]}},
         },
         "$defs": defs,
     }

@@ -56,6 +56,6 @@ def _with(config: Config, path: tuple[str, ...], value: Any) -> Config | None:
     held = dict(uses(config))
     for where, use in uses(found):
         source: Use | None = held.get(where)
-        if source is not None and hasattr(source, "_config") and not hasattr(use, "_config"):
+        if source is not None and source.is_resolved and not use.is_resolved:
             use.resolved(source.config)
     return found
