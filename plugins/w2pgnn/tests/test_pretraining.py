@@ -9,21 +9,17 @@ import torch
 
 from omnitrain.api import BatchPlan, UseData
 from omnitrain.errors import DataError, UsageError
-from omnitrain_w2pgnn.configs.data import (
-    AugmentationsConfig,
-    ContrastConfig,
-    DownstreamConfig,
-    GinConfig,
-    GraphsConfig,
-    MaskedConfig,
-    MaskingConfig,
-    MocoConfig,
-    SavedGraphsConfig,
-    WalksConfig,
-)
-from omnitrain_w2pgnn.configs.stages import FinetuneConfig, PretrainConfig
-from omnitrain_w2pgnn.data.graphs import GraphsData, SavedGraphs, graphs_of, save_graphs
-from omnitrain_w2pgnn.data.views import Augmentations, Masked, Walks
+from omnitrain_w2pgnn.configs.data import AugmentationsConfig, GraphsConfig, MaskedConfig, SavedGraphsConfig, WalksConfig
+from omnitrain_w2pgnn.configs.evaluators import DownstreamConfig
+from omnitrain_w2pgnn.configs.models import GinConfig
+from omnitrain_w2pgnn.configs.objectives import ContrastConfig, MaskingConfig, MocoConfig
+from omnitrain_w2pgnn.configs.stages import PretrainConfig, TuningConfig
+from omnitrain_w2pgnn.data.augmentations import Augmentations
+from omnitrain_w2pgnn.data.collection import graphs_of
+from omnitrain_w2pgnn.data.graphs import GraphsData
+from omnitrain_w2pgnn.data.masked import Masked
+from omnitrain_w2pgnn.data.saved import SavedGraphs, save_graphs
+from omnitrain_w2pgnn.data.walks import Walks
 from omnitrain_w2pgnn.evaluators.downstream import (
     embeddings,
     finetuned_scores,
@@ -35,9 +31,8 @@ from omnitrain_w2pgnn.evaluators.downstream import (
 from omnitrain_w2pgnn.graphs.augmenting import augment, hide
 from omnitrain_w2pgnn.graphs.embedded import EMBEDDED, with_degree_labels
 from omnitrain_w2pgnn.graphs.tensors import graphs_of_batch, paired, rows_of, split_pairs, structural, view
-from omnitrain_w2pgnn.losses import normalised_contrast
 from omnitrain_w2pgnn.models import GraphEncoder
-from omnitrain_w2pgnn.objectives import Contrast, Masking, Moco
+from omnitrain_w2pgnn.objectives import Contrast, Masking, Moco, normalised_contrast
 from omnitrain_w2pgnn.stages.pretraining import Held, make_encoder, pretrain, set_rate
 
 USE = UseData(use="w2pgnn/graphs")
@@ -254,7 +249,7 @@ def test_whole_graphs_are_told_apart_after_fine_tuning():
     scores = finetuned_scores(
         lambda: make_encoder("gcc-e2e", SMALL, 4, 0),
         target,
-        FinetuneConfig(epochs=4, folds=2, batch_size=8),
+        TuningConfig(epochs=4, folds=2, batch_size=8),
         "micro-f1",
         4,
         torch.device("cpu"),

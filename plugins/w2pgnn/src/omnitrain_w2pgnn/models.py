@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from omnitrain.api import Context
-from omnitrain_w2pgnn.configs.data import GinConfig
+from omnitrain_w2pgnn.configs.models import GinConfig
 from omnitrain_w2pgnn.graphs.sources import quiet_geometric
 
 POSITIONS, CLASSES = 32, 16

@@ -1,15 +1,14 @@
-"""Settings of data, models, objectives and evaluators. Light: imports omnitrain.api and pydantic."""
+"""Settings of data. Light: imports only omnitrain.api, pydantic and other settings."""
 
 from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from omnitrain.api import Config, UseData
+from omnitrain_w2pgnn.configs.limits import Count, Share
 
-Count = Annotated[int, Field(ge=1)]
-Share = Annotated[float, Field(ge=0, le=1)]
 FORMATS = Literal["auto", "embedded", "edge-list", "gin-text", "tu-folder", "planetoid", "smiles", "pyg"]
 
 
@@ -113,87 +112,3 @@ class MaskedConfig(SubgraphsConfig):
     """Share of the edges that are hidden, each beside a pair of nodes without an edge."""
     classes: Count = 16
     """Classes of hidden nodes: attributes where the graphs have them, else the logarithm of the degree."""
-
-
-class GinConfig(Config):
-    """A graph isomorphism network over eigenvectors, degree and seed flag (GCC)."""
-
-    hidden: Count = 64
-    """Width of node states. Code: 64."""
-    output: Count = 64
-    """Width of the graph embedding. Code: 64."""
-    layers: Annotated[int, Field(ge=2)] = 5
-    """Layers, the input included: message passing happens layers - 1 times. Code: 5."""
-    degree_width: Count = 16
-    """Width of the degree embedding. Code: 16."""
-    max_degree: Count = 512
-    """Degrees above are taken as this. Code: 512."""
-    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.5
-    """Dropout at the read-out. Code: 0.5."""
-    head: Literal["none", "projection", "masking"] = "none"
-    """What stands behind the encoder in pre-training: nothing (GCC), a projection (GraphCL), or heads for hidden nodes and
-    edges (masking). Downstream it is left out."""
-    positions: Annotated[int, Field(ge=0, le=512)] | None = None
-    """Eigenvectors of each node; by default as many as the data has, else 32."""
-    classes: Count | None = None
-    """Classes of hidden nodes, with head masking; by default as many as the data has, else 16."""
-
-
-class ContrastConfig(Config):
-    """The other view of the same graph is to be told from the other graphs of the batch."""
-
-    form: Literal["info-nce", "nt-xent"] = "info-nce"
-    """GCC's end-to-end loss over all rows, or GraphCL's, whose denominator has the negatives only."""
-    temperature: Annotated[float, Field(gt=0)] = 0.07
-    """Divides similarities. Code: 0.07 for GCC; GraphCL's has 0.2."""
-
-
-class MocoConfig(Config):
-    """GCC with momentum contrast: negatives come from a queue of earlier keys."""
-
-    queue: Count = 16384
-    """Keys in the queue. Code: 16384."""
-    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.999
-    """How slowly the key encoder follows. Code: 0.999."""
-    temperature: Annotated[float, Field(gt=0)] = 0.07
-    """Divides similarities. Code: 0.07."""
-
-
-class MaskingConfig(Config):
-    """Cross-entropy of hidden nodes' classes, and of hidden edges against pairs without an edge."""
-
-    edge_weight: Annotated[float, Field(ge=0)] = 1.0
-    """Factor on the edges' part."""
-
-
-class DownstreamConfig(Config):
-    """How a target's rows become subgraphs and are scored."""
-
-    view: Literal["walks", "egos"] = "walks"
-    """Around a labelled node: random-walk subgraphs as in GCC, or ego networks. Whole graphs are taken as they are."""
-    visits: Count = 256
-    """Nodes that a walk visits."""
-    views: Count = 2
-    """Walks a node, whose embeddings are averaged. Code: 2."""
-    folds: Annotated[int, Field(ge=2)] = 10
-    """Folds of stratified cross-validation. Code: 10."""
-    metric: Literal["micro-f1", "roc-auc"] = "micro-f1"
-    """Score of a fold. Paper: micro-F1 for nodes, ROC-AUC for molecules."""
-    max_rows: Count | None = None
-    """At most so many labelled rows, drawn evenly."""
-
-
-class FrozenConfig(DownstreamConfig):
-    """A frozen encoder: logistic regression on its embeddings, by cross-validation."""
-
-    targets: dict[str, UseData] = Field(min_length=1)
-    """Name to labelled graphs."""
-    inverse_penalty: Annotated[float, Field(gt=0)] = 1000.0
-    """C of the logistic regression, one against the rest. Code: 1000."""
-
-    @model_validator(mode="after")
-    def _names_are_plain(self) -> FrozenConfig:
-        bad = [name for name in self.targets if not name.strip() or "/" in name]
-        if bad:
-            raise ValueError(f"targets: the name {bad[0]!r} is empty or holds a slash")
-        return self

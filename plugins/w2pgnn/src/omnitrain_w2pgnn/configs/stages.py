@@ -1,4 +1,4 @@
-"""Settings of the stages. Light: imports omnitrain.api and pydantic."""
+"""Settings of the stages. Light: imports only omnitrain.api, pydantic and other settings."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from omnitrain.api import Config, UseData, UseModel
-from omnitrain_w2pgnn.configs.data import Count, DownstreamConfig, GinConfig, Share
+from omnitrain_w2pgnn.configs.evaluators import DownstreamConfig
+from omnitrain_w2pgnn.configs.limits import Count, Share
+from omnitrain_w2pgnn.configs.models import GinConfig
 
 METHOD = Literal["SAS", "LG", "MC", "USVT", "SBA", "GWB", "SGWB", "FGWB", "SFGWB"]
 SPLIT = Literal["integr", "domain", "topo"]
@@ -38,7 +40,7 @@ class EstimatorConfig(Config):
     """Larger graphs keep their nodes of highest degree: one huge graph would make all others look empty. Code: no limit."""
 
 
-class FitConfig(Config):
+class MixtureFitConfig(Config):
     """How mixtures are fitted to the target (section 4.3)."""
 
     compat: Literal["sound", "official"] = "sound"
@@ -76,7 +78,7 @@ class FeasibilityConfig(PoolConfig):
 
     estimator: EstimatorConfig = EstimatorConfig()
     """How graphons are estimated."""
-    fit: FitConfig = FitConfig()
+    fit: MixtureFitConfig = MixtureFitConfig()
     """How mixtures are fitted."""
     splits: list[SPLIT] = Field(default=["integr", "domain", "topo"], min_length=1)
     """Ways to split the pre-training graphs into bases; the best counts."""
@@ -91,7 +93,7 @@ class SelectConfig(PoolConfig):
 
     estimator: EstimatorConfig = EstimatorConfig()
     """How graphons are estimated."""
-    fit: FitConfig = FitConfig()
+    fit: MixtureFitConfig = MixtureFitConfig()
     """How mixtures are fitted."""
     budget: Count = 2
     """Candidates that are taken."""
@@ -138,7 +140,7 @@ class PretrainConfig(Config):
     """GraphCL: share that an augmentation changes."""
 
 
-class FinetuneConfig(Config):
+class TuningConfig(Config):
     """Fine-tuning of encoder and a linear classifier, by cross-validation."""
 
     epochs: Annotated[int, Field(ge=0)] = 10
@@ -154,14 +156,14 @@ class FinetuneConfig(Config):
 STRATEGY = Literal["gcc-e2e", "gcc-moco", "graphcl", "masking"]
 
 
-class FinetuneStageConfig(DownstreamConfig):
+class FinetuneConfig(DownstreamConfig):
     """Fine-tune a pre-trained encoder on labelled targets and measure it by cross-validation."""
 
     model: UseModel
     """The encoder, usually {from: stage}."""
     targets: dict[str, UseData] = Field(min_length=1)
     """Name to labelled graphs."""
-    finetune: FinetuneConfig = FinetuneConfig(epochs=30, folds=10)
+    finetune: TuningConfig = TuningConfig(epochs=30, folds=10)
     """Epochs, folds and learning rate."""
     device: str = "auto"
     """"auto" takes the first GPU where there is one, else the CPU; or a torch device name."""
@@ -184,7 +186,7 @@ class TransferConfig(PoolConfig):
     """The pre-training run."""
     downstream: DownstreamConfig = DownstreamConfig()
     """How targets are scored."""
-    finetune: FinetuneConfig = FinetuneConfig()
+    finetune: TuningConfig = TuningConfig()
     """Fine-tuning; the better of frozen and fine-tuned counts."""
     untrained: bool = True
     """Also measure the encoder without any pre-training."""
@@ -212,7 +214,7 @@ class CorrelateConfig(PoolConfig):
     """{from: stage} of w2pgnn/transfer."""
     estimators: dict[str, EstimatorConfig] = Field(default={"USVT": EstimatorConfig()}, min_length=1)
     """Name to estimator; the first is the one that claims are about."""
-    fit: FitConfig = FitConfig()
+    fit: MixtureFitConfig = MixtureFitConfig()
     """How mixtures are fitted."""
     bootstraps: Annotated[int, Field(ge=0)] = 1000
     """Draws for the intervals of correlations."""

@@ -1,4 +1,4 @@
-"""Pre-training data `w2pgnn/walks`, `w2pgnn/augmentations` and `w2pgnn/masked`: batches drawn from a collection of graphs."""
+"""What pre-training data have in common: batches drawn from a collection of graphs."""
 
 from __future__ import annotations
 
@@ -9,16 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from omnitrain.api import Batch, BatchPlan, Context, Fields, Piece, numpy_generator
-from omnitrain.errors import DataError, EnvironmentFault, UsageError
-from omnitrain_w2pgnn.configs.data import AugmentationsConfig, MaskedConfig, SubgraphsConfig, ViewsConfig, WalksConfig
-from omnitrain_w2pgnn.data.graphs import explained, graphs_of
-from omnitrain_w2pgnn.graphs.augmenting import augment, hide
+from omnitrain.errors import EnvironmentFault, UsageError
+from omnitrain_w2pgnn.configs.data import SubgraphsConfig, ViewsConfig
+from omnitrain_w2pgnn.data.collection import explained, graphs_of
 from omnitrain_w2pgnn.graphs.structure import Graphs, Ints
-from omnitrain_w2pgnn.graphs.tensors import PAIRED, SINGLE, cuts, paired, rows_of, split_pairs, structural, view
-from omnitrain_w2pgnn.graphs.walks import walk_subgraphs, walk_visits
+from omnitrain_w2pgnn.graphs.tensors import PAIRED, rows_of, split_pairs, view
+from omnitrain_w2pgnn.graphs.walks import walk_subgraphs
 
 SPLITS = ("train", "valid")
 
@@ -135,33 +133,6 @@ class PairedViews(Views):
         return {name: explained(rows_of(view(batch, i), row, row + 1)) for i, name in enumerate(("first view", "second view"))}
 
 
-class Walks(PairedViews):
-    """Pairs of random-walk subgraphs around nodes, which are drawn in proportion to degree ** degree_power."""
-
-    config: WalksConfig
-
-    def population(self) -> int:
-        """Return the number of nodes."""
-        return self.graphs[0].nodes
-
-    def draw(self, count: int, generator: np.random.Generator) -> Ints:
-        """Return nodes; isolated ones are never drawn.
-
-        Raises DataError for graphs without any edge.
-        """
-        weights = np.cumsum(self.graphs[0].degrees.astype(np.float64) ** self.config.degree_power)
-        if weights[-1] <= 0:
-            raise DataError("The graphs have no edges, so there is nothing to walk on; take other graphs.")
-        return np.asarray(np.searchsorted(weights, generator.random(count) * weights[-1], side="right"), np.int64)
-
-    def rows(self, chosen: Ints, generator: np.random.Generator) -> Batch:
-        """Walk twice around each node."""
-        config, network = self.config, self.graphs[0]
-        visits = walk_visits(network.degrees[chosen], config.restart, config.visits, config.degree_power, config.max_visits)
-        found = [walk_subgraphs(network, chosen, visits, config.restart, generator) for _ in range(2)]
-        return paired(*(structural(graphs, config.positions) for graphs in found))
-
-
 class Subgraphs(Views):
     """Rows are samples, or random-walk subgraphs around nodes."""
 
@@ -181,81 +152,3 @@ class Subgraphs(Views):
             return self.graphs[1].take(chosen)
         visits = np.full(len(chosen), self.config.visits)
         return walk_subgraphs(self.graphs[0], chosen, visits, self.config.restart, generator)
-
-
-class Augmentations(Subgraphs, PairedViews):
-    """Pairs of augmentations of the samples."""
-
-    config: AugmentationsConfig
-
-    def rows(self, chosen: Ints, generator: np.random.Generator) -> Batch:
-        """Augment each sample twice."""
-        graphs = self.graphs_at(chosen, generator)
-        made = [augment(graphs, self.config.kinds, self.config.share, generator) for _ in range(2)]
-        return paired(*(structural(found, self.config.positions, hidden) for found, hidden in made))
-
-
-MASKED: Fields = {
-    **SINGLE,
-    "node_class": "int64[nodes]",
-    "pair_index": "int64[2, pairs]",
-    "pair_edge": "float32[pairs]",
-    "pair_graph": "int64[pairs]",
-}
-
-
-class Masked(Subgraphs):
-    """Samples with hidden nodes and edges."""
-
-    batch = MASKED
-    config: MaskedConfig
-
-    def facts(self) -> Mapping[str, Any]:
-        """Tell models the width of the features and the number of classes."""
-        return {**super().facts(), "classes": self.config.classes}
-
-    def rows(self, chosen: Ints, generator: np.random.Generator) -> Batch:
-        """Hide nodes and edges of the samples."""
-        config = self.config
-        found = hide(self.graphs_at(chosen, generator), config.node_share, config.edge_share, config.classes, generator)
-        batch = structural(found.graphs, config.positions, found.hidden)
-        batch["node_class"] = torch.from_numpy(found.classes)
-        batch["pair_index"] = torch.from_numpy(found.pairs)
-        batch["pair_edge"] = torch.from_numpy(found.is_edge.astype(np.float32))
-        batch["pair_graph"] = batch["node_graph"][batch["pair_index"][0]]
-        return batch
-
-    def split_batch(self, batch: Batch, parts: int) -> Sequence[Batch]:
-        """Cut a batch into batches of fewer graphs."""
-        nodes = torch.cat([torch.zeros(1, dtype=torch.int64), batch["sizes"].cumsum(0)])
-        found = []
-        for a, b in cuts(len(batch["sizes"]), parts):
-            own = (batch["pair_graph"] >= a) & (batch["pair_graph"] < b)
-            piece = rows_of(batch, a, b)
-            piece["node_class"] = batch["node_class"][int(nodes[a]) : int(nodes[b])]
-            piece["pair_index"] = batch["pair_index"][:, own] - nodes[a]
-            piece["pair_edge"], piece["pair_graph"] = batch["pair_edge"][own], batch["pair_graph"][own] - a
-            found.append(piece)
-        return found
-
-    def explain(self, batch: Batch, row: int) -> Mapping[str, Sequence[Piece]]:
-        """Show one graph and how much of it is hidden."""
-        own = rows_of(batch, row, row + 1)
-        pairs = int((batch["pair_graph"] == row).sum())
-        hidden = Piece(f" {int(own['hidden'].sum())} hidden nodes, {pairs} pairs to tell", "mask")
-        return {"graph": [*explained(own), hidden]}
-
-
-def build_walks(config: WalksConfig, context: Context) -> Walks:
-    """Make the data `w2pgnn/walks`."""
-    return Walks(config, context)
-
-
-def build_augmentations(config: AugmentationsConfig, context: Context) -> Augmentations:
-    """Make the data `w2pgnn/augmentations`."""
-    return Augmentations(config, context)
-
-
-def build_masked(config: MaskedConfig, context: Context) -> Masked:
-    """Make the data `w2pgnn/masked`."""
-    return Masked(config, context)

@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from omnitrain.api import Batch, numpy_generator
 from omnitrain.engine import evaluating
 from omnitrain.errors import DataError
-from omnitrain_w2pgnn.configs.data import DownstreamConfig
-from omnitrain_w2pgnn.configs.stages import FinetuneConfig
+from omnitrain_w2pgnn.configs.evaluators import DownstreamConfig
+from omnitrain_w2pgnn.configs.stages import TuningConfig
 from omnitrain_w2pgnn.graphs.egos import ego_networks
 from omnitrain_w2pgnn.graphs.structure import Graphs, Ints
 from omnitrain_w2pgnn.graphs.tensors import structural
@@ -133,7 +133,7 @@ def frozen_scores(
 def finetuned_scores(
     make_encoder: Callable[[], Any],
     target: Target,
-    settings: FinetuneConfig,
+    settings: TuningConfig,
     metric: str,
     positions: int,
     device: torch.device,

@@ -1,4 +1,4 @@
-"""Evaluator `w2pgnn/frozen`."""
+"""Evaluator `w2pgnn/frozen`: logistic regression on the embeddings of a frozen encoder."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from torch import Tensor
 
 from omnitrain.api import Batch, Context, Evaluation, Metric, Run, Table, numpy_generator
 from omnitrain.errors import UsageError
-from omnitrain_w2pgnn.configs.data import FrozenConfig
-from omnitrain_w2pgnn.data.graphs import graphs_of
+from omnitrain_w2pgnn.configs.evaluators import FrozenConfig
+from omnitrain_w2pgnn.data.collection import graphs_of
 from omnitrain_w2pgnn.evaluators.downstream import embeddings, frozen_scores, make_target, prepared_batches
 
 
@@ -74,6 +74,6 @@ class Frozen:
         return Evaluation(metrics, {"frozen": Table(columns, rows, caption)})
 
 
-def build_frozen(config: FrozenConfig, context: Context) -> Frozen:
+def build(config: FrozenConfig, context: Context) -> Frozen:
     """Make the evaluator `w2pgnn/frozen`."""
     return Frozen(config)

@@ -11,7 +11,7 @@ import torch
 from omnitrain_w2pgnn.graphs.egos import ego_networks
 from omnitrain_w2pgnn.graphs.structure import Graphs, from_dense, from_edges, join
 from omnitrain_w2pgnn.graphs.topology import topology_features
-from omnitrain_w2pgnn.losses import in_batch_contrast, push, queue_contrast, queue_logits
+from omnitrain_w2pgnn.objectives import in_batch_contrast, push, queue_contrast, queue_logits
 from omnitrain_w2pgnn.paper.graphons.alignment import aligned, aligned_mean, degree_ranks, ranks_of_orders
 from omnitrain_w2pgnn.paper.graphons.barycenters import target_distribution
 from omnitrain_w2pgnn.paper.graphons.estimate import EstimatorSettings, estimate

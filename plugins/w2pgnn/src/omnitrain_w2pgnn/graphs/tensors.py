@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from omnitrain.api import Batch, Fields
-from omnitrain_w2pgnn.graphs.structure import Graphs
+from omnitrain_w2pgnn.graphs.structure import Graphs, from_edges
 from omnitrain_w2pgnn.graphs.walks import laplacian_positions
 
 SINGLE: Fields = {
@@ -111,8 +111,6 @@ def split_pairs(batch: Batch, parts: int) -> list[Batch]:
 
 def graphs_of_batch(batch: Mapping[str, Any]) -> Graphs:
     """Return the graphs of a batch of anybody's data that has `edge_index` and `node_graph` (or `batch`, as PyG calls it)."""
-    from omnitrain_w2pgnn.graphs.structure import from_edges
-
     owner = np.asarray(batch["node_graph"] if "node_graph" in batch else batch["batch"])
     sizes = np.bincount(owner)
     edges: Tensor | np.ndarray = batch["edge_index"]

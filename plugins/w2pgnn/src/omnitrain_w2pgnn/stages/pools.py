@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from omnitrain_w2pgnn.configs.stages import EstimatorConfig, FitConfig, PoolConfig
-from omnitrain_w2pgnn.data.graphs import graphs_of
+from omnitrain_w2pgnn.configs.stages import EstimatorConfig, MixtureFitConfig, PoolConfig
+from omnitrain_w2pgnn.data.collection import graphs_of
 from omnitrain_w2pgnn.graphs.structure import Floats, Graphs
 from omnitrain_w2pgnn.paper.bases import Bases, check_overlap, make_bases, split_graphs, symmetric
-from omnitrain_w2pgnn.paper.feasibility import Fit, MixtureFitter
+from omnitrain_w2pgnn.paper.feasibility import Fit, MixtureFitter, QuickFitter
 from omnitrain_w2pgnn.paper.graphons.estimate import EstimatorSettings, estimate
 from omnitrain_w2pgnn.paper.graphons.resizing import resize_average, resize_bilinear
 from omnitrain_w2pgnn.paper.official import OfficialSettings, kl_distance, official_fit
@@ -62,14 +62,16 @@ def estimator_settings(config: EstimatorConfig, seed: int) -> EstimatorSettings:
     return EstimatorSettings(**config.model_dump(), seed=seed)
 
 
-def graphon_of(graphs: Graphs, settings: EstimatorSettings, fit: FitConfig) -> Floats:
+def graphon_of(graphs: Graphs, settings: EstimatorSettings, fit: MixtureFitConfig) -> Floats:
     """Return the graphon of a collection at the working size."""
     step = estimate(graphs, settings).step
     resize = resize_average if fit.compat == "sound" else resize_bilinear
     return symmetric(resize(step, fit.resolution))
 
 
-def bases_of(collections: dict[str, Graphs], split: str, clusters: int, settings: EstimatorSettings, fit: FitConfig) -> Bases:
+def bases_of(
+    collections: dict[str, Graphs], split: str, clusters: int, settings: EstimatorSettings, fit: MixtureFitConfig
+) -> Bases:
     """Return the bases of one split."""
     found = make_bases(split_graphs(collections, split, clusters, settings.seed), settings, fit.resolution)
     if fit.compat == "sound":
@@ -96,12 +98,15 @@ class Assessment:
         return np.asarray(np.tensordot(self.weights, self.bases.graphons, axes=1), np.float64)
 
 
-def make_fitter(fit: FitConfig, bases: Floats, target: Floats, seed: int, couplings: Sequence[Floats] = ()) -> MixtureFitter:
+def make_fitter(
+    fit: MixtureFitConfig, bases: Floats, target: Floats, seed: int, couplings: Sequence[Floats] = ()
+) -> MixtureFitter:
     """Return a fitter as the settings say. bases: float64[K, n, n], target: float64[n, n], couplings: to start from as well."""
-    return MixtureFitter(bases, target, fit.random_starts, seed, couplings, fit.search == "thorough")
+    kind = MixtureFitter if fit.search == "thorough" else QuickFitter
+    return kind(bases, target, fit.random_starts, seed, couplings)
 
 
-def assess(bases: Bases, target: Floats, fit: FitConfig, seed: int, couplings: list[Floats] | None = None) -> Assessment:
+def assess(bases: Bases, target: Floats, fit: MixtureFitConfig, seed: int, couplings: list[Floats] | None = None) -> Assessment:
     """Fit a mixture of bases to a target graphon. couplings: further ones to start from."""
     if fit.compat == "official":
         found = official_fit(bases.graphons, target, OfficialSettings(epochs=fit.epochs))

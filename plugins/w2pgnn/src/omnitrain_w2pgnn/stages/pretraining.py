@@ -11,17 +11,14 @@ from torch import nn
 
 from omnitrain.api import BatchPlan, Loss, UseData
 from omnitrain.engine import isolated, to_device
-from omnitrain_w2pgnn.configs.data import (
-    AugmentationsConfig,
-    ContrastConfig,
-    GinConfig,
-    MaskedConfig,
-    MaskingConfig,
-    MocoConfig,
-    WalksConfig,
-)
+from omnitrain_w2pgnn.configs.data import AugmentationsConfig, MaskedConfig, WalksConfig
+from omnitrain_w2pgnn.configs.models import GinConfig
+from omnitrain_w2pgnn.configs.objectives import ContrastConfig, MaskingConfig, MocoConfig
 from omnitrain_w2pgnn.configs.stages import PretrainConfig
-from omnitrain_w2pgnn.data.views import Augmentations, Masked, Views, Walks
+from omnitrain_w2pgnn.data.augmentations import Augmentations
+from omnitrain_w2pgnn.data.masked import Masked
+from omnitrain_w2pgnn.data.views import Views
+from omnitrain_w2pgnn.data.walks import Walks
 from omnitrain_w2pgnn.graphs.structure import Graphs
 from omnitrain_w2pgnn.models import CLASSES, GraphEncoder
 from omnitrain_w2pgnn.objectives import Contrast, Masking, Moco

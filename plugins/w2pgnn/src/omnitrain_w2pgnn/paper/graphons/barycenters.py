@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from omnitrain_w2pgnn.graphs.structure import Floats, Graphs, Ints
+from omnitrain_w2pgnn.paper.graphons.alignment import block_sums
 
 # Entries of the padded matrices of one block of graphs: bounds the memory.
 BLOCK = 1 << 23
@@ -151,8 +152,6 @@ def _moved(result: Floats, target: Floats, block: _Block, settings: BarycenterSe
 
 def graph_lists(graphs: Graphs, ranks: Ints) -> tuple[Floats, Floats]:
     """Return the sums of the aligned, padded matrices of the first half of the graphs and of the rest, float64[N, N]."""
-    from omnitrain_w2pgnn.paper.graphons.alignment import block_sums
-
     size, half = int(graphs.sizes.max()), max(len(graphs) // 2, 1)
     front = (np.arange(len(graphs)) < half).astype(np.float64)
     first = block_sums(graphs, ranks, 1, size, front)
