@@ -8,8 +8,16 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from omnitrain.engine.rng import Streams, isolated, rng_state, seed_everything, set_rng_state
-from omnitrain.engine.state import pack, unpack
+from omnitrain.engine.rng import (
+    Streams,
+    generator_state,
+    isolated,
+    rng_state,
+    seed_everything,
+    set_generator_state,
+    set_rng_state,
+)
+from omnitrain.engine.state import map_tree, pack, unpack
 
 DTYPES = [torch.float32, torch.float64, torch.bfloat16, torch.int64, torch.bool, torch.uint8]
 
@@ -143,3 +151,35 @@ def test_named_streams_go_on_and_differ():
     again = Streams(lambda name: 0)
     again.load_state_dict(state)
     assert again["noise"].random(3).tolist() == expected
+
+
+@pytest.mark.parametrize("kind", [np.random.PCG64, np.random.Philox, np.random.MT19937])
+def test_numpy_generator_goes_on_from_its_state_through_json(kind):
+    generator = np.random.Generator(kind(3))
+    generator.integers(0, 7, 5, dtype=np.uint32)
+    packed, rest = pack(generator_state(generator))
+    state = unpack(packed, json.loads(json.dumps(rest)))
+    expected = generator.random(4).tolist(), generator.integers(0, 9, 3, dtype=np.uint32).tolist()
+    other = np.random.Generator(kind(4))
+    set_generator_state(other, state)
+    assert (other.random(4).tolist(), other.integers(0, 9, 3, dtype=np.uint32).tolist()) == expected
+
+
+def test_state_of_another_kind_of_generator_is_refused():
+    with pytest.raises(ValueError, match="state must be for a PCG64"):
+        set_generator_state(np.random.default_rng(0), generator_state(np.random.Generator(np.random.Philox(0))))
+
+
+def test_tree_keeps_its_shape_and_what_is_no_tensor():
+    one = {"a": torch.ones(2), "b": (torch.zeros(1), None, "x"), "c": [3, torch.full((1,), 2.0)]}
+    twice = map_tree(torch.add, one, one)
+    assert twice["a"].tolist() == [2, 2]
+    assert twice["b"][1:] == (None, "x")
+    assert isinstance(twice["b"], tuple)
+    assert twice["c"][0] == 3
+    assert twice["c"][1].tolist() == [4]
+
+
+def test_trees_of_different_shapes_are_refused():
+    with pytest.raises(ValueError, match="shorter"):
+        map_tree(torch.add, [torch.ones(1), torch.ones(1)], [torch.ones(1)])

@@ -9,10 +9,22 @@ if TYPE_CHECKING:
     from omnitrain.engine.checkpoints import Checkpoints
     from omnitrain.engine.engine import Engine, Update, choose_device, evaluating, unwrap
     from omnitrain.engine.execution import Options, run_recipe
+    from omnitrain.engine.guard import Guard
+    from omnitrain.engine.journal import Journal
     from omnitrain.engine.models import count_parameters, save_model, weights_digest
     from omnitrain.engine.optimisers import MovingAverage, make_optimiser, make_schedule, set_learning_rate
-    from omnitrain.engine.rng import Streams, isolated, rng_state, seed_everything, set_rng_state
+    from omnitrain.engine.parts import Parts, build_parts, check_fields
+    from omnitrain.engine.rng import (
+        Streams,
+        generator_state,
+        isolated,
+        rng_state,
+        seed_everything,
+        set_generator_state,
+        set_rng_state,
+    )
     from omnitrain.engine.settings import FitSettings, OptimiserConfig, ScheduleConfig
+    from omnitrain.engine.tally import Tally
     from omnitrain.plugins import installed
     from omnitrain.recipes import load_recipe
 
@@ -21,10 +33,14 @@ _MODULES = {
     "checkpoints": ("Checkpoints",),
     "engine": ("Engine", "Update", "choose_device", "evaluating", "unwrap"),
     "execution": ("Options", "run_recipe"),
+    "guard": ("Guard",),
+    "journal": ("Journal",),
     "models": ("count_parameters", "save_model", "weights_digest"),
     "optimisers": ("MovingAverage", "make_optimiser", "make_schedule", "set_learning_rate"),
-    "rng": ("Streams", "isolated", "rng_state", "seed_everything", "set_rng_state"),
+    "parts": ("Parts", "build_parts", "check_fields"),
+    "rng": ("Streams", "generator_state", "isolated", "rng_state", "seed_everything", "set_generator_state", "set_rng_state"),
     "settings": ("FitSettings", "OptimiserConfig", "ScheduleConfig"),
+    "tally": ("Tally",),
 }
 _HOME = {name: f"omnitrain.engine.{module}" for module, names in _MODULES.items() for name in names}
 # What a plugin that runs recipes itself needs of the layers below.
@@ -34,15 +50,22 @@ __all__ = [
     "Checkpoints",
     "Engine",
     "FitSettings",
+    "Guard",
+    "Journal",
     "MovingAverage",
     "OptimiserConfig",
     "Options",
+    "Parts",
     "ScheduleConfig",
     "Streams",
+    "Tally",
     "Update",
+    "build_parts",
+    "check_fields",
     "choose_device",
     "count_parameters",
     "evaluating",
+    "generator_state",
     "in_order",
     "installed",
     "isolated",
@@ -54,6 +77,7 @@ __all__ = [
     "run_recipe",
     "save_model",
     "seed_everything",
+    "set_generator_state",
     "set_learning_rate",
     "set_rng_state",
     "to_device",

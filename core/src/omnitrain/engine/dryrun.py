@@ -110,7 +110,7 @@ def _check_fit(config: FitConfig, run: StageRun, check: StageCheck) -> None:
     objective = run.build(config.objective)
     data = None
     if config.data.source is None or run.describe_data(config.data) is not None:
-        from omnitrain.engine.fit import check_fields, prepare_data
+        from omnitrain.engine.parts import check_fields, prepare_data
 
         data = run.build(config.data)
         check.fields = dict(data.batch)

@@ -11,16 +11,19 @@ from torch import Tensor, nn
 
 from omnitrain.api.protocols import Batch, CarriesState, Objective, Weighs
 from omnitrain.api.results import Loss
+from omnitrain.api.run import Run
 from omnitrain.engine.batches import Feed, example_ids, to_device
-from omnitrain.engine.checkpoints import Checkpoints
 from omnitrain.engine.engine import Engine
+from omnitrain.engine.guard import Guard
+from omnitrain.engine.journal import stage_checkpoints
 from omnitrain.engine.models import load_model_state, model_state
 from omnitrain.engine.optimisers import MovingAverage, make_optimiser, make_schedule, set_learning_rate
 from omnitrain.engine.rng import rng_state, set_rng_state
 from omnitrain.engine.settings import FitSettings
+from omnitrain.engine.state import map_tree
 from omnitrain.engine.tally import Tally
 from omnitrain.engine.validation import Validation
-from omnitrain.errors import DataError, NumericalError, Stopped, UsageError
+from omnitrain.errors import DataError, Stopped, UsageError
 
 SHOW_INTERVAL_S = 0.5
 
@@ -31,14 +34,14 @@ class Loop:
     def __init__(
         self,
         settings: FitSettings,
-        run: Any,
+        run: Run,
         engine: Engine,
         model: nn.Module,
         objective: Objective,
         feed: Feed,
         validation: Validation,
     ) -> None:
-        self.settings, self.run_, self.engine = settings, run, engine
+        self.settings, self.run, self.engine = settings, run, engine
         self.model, self.objective, self.feed, self.validation = model, objective, feed, validation
         self.prepared = engine.prepare(model)
         self.optimiser = engine.prepare_optimiser(make_optimiser(settings.optimiser, model, settings.learning_rate))
@@ -51,30 +54,24 @@ class Loop:
         self._carrying = objective if isinstance(objective, CarriesState) else None
         self._carried_before: Any = None
         self.step = 0
-        self.skipped_in_a_row = 0
-        self._unread: list[tuple[int, Tensor, list[Any]]] = []
         self.best: float | None = None
         self.without_improvement = 0
         self.evaluation_due = False
         self.finished_early = False
-        self.checkpoints = Checkpoints(
-            run.directory / "checkpoints",
-            run.identity,
-            settings.keep_checkpoints,
-            warn=lambda text: run.event("checkpoint", note=text),
-        )
+        self.checkpoints = stage_checkpoints(run, settings.keep_checkpoints)
+        self.guard = Guard(run, settings.skip_nonfinite, self._last_checkpoint)
 
-    def run(self) -> None:
+    def train(self) -> None:
         """Train from the last checkpoint, or from the start, to the end.
 
         Raises Stopped after saving a checkpoint when asked to stop, NumericalError after too many bad updates.
         """
         self._resume()
         self.prepared.train()
-        with self.run_.progress("training", self.settings.steps) as bar:
+        with self.run.progress("training", self.settings.steps) as bar:
             try:
                 self._finish_due_evaluation()
-                self._train(bar)
+                self._go_on(bar)
             except Stopped:
                 self.save()
                 self.checkpoints.wait()
@@ -86,7 +83,7 @@ class Loop:
                 self.tally.flush(self._log)
         self.checkpoints.wait()
 
-    def _train(self, bar: Any) -> None:
+    def _go_on(self, bar: Any) -> None:
         settings, shown = self.settings, 0.0
         started, first = time.perf_counter(), self.step
         while self.step < settings.steps and not self.finished_early:
@@ -108,14 +105,14 @@ class Loop:
                 bar.show(step, **self.tally.latest, rate=(step - first) / (now - started))
                 shown = now
             if self._asked_to_stop(step):
-                self.run_.stop_if_asked()
+                self.run.stop_if_asked()
                 raise Stopped("Stopped on request of another process; run the same command again to go on.")
         seconds = time.perf_counter() - started
         if self.step > first:
-            self.run_.timing(self.step, {"seconds": seconds, "updates_per_second": (self.step - first) / seconds})
+            self.run.timing(self.step, {"seconds": seconds, "updates_per_second": (self.step - first) / seconds})
 
     def _asked_to_stop(self, step: int) -> bool:
-        asked = self.run_.should_stop() and step < self.settings.steps
+        asked = self.run.should_stop() and step < self.settings.steps
         return asked if self.engine.world == 1 else self.engine.any(asked)
 
     def one_update(self) -> None:
@@ -142,7 +139,7 @@ class Loop:
                 if self.carried is None:
                     self.carried = self._carried_before = self._carrying.initial_state(self.prepared, batch)
                 loss, state = self._carrying.step(self.prepared, batch, self.carried)
-                self.carried = _detached(state)
+                self.carried = map_tree(Tensor.detach, state)
                 return loss
             return self.objective(self.prepared, batch)
 
@@ -198,47 +195,27 @@ class Loop:
         if applied is not True and self.carried is not None:
             self.carried = _chosen(applied, self.carried, self._carried_before)
         if isinstance(applied, Tensor):
-            self.tally.applied(self.step + 1, applied)
-            self._unread.append((self.step + 1, applied, example_ids(batches)))
-        elif not applied:
-            self.tally.skip_last()
-            self._skipped(self.step + 1, example_ids(batches))
-            return
-        else:
-            self.skipped_in_a_row = 0
+            self.tally.applied(applied)
+        elif applied:
             self.tally.keep_last()
-        if self.average is not None:
+        else:
+            self.tally.skip_last()
+        self.guard.note(self.step + 1, applied, example_ids(batches) if applied is not True else ())
+        if self.average is not None and applied is not False:
             self.average.update()
 
     def _read_applied(self) -> None:
         """Learn from the device, once a log line, which of the last updates it skipped."""
-        unread, self._unread = self._unread, []
-        flags = torch.stack([applied for _, applied, _ in unread]).tolist() if unread else []
-        for (step, _, ids), applied in zip(unread, flags, strict=True):
-            if applied:
-                self.skipped_in_a_row = 0
-            else:
-                self.tally.skipped()
-                self._skipped(step, ids)
+        self.tally.skipped(self.guard.read())
 
-    def _skipped(self, step: int, ids: list[Any]) -> None:
-        self.skipped_in_a_row += 1
-        self.run_.event("skipped update", step=step, reason="loss or gradient is not finite", examples=ids[:64])
-        if self.skipped_in_a_row > self.settings.skip_nonfinite:
-            self._give_up()
-
-    def _give_up(self) -> None:
+    def _last_checkpoint(self, step: int) -> int:
+        """Leave a checkpoint to look at where there is none, before training ends for bad updates."""
         self.checkpoints.wait()
         if not self.checkpoints.steps():
-            self.step += 1
-            self.save()
+            self.step = max(self.step, step)
+            self._save()
             self.checkpoints.wait()
-        last = self.checkpoints.steps()[-1]
-        raise NumericalError(
-            f"{self.skipped_in_a_row} updates in a row, up to step {self.step + 1}, had a NaN or infinite loss or gradient "
-            f"and were not applied; the weights are those before. The last checkpoint is of step {last}. events.jsonl "
-            "names the examples; look at them or lower fit.learning_rate."
-        )
+        return self.checkpoints.steps()[-1]
 
     def _finish_due_evaluation(self) -> None:
         if not self.evaluation_due:
@@ -264,14 +241,14 @@ class Loop:
         stop = self.settings.early_stop
         if stop is not None and self.without_improvement >= stop.patience:
             self.finished_early = True
-            self.run_.event("early stop", step=self.step, metric=stop.metric, best=self.best)
+            self.run.event("early stop", step=self.step, metric=stop.metric, best=self.best)
 
     def _evaluate(self) -> dict[str, float]:
-        lines = self.run_.line_counts()
+        lines = self.run.line_counts()
         try:
             return self.validation.run(self.step)
         except Stopped:
-            self.run_.rewind(*lines)  # the evaluation is repeated after resuming
+            self.run.rewind(*lines)  # the evaluation is repeated after resuming
             raise
 
     def _watched(self) -> str:
@@ -279,15 +256,18 @@ class Loop:
 
     def _log(self, step: int, values: Mapping[str, float]) -> None:
         if self.engine.is_main:
-            self.run_.log(step, values)
+            self.run.log(step, values)
 
     def save(self) -> None:
         """Take a checkpoint of the present step."""
         self._read_applied()
+        self._save()
+
+    def _save(self) -> None:
         self.tally.flush(self._log)
         processes = self.engine.gather(self.process_state())
         if self.engine.is_main:
-            self.run_.sync_records()
+            self.run.sync_records()
             state = {**self.state(), "processes": processes}
             self.checkpoints.save(self.step, state, self.best if self.without_improvement == 0 else None)
         self.engine.wait()
@@ -310,19 +290,19 @@ class Loop:
             "loop": {
                 "step": self.step,
                 "planned_steps": self.settings.steps,
-                "skipped_in_a_row": self.skipped_in_a_row,
+                "guard": self.guard.state_dict(),
                 "best": self.best,
                 "without_improvement": self.without_improvement,
                 "evaluation_due": self.evaluation_due,
                 "finished_early": self.finished_early,
-                "lines": self.run_.line_counts(),
+                "lines": self.run.line_counts(),
             },
         }
 
     def _resume(self) -> None:
         restored = self.checkpoints.load()
         if restored is None:
-            self.run_.rewind(0, 0)
+            self.run.rewind(0, 0)
             return
         parts = restored.parts
         loop = parts["loop"]
@@ -331,7 +311,8 @@ class Loop:
         if self.average is not None:
             self.average.load_state_dict(parts["average"])
         self.step = loop["step"]
-        self.skipped_in_a_row, self.best = loop["skipped_in_a_row"], loop["best"]
+        self.guard.load_state_dict(loop["guard"])
+        self.best = loop["best"]
         self.without_improvement = loop["without_improvement"]
         self.evaluation_due, self.finished_early = loop["evaluation_due"], loop["finished_early"]
         if len(parts["processes"]) != self.engine.world:
@@ -343,11 +324,11 @@ class Loop:
         own = parts["processes"][self.engine.rank]
         self.tally.load_state_dict(own["tally"])
         self.feed.load_state_dict(own["data"])
-        self.carried = _on_device(own["carried"], self.engine.device)
+        self.carried = map_tree(lambda tensor: tensor.to(self.engine.device), own["carried"])
         set_rng_state(own["random"])
         if self.engine.is_main:
-            self.run_.rewind(*loop["lines"])
-            self.run_.event("resumed", step=self.step)
+            self.run.rewind(*loop["lines"])
+            self.run.event("resumed", step=self.step)
 
 
 def _inverse(weight: Tensor) -> Tensor:
@@ -355,34 +336,8 @@ def _inverse(weight: Tensor) -> Tensor:
     return 1.0 / torch.clamp(weight, min=1e-20)
 
 
-def _detached(state: Any) -> Any:
-    if isinstance(state, Tensor):
-        return state.detach()
-    if isinstance(state, dict):
-        return {k: _detached(v) for k, v in state.items()}
-    if isinstance(state, (list, tuple)):
-        return type(state)(_detached(v) for v in state)
-    return state
-
-
 def _chosen(applied: Tensor | bool, new: Any, old: Any) -> Any:
     """Return the new state where the update was applied, else the one before it (a bad batch leaves NaN in the new)."""
     if not isinstance(applied, Tensor):
         return new if applied else old
-    if isinstance(new, Tensor):
-        return torch.where(applied, new, old)
-    if isinstance(new, dict):
-        return {k: _chosen(applied, v, old[k]) for k, v in new.items()}
-    if isinstance(new, (list, tuple)):
-        return type(new)(_chosen(applied, v, o) for v, o in zip(new, old, strict=True))
-    return new
-
-
-def _on_device(state: Any, device: torch.device) -> Any:
-    if isinstance(state, Tensor):
-        return state.to(device)
-    if isinstance(state, dict):
-        return {k: _on_device(v, device) for k, v in state.items()}
-    if isinstance(state, (list, tuple)):
-        return type(state)(_on_device(v, device) for v in state)
-    return state
+    return map_tree(lambda after, before: torch.where(applied, after, before), new, old)

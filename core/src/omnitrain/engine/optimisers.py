@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -123,9 +124,17 @@ class MovingAverage:
         """Move the average towards the parameters; called after every applied update."""
         torch._foreach_lerp_(self._average, self._live, 1.0 - self.decay)
 
+    @contextmanager
+    def in_place(self) -> Iterator[None]:
+        """Run a block, such as an evaluation or a save, with the average in place of the parameters."""
+        self._swap()
+        try:
+            yield
+        finally:
+            self._swap()
+
     @torch.no_grad()
-    def swap(self) -> None:
-        """Exchange parameters and average; called twice around an evaluation or a save."""
+    def _swap(self) -> None:
         for live, average in zip(self._live, self._average, strict=True):
             kept = live.clone()
             live.copy_(average)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -69,10 +69,30 @@ def isolated(seed: int | None = None) -> Iterator[None]:
             torch.cuda.set_rng_state_all(cuda)
 
 
-class Streams:
-    """Named numpy generators whose states are saved together."""
+def generator_state(generator: np.random.Generator) -> dict[str, Any]:
+    """Return where a numpy generator stands, as plain data that a checkpoint or a JSON file keeps exactly."""
+    return {name: _as_text(value) for name, value in generator.bit_generator.state.items()}
 
-    def __init__(self, seed_of: Any) -> None:
+
+def set_generator_state(generator: np.random.Generator, state: Mapping[str, Any]) -> None:
+    """Continue a generator from a state of `generator_state`.
+
+    Raises ValueError for the state of another kind of generator.
+    """
+    generator.bit_generator.state = {name: _as_numbers(value) for name, value in state.items()}
+
+
+class Streams:
+    """Named numpy generators whose states are saved together.
+
+    seed_of: the seed of each name, as `Run.seed` tells it. One purpose, one name: then a draw more for one purpose leaves
+    the others as they were.
+
+        streams = Streams(run.seed)
+        order = streams["order"].permutation(n)
+    """
+
+    def __init__(self, seed_of: Callable[[str], int]) -> None:
         self._seed_of = seed_of
         self._generators: dict[str, np.random.Generator] = {}
 
@@ -84,12 +104,12 @@ class Streams:
 
     def state_dict(self) -> dict[str, Any]:
         """Return the states of the generators used so far."""
-        return {name: _as_text(g.bit_generator.state) for name, g in self._generators.items()}
+        return {name: generator_state(generator) for name, generator in self._generators.items()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Continue the generators from saved states."""
         for name, value in state.items():
-            self[name].bit_generator.state = _as_numbers(value)
+            set_generator_state(self[name], value)
 
 
 def _as_text(value: Any) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -10,6 +10,20 @@ import torch
 from torch import Tensor
 
 _TENSOR, _ARRAY, _TUPLE, _BYTES, _KEYS = "$tensor", "$array", "$tuple", "$bytes", "$keys"
+
+
+def map_tree(function: Callable[..., Any], tree: Any, *others: Any) -> Any:
+    """Return a tree like the given one with `function` called for every tensor; what is no tensor stays.
+
+    others: trees of the same shape; the function gets their tensors at the same place too.
+    """
+    if isinstance(tree, Tensor):
+        return function(tree, *others)
+    if isinstance(tree, dict):
+        return {k: map_tree(function, v, *(o[k] for o in others)) for k, v in tree.items()}
+    if isinstance(tree, (list, tuple)):
+        return type(tree)(map_tree(function, *parts) for parts in zip(tree, *others, strict=True))
+    return tree
 
 
 def pack(tree: Any) -> tuple[dict[str, Tensor], Any]:

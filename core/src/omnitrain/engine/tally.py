@@ -15,7 +15,12 @@ Log = Callable[[int, Mapping[str, float]], None]
 
 
 class Tally:
-    """Running sums of losses and weights since the last log line; skipped updates are left out."""
+    """Running sums of losses and weights since the last log line; skipped updates are left out.
+
+    An update is noted by `add` for each micro-batch and `norm`, then kept or left out as `Engine.update` says: `keep_last`,
+    `skip_last`, or `applied` where only the device knows. `close_interval` ends the interval of a log line, which is written
+    by `flush` at the latest: on a GPU one interval later.
+    """
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
@@ -60,13 +65,13 @@ class Tally:
     def skip_last(self) -> None:
         """Leave the noted micro-batches out: their update was not applied."""
         self._last.clear()
-        self.skipped()
+        self.skipped(1)
 
-    def skipped(self) -> None:
-        """Count one update that was not applied."""
-        self._skipped += 1
+    def skipped(self, count: int) -> None:
+        """Count updates that were not applied."""
+        self._skipped += count
 
-    def applied(self, step: int, applied: Tensor) -> None:
+    def applied(self, applied: Tensor) -> None:
         """Count the noted micro-batches where the device says that their update was applied."""
         zero = torch.zeros((), device=applied.device)
         self._last = [(n, torch.where(applied, t, zero), torch.where(applied, w, zero)) for n, t, w in self._last]

@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import torch
 
 from omnitrain.api.config import Use
 from omnitrain.api.protocols import Batch
 from omnitrain.api.results import Evaluation, Loss, Metric
+from omnitrain.api.run import Run
 from omnitrain.engine.batches import count_batches, in_order, to_device
 from omnitrain.engine.engine import Engine, evaluating
 from omnitrain.engine.evaluate import labelled
+from omnitrain.engine.parts import Parts
 from omnitrain.engine.rng import isolated
 from omnitrain.engine.settings import FitConfig
-
-if TYPE_CHECKING:
-    from omnitrain.engine.fit import Parts
 
 SPLIT = "valid"
 
@@ -26,7 +24,7 @@ SPLIT = "valid"
 class Validation:
     """Measures the model during training without changing it or its randomness."""
 
-    def __init__(self, config: FitConfig, run: Any, parts: Parts, engine: Engine, assets: Path) -> None:
+    def __init__(self, config: FitConfig, run: Run, parts: Parts, engine: Engine, assets: Path) -> None:
         self._config, self._run, self._parts, self._engine, self._assets = config, run, parts, engine, assets
         self._has_split = SPLIT in parts.data.splits() and config.fit.evaluate_batches > 0
 

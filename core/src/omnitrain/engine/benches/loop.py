@@ -70,7 +70,7 @@ def ours(size: Size, steps: int, activation: str = "gelu_new", precision: Any = 
     )
     feed = make_feed(Rows(size, (steps + 1) * size.rows), "train", BatchPlan(size.rows, 0))
     run = QuietRun(folder, everything)
-    Loop(settings, run, Engine(precision, "cpu"), model, MeanLoss(), feed, NoValidation()).run()  # type: ignore[arg-type]
+    Loop(settings, run, Engine(precision, "cpu"), model, MeanLoss(), feed, NoValidation()).train()  # type: ignore[arg-type]
     shutil.rmtree(folder)
     return clock.mean() if everything else clock.median()
 

@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 
 from omnitrain.api import Evaluation, Metric, Run, Table, numpy_generator
 from omnitrain.errors import DataError, EnvironmentFault, UsageError
-from omnitrain_control.loops import LoopRun
 from omnitrain_control.video import Frame, VideoFacts, VideoWriter, probe_video, read_frames
 from omnitrain_vpt.configs.stages import CleanConfig
 from omnitrain_vpt.data.recordings import RecordingsData
@@ -222,7 +221,7 @@ def _recordings(run: Run, use: Any) -> RecordingsData:
     return data
 
 
-def clean(config: CleanConfig, run: LoopRun) -> None:
+def clean(config: CleanConfig, run: Run) -> None:
     """Classify frames, keep clean stretches; the artifact "data" holds them, the report says how many hours are left.
 
     Raises DataError when nothing is left.

@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 from omnitrain.api import Evaluation, Metric, Run, Table
 from omnitrain.engine import choose_device, evaluating
 from omnitrain.errors import DataError, UsageError
-from omnitrain_control.loops import LoopRun
 from omnitrain_vpt.configs.stages import LabelConfig
 from omnitrain_vpt.data.recordings import RecordingsData
 from omnitrain_vpt.models.network.policy import InverseDynamics
@@ -146,7 +145,7 @@ class _Labelling:
         return Evaluation(metrics, {"keys": Table(["key", "frames", "share"], rows, caption)})
 
 
-def label(config: LabelConfig, run: LoopRun) -> None:
+def label(config: LabelConfig, run: Run) -> None:
     """Label every video of the data; the artifact "data" is read like any recordings.
 
     Raises UsageError for other data or another model, DataError when no video can be read.

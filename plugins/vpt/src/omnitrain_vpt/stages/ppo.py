@@ -14,11 +14,10 @@ from torch import Tensor
 
 from omnitrain.api import BatchPlan, Metric, Run
 from omnitrain.api import Evaluation as Report
-from omnitrain.engine import choose_device, make_feed
+from omnitrain.engine import Journal, choose_device, make_feed
 from omnitrain.errors import DataError, EnvironmentFault, UsageError
 from omnitrain_control.environments import Fleet
 from omnitrain_control.intervals import mean_interval
-from omnitrain_control.loops import Journal, LoopRun
 from omnitrain_vpt.configs.stages import PpoConfig
 from omnitrain_vpt.data.recordings import WindowedRecordings
 from omnitrain_vpt.models.acting import environment_actions
@@ -136,7 +135,7 @@ class FleetVecEnv(VecEnv):
 class Baseline:
     """PPO, its cloning before, and what it needs to go on exactly."""
 
-    def __init__(self, config: PpoConfig, run: LoopRun, fleet: Fleet) -> None:
+    def __init__(self, config: PpoConfig, run: Run, fleet: Fleet) -> None:
         self.config, self.run = config, run
         self.environment = FleetVecEnv(fleet)
         self.ppo = PPO(
@@ -221,7 +220,7 @@ class Baseline:
         self.ppo._last_episode_starts = np.asarray(state["position"]["starts"])
 
 
-def ppo(config: PpoConfig, run: LoopRun) -> None:
+def ppo(config: PpoConfig, run: Run) -> None:
     """Clone, then train; the artifact "policy" holds the weights as safetensors.
 
     Raises UsageError for other data, Stopped after saving when asked to stop.

@@ -11,10 +11,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from omnitrain.engine import Engine, OptimiserConfig, Streams, evaluating, make_optimiser, save_model
+from omnitrain.api import Run
+from omnitrain.engine import Engine, Journal, OptimiserConfig, Streams, evaluating, make_optimiser, save_model
 from omnitrain.errors import NumericalError, UsageError
 from omnitrain_control.environments import Fleet
-from omnitrain_control.loops import Journal, LoopRun
 from omnitrain_control.returns import generalised_advantages, normalised
 from omnitrain_control.rollouts import Collector, Rollout
 from omnitrain_vpt.configs.stages import ReinforceConfig, RewardConfig
@@ -178,7 +178,7 @@ def chunks_of(
 class Reinforcement:
     """The loop of the stage, with everything that it needs to go on exactly."""
 
-    def __init__(self, config: ReinforceConfig, run: LoopRun, phasic: Phasic, fleet: Fleet) -> None:
+    def __init__(self, config: ReinforceConfig, run: Run, phasic: Phasic, fleet: Fleet) -> None:
         self.config, self.run, self.phasic, self.fleet = config, run, phasic, fleet
         self.device = phasic.engine.device
         self.generator = torch.Generator().manual_seed(run.seed("actions"))
@@ -266,7 +266,7 @@ class Reinforcement:
         self.awake = [state["awake"][str(number)] for number in range(len(state["awake"]))]
 
 
-def reinforce(config: ReinforceConfig, run: LoopRun) -> None:
+def reinforce(config: ReinforceConfig, run: Run) -> None:
     """Fine-tune; the artifact "model" is a vpt/policy.
 
     Raises UsageError for another model, Stopped after saving when asked to stop.

@@ -3,44 +3,47 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol
+from typing import Any
 
 from omnitrain.api import Run
-from omnitrain.engine import Checkpoints, rng_state, set_rng_state
+from omnitrain.engine.checkpoints import Checkpoints
+from omnitrain.engine.rng import rng_state, set_rng_state
 
 
-class LoopRun(Run, Protocol):
-    """A run that can cut its lines of metrics back to those that a checkpoint had written."""
-
-    def line_counts(self) -> tuple[int, int]: ...
-
-    def rewind(self, metric_lines: int, timing_lines: int) -> None: ...
-
-    def sync_records(self) -> None: ...
+def stage_checkpoints(run: Run, keep: int = 2) -> Checkpoints:
+    """Return the checkpoints in a stage's folder; one that is damaged is passed over and named in an event."""
+    return Checkpoints(run.directory / "checkpoints", run.identity, keep, warn=lambda text: run.event("checkpoint", note=text))
 
 
 class Journal:
     """Checkpoints of a loop: its parts, the global generators and the number of metric lines.
 
-    collect: returns the state of everything that decides how the loop goes on. restore: puts it back. every: steps between
-    two checkpoints, 0 for none but at a stop.
+    collect: returns the state of everything that decides how the loop goes on: trees of dicts, lists, tensors, arrays,
+    numbers and text by name. restore: puts it back. every: steps between two checkpoints, 0 for none but at a stop.
+    keep: how many of the newest stay on disk.
+
+        journal = Journal(run, loop.state_dict, loop.load_state_dict, every=50)
+        for step in range(journal.resume() + 1, steps + 1):
+            run.log(step, loop.one_step())
+            journal.after(step, steps)
     """
 
     def __init__(
         self,
-        run: LoopRun,
+        run: Run,
         collect: Callable[[], Mapping[str, Any]],
         restore: Callable[[Mapping[str, Any]], None],
         every: int = 0,
         keep: int = 2,
     ) -> None:
         self._run, self._collect, self._restore, self._every = run, collect, restore, every
-        self._checkpoints = Checkpoints(
-            run.directory / "checkpoints", run.identity, keep, warn=lambda text: run.event("checkpoint", note=text)
-        )
+        self._checkpoints = stage_checkpoints(run, keep)
 
     def resume(self) -> int:
-        """Restore the newest checkpoint; return the number of finished steps, 0 at the start."""
+        """Restore the newest checkpoint; return the number of finished steps, 0 at the start.
+
+        Lines that were logged after it are cut, so that a repeated step is not logged twice.
+        """
         restored = self._checkpoints.load()
         if restored is None:
             self._run.rewind(0, 0)
