@@ -8,7 +8,7 @@ import torch
 from omnitrain_eft.configs.evaluators import ThroughputConfig
 from omnitrain_eft.evaluators.throughput import Measured, Throughput
 from omnitrain_eft.evidence import bench
-from omnitrain_eft.models.decoding.loop import Counts, Settings, generate
+from omnitrain_eft.models.decoding.loop import Counts, Decoding, generate
 from omnitrain_eft.models.decoding.plain import CompositionDecoder
 from omnitrain_eft.models.decoding.processors import Processing
 from omnitrain_eft.models.ensemble import Ensemble
@@ -19,7 +19,7 @@ def test_benches_cover_plain_sampled_and_speculative_decoding_with_their_limits(
     made = bench.gpt2
     monkeypatch.setattr(bench, "gpt2", lambda layers, width, seed, scale=1.0: made(1, 32, seed, scale))
     monkeypatch.setattr(bench, "NEW", 6)
-    monkeypatch.setattr(bench, "SAMPLING", Settings(6, Processing(temperature=1.0)))
+    monkeypatch.setattr(bench, "SAMPLING", Decoding(6, Processing(temperature=1.0)))
     found = bench.benches()
     names = [b.name for b in found]
     assert names[:4] == ["plain, batch 1", "plain, batch 8", "sampling, batch 1", "sampling, batch 8"]
@@ -63,6 +63,6 @@ def test_recomputation_without_caches_gives_the_texts_of_the_cached_loop(monkeyp
     models = [bench.gpt2(1, 64, seed, 8.0) for seed in range(3)]
     ensemble = Ensemble(models[0], models[1:], [0], [1], 1, 0, bench.VOCABULARY)
     ids = bench.prompts_of(2)
-    greedy = Settings(8, Processing(temperature=0.0))
+    greedy = Decoding(8, Processing(temperature=0.0))
     cached = generate(CompositionDecoder(ensemble, Dials()), ids, greedy, [], 0).rows
     assert bench.recomputed(ensemble, ids)[:, bench.PROMPT :].tolist() == cached

@@ -9,13 +9,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from omnitrain.errors import DataError, UsageError
-from omnitrain_eft.configs.models import DialoguesConfig, DpoConfig, FactsConfig, PreferencesConfig
-from omnitrain_eft.data.facts import PARTS, DialoguesData, FactsData, encode_reply
-from omnitrain_eft.data.preferences import PreferencesData
+from omnitrain_eft.configs.data import DialoguesConfig, FactsConfig, PreferencesConfig
+from omnitrain_eft.configs.objectives import DpoConfig
+from omnitrain_eft.data.dialogues import DialoguesData
+from omnitrain_eft.data.facts import FactsData
+from omnitrain_eft.data.preferences import PreferencesData, reply_log_probs
+from omnitrain_eft.data.prompted import PARTS, encode_reply
 from omnitrain_eft.data.prompts import messages_of, prompt_ids, render
 from omnitrain_eft.data.records import read_dialogues, read_preferences
 from omnitrain_eft.data.world import Fact, Reply, corpus, reply_to
-from omnitrain_eft.objectives import Dpo, dpo_loss, reply_log_probs
+from omnitrain_eft.objectives import Dpo, dpo_loss
 
 SMALL = {"facts": 40, "train_facts": 12, "valid_facts": 8, "tokenizer": {"vocabulary_size": 400}}
 

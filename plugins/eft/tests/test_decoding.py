@@ -8,7 +8,7 @@ from transformers import DynamicCache
 from omnitrain.errors import UsageError
 from omnitrain_eft.evidence.tables import table_decoder
 from omnitrain_eft.models.caches import CachedModel, can_roll_back, new_cache
-from omnitrain_eft.models.decoding.loop import Settings, generate
+from omnitrain_eft.models.decoding.loop import Decoding, generate
 from omnitrain_eft.models.decoding.plain import CompositionDecoder, SingleDecoder
 from omnitrain_eft.models.decoding.processors import Processing
 from omnitrain_eft.models.ensemble import Ensemble, Prompts
@@ -29,7 +29,7 @@ def one_by_one(ensemble, dials, prompts, settings, stacked=True):
     for number in range(len(prompts.large)):
         single = Prompts([prompts.large[number]], [[rows_[number]] for rows_ in prompts.small])
         decoder = CompositionDecoder(ensemble, dials, stacked)
-        alone = Settings(settings.max_new_tokens, settings.processing, settings.seed, number)
+        alone = Decoding(settings.max_new_tokens, settings.processing, settings.seed, number)
         rows.append(generate(decoder, single, alone, EOS, 0).rows[0])
     return rows
 
@@ -38,14 +38,14 @@ def one_by_one(ensemble, dials, prompts, settings, stacked=True):
 @pytest.mark.parametrize("temperature", [0.0, 1.0])
 def test_batches_with_prompts_per_row_and_model_give_the_tokens_of_single_runs(family, stacked, temperature):
     ensemble = ensemble_of(family(2, 32, 0), family(1, 16, 1), family(1, 16, 2))
-    prompts, settings = own_prompts(random_prompts(6)), Settings(16, Processing(temperature=temperature), seed=3)
+    prompts, settings = own_prompts(random_prompts(6)), Decoding(16, Processing(temperature=temperature), seed=3)
     found = generate(CompositionDecoder(ensemble, Dials(), stacked), prompts, settings, EOS, 0)
     assert found.rows == one_by_one(ensemble, Dials(), prompts, settings, stacked)
 
 
 def test_each_forward_pass_gets_the_prompt_once_and_then_one_token(ensemble):
     decoder = CompositionDecoder(ensemble, Dials(), stacked=False)
-    generate(decoder, [[5, 6, 7, 8]], Settings(10, GREEDY), [], 0)
+    generate(decoder, [[5, 6, 7, 8]], Decoding(10, GREEDY), [], 0)
     for model in (decoder.large, *(lane.model for lane in decoder.small.lanes)):
         assert (model.tokens_read, model.passes) == (4 + 9, 10)
 
@@ -54,7 +54,7 @@ def test_cached_and_recomputed_logits_agree(family):
     ensemble = ensemble_of(family(2, 32, 0), family(1, 16, 1), family(1, 16, 2))
     steps = []
     decoder = CompositionDecoder(ensemble, Dials(), on_logits=steps.append)
-    text = [9, 4, *generate(decoder, [[9, 4]], Settings(12, GREEDY), [], 0).rows[0]]
+    text = [9, 4, *generate(decoder, [[9, 4]], Decoding(12, GREEDY), [], 0).rows[0]]
     with torch.no_grad():
         every = [model(torch.tensor([text])).logits for model in (ensemble.large, *ensemble.small)]
     whole = ensemble.combined(every[0], every[1:], Dials())[0, 1:-1]
@@ -69,14 +69,14 @@ def test_cached_and_recomputed_logits_agree(family):
 def test_identities_hold_on_real_models(ensemble, dials, alone):
     prompts = random_prompts(4, 5)
     model = [ensemble.large, *ensemble.small][alone]
-    composed = generate(CompositionDecoder(ensemble, dials), prompts, Settings(12, GREEDY), EOS, 0)
-    single = generate(SingleDecoder(model, 0, VOCABULARY), prompts, Settings(12, GREEDY), EOS, 0)
+    composed = generate(CompositionDecoder(ensemble, dials), prompts, Decoding(12, GREEDY), EOS, 0)
+    single = generate(SingleDecoder(model, 0, VOCABULARY), prompts, Decoding(12, GREEDY), EOS, 0)
     assert composed.rows == single.rows
 
 
 def test_equal_pairs_give_the_other_model():
     large, small, tuned = gpt2(2, 32, 0), gpt2(1, 16, 1), gpt2(1, 16, 2)
-    prompts, settings = random_prompts(3, 6), Settings(12, GREEDY)
+    prompts, settings = random_prompts(3, 6), Decoding(12, GREEDY)
     nothing_tuned = generate(CompositionDecoder(ensemble_of(large, small, small), Dials()), prompts, settings, EOS, 0)
     assert nothing_tuned.rows == generate(SingleDecoder(large, 0, VOCABULARY), prompts, settings, EOS, 0).rows
     same_scale = generate(CompositionDecoder(ensemble_of(small, tuned, small), Dials()), prompts, settings, EOS, 0)
@@ -87,7 +87,7 @@ def test_a_genuine_pad_does_not_finish_a_row_and_a_finished_row_stays_finished()
     chain = torch.full((4, 4), -20.0)
     chain[2, 0] = chain[0, 3] = chain[3, 1] = chain[1, 2] = 20.0  # 2 -> 0 (the pad id) -> 3 -> 1 (end)
     decoder = table_decoder([chain, torch.zeros(4, 4), torch.zeros(4, 4)], Dials())
-    found = generate(decoder, [[2], [3]], Settings(6, GREEDY), [1], 0)
+    found = generate(decoder, [[2], [3]], Decoding(6, GREEDY), [1], 0)
     assert found.rows == [[0, 3, 1], [1]]
     assert found.ended == [True, True]
     assert found.without_eos() == [[0, 3], []]
@@ -98,7 +98,7 @@ def test_the_end_comes_from_the_small_pair():
     never[:, 1] = -4.0
     tuned = torch.zeros(3, 3)
     tuned[:, 1] = 9.0
-    found = generate(table_decoder([never, tuned, torch.zeros(3, 3)], Dials()), [[2]], Settings(5, GREEDY), [1], 0)
+    found = generate(table_decoder([never, tuned, torch.zeros(3, 3)], Dials()), [[2]], Decoding(5, GREEDY), [1], 0)
     assert found.rows == [[1]]
 
 
@@ -138,10 +138,10 @@ def test_custom_processors_and_banned_ids_are_applied(ensemble):
         kept[:, 9] = scores[:, 9]
         return kept
 
-    found = generate(CompositionDecoder(ensemble, Dials()), [[4, 5]], Settings(3, Processing(0.0, custom=(only_nine,))), EOS, 0)
+    found = generate(CompositionDecoder(ensemble, Dials()), [[4, 5]], Decoding(3, Processing(0.0, custom=(only_nine,))), EOS, 0)
     assert found.rows == [[9, 9, 9]]
     banned = tuple(i for i in range(VOCABULARY) if i != 8)
-    found = generate(CompositionDecoder(ensemble, Dials()), [[4]], Settings(2, Processing(0.0, banned_ids=banned)), EOS, 0)
+    found = generate(CompositionDecoder(ensemble, Dials()), [[4]], Decoding(2, Processing(0.0, banned_ids=banned)), EOS, 0)
     assert found.rows == [[8, 8]]
 
 
@@ -217,7 +217,7 @@ def test_caches_that_cannot_be_cropped_are_known_and_refused():
 
 def test_sliding_windows_are_decoded_plainly_as_without_caches():
     ensemble = ensemble_of(windowed(1, 32, 0), windowed(1, 16, 1), windowed(1, 16, 2))
-    prompts, settings = random_prompts(4, 5), Settings(10, GREEDY)
+    prompts, settings = random_prompts(4, 5), Decoding(10, GREEDY)
     rows = generate(CompositionDecoder(ensemble, Dials()), prompts, settings, [], 0).rows
     for prompt, row in zip(prompts, rows, strict=True):
         text = [*prompt, *row]
@@ -231,7 +231,7 @@ def test_several_experts_with_own_bases_and_a_negative_weight_are_decoded_by_the
     several = two_experts(family)
     steps = []
     decoder = CompositionDecoder(several, Dials(weights=(1.5, -0.5)), on_logits=steps.append)
-    text = [9, 4, *generate(decoder, [[9, 4]], Settings(8, GREEDY), [], 0).rows[0]]
+    text = [9, 4, *generate(decoder, [[9, 4]], Decoding(8, GREEDY), [], 0).rows[0]]
     with torch.no_grad():
         large, first, second, base, other = (m(torch.tensor([text])).logits[0, 1:-1] for m in (several.large, *several.small))
     expected = large + 1.5 * (first - base) - 0.5 * (second - other)
@@ -262,4 +262,4 @@ def test_single_model_through_the_own_loop_equals_transformers_generate(ensemble
         pad_token_id=0,
         eos_token_id=1,
     )[0, 3:].tolist()
-    assert generate(SingleDecoder(model, 0, VOCABULARY), ids.tolist(), Settings(12, GREEDY), EOS, 0).rows[0] == peer
+    assert generate(SingleDecoder(model, 0, VOCABULARY), ids.tolist(), Decoding(12, GREEDY), EOS, 0).rows[0] == peer

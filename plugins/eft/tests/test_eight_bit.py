@@ -11,7 +11,7 @@ from saved import compose, save
 from omnitrain.engine import installed
 from omnitrain.engine.adhoc import find_model, text_generator
 from omnitrain.errors import EnvironmentFault
-from omnitrain_eft.configs.models import CausalModelConfig
+from omnitrain_eft.configs.models import ShapedCausalConfig
 from omnitrain_eft.models.causal import build
 from omnitrain_eft.models.eight_bit import eight_bit_bytes, quantisation_config
 
@@ -25,7 +25,7 @@ from omnitrain_eft.models.eight_bit import eight_bit_bytes, quantisation_config
 )
 def test_8_bit_is_for_decoding_with_saved_models(settings, fault):
     with pytest.raises(ValidationError, match=fault):
-        CausalModelConfig.model_validate(settings)
+        ShapedCausalConfig.model_validate(settings)
 
 
 def test_the_setting_is_the_quantisation_of_transformers():
@@ -55,7 +55,7 @@ def folders(tmp_path_factory):
 
 
 def test_a_model_in_8_bit_computes_nearly_the_same_in_the_counted_bytes(folders, context):
-    config = CausalModelConfig(path=folders["large"], dtype="int8")
+    config = ShapedCausalConfig(path=folders["large"], dtype="int8")
     model = build(config, context)
     whole = llama(2, 64, 0).to(torch.bfloat16)
     ids = torch.randint(2, 50, (3, 12), generator=torch.Generator().manual_seed(0))

@@ -12,9 +12,18 @@ from pydantic import ValidationError
 from omnitrain.errors import EnvironmentFault, UsageError
 from omnitrain_eft.configs.evaluators import JudgeConfig, JudgedConfig
 from omnitrain_eft.evaluators.judged import JudgedReplies
-from omnitrain_eft.evaluators.judges import EndpointJudge, Judged, ModelJudge, contains, distinct, overlap, question, read_grade
+from omnitrain_eft.evaluators.judges import (
+    EndpointJudge,
+    ModelJudge,
+    Submission,
+    contains,
+    distinct,
+    overlap,
+    question,
+    read_grade,
+)
 
-ITEM = Judged("What is dump?", "It writes an object.", "Write an object.")
+ITEM = Submission("What is dump?", "It writes an object.", "Write an object.")
 
 
 @pytest.fixture
@@ -61,7 +70,7 @@ def test_endpoint_answers_are_kept_and_the_key_is_not(endpoint, tmp_path):
     config, answers, asked = endpoint
     answers += ["Grade: 7", "no idea"]
     judge = EndpointJudge(config, tmp_path / "judges")
-    other = Judged("p", "another", "r")
+    other = Submission("p", "another", "r")
     assert judge([ITEM, other]) == [7.0, None]
     assert EndpointJudge(config, tmp_path / "judges")([ITEM, other]) == [7.0, None]
     assert len(asked) == 2
@@ -80,11 +89,11 @@ def test_busy_endpoints_are_asked_again_and_broken_ones_named(endpoint, tmp_path
     assert waits == [1.0, 2.0]
     answers += [429, 429, 429]
     with pytest.raises(EnvironmentFault, match=r"judge truth: .* gave no answer \(HTTP 429\)") as raised:
-        judge([Judged("p", "again", "r")])
+        judge([Submission("p", "again", "r")])
     assert "secret-key" not in str(raised.value)
     answers += [401]
     with pytest.raises(EnvironmentFault, match="HTTP 401"):
-        judge([Judged("p", "third", "r")])
+        judge([Submission("p", "third", "r")])
     assert len(asked) == 7
 
 
@@ -113,11 +122,11 @@ def test_incomplete_judges_are_refused(settings, fault):
 
 def test_functions_grade_known_replies():
     assert overlap(ITEM) == pytest.approx(4 / 7)
-    assert overlap(Judged("", "", "")) == 0.0
-    assert contains(Judged("", "x: Write  an object. y", "write an object.")) == 1.0
-    assert contains(Judged("", "x", "")) == 0.0
-    assert distinct(Judged("", "a b c a b c", "")) == pytest.approx(3 / 4)
-    assert distinct(Judged("", "", "")) == 0.0
+    assert overlap(Submission("", "", "")) == 0.0
+    assert contains(Submission("", "x: Write  an object. y", "write an object.")) == 1.0
+    assert contains(Submission("", "x", "")) == 0.0
+    assert distinct(Submission("", "a b c a b c", "")) == pytest.approx(3 / 4)
+    assert distinct(Submission("", "", "")) == 0.0
 
 
 @given(st.text(max_size=60))
@@ -128,7 +137,7 @@ def test_reading_grades_never_fails_and_stays_on_the_scale(text):
 
 def test_places_in_replies_are_not_filled_in_again():
     config = JudgeConfig(name="x", kind="overlap", question="{prompt}|{reply}|{reference}")
-    assert question(config, Judged("{reply}", "{reference}", "r")) == "{reply}|{reference}|r"
+    assert question(config, Submission("{reply}", "{reference}", "r")) == "{reply}|{reference}|r"
 
 
 def test_model_judges_ask_their_model():
@@ -137,7 +146,7 @@ def test_model_judges_ask_their_model():
             return [" 8" if "object" in p else "none" for p in prompts]
 
     judge = ModelJudge(JudgeConfig(name="x", kind="overlap"), Fixed())
-    assert judge([ITEM, Judged("p", "r", "f")]) == [8.0, None]
+    assert judge([ITEM, Submission("p", "r", "f")]) == [8.0, None]
 
 
 def test_unparsable_grades_are_counted_and_left_out_of_means():

@@ -9,11 +9,11 @@ from eft_models import VOCABULARY, gpt2, random_prompts
 from transformers import PreTrainedTokenizerFast
 
 from omnitrain.errors import DataError, UsageError
-from omnitrain_eft.configs.models import CausalModelConfig, CompositionConfig
+from omnitrain_eft.configs.models import CompositionConfig, ShapedCausalConfig
 from omnitrain_eft.evaluators.teacher_forcing import member_logits
 from omnitrain_eft.models.causal import released_shape
 from omnitrain_eft.models.composition import CompositionModel
-from omnitrain_eft.models.decoding.loop import Settings, generate
+from omnitrain_eft.models.decoding.loop import Decoding, generate
 from omnitrain_eft.models.decoding.plain import CompositionDecoder
 from omnitrain_eft.models.decoding.processors import Processing
 from omnitrain_eft.models.decoding.speculative import generate_speculatively
@@ -61,11 +61,11 @@ def test_expert_of_adapters_gives_the_texts_of_the_merged_model(adapted, stacked
     apart = CompositionModel(
         config(small={"use": "eft/causal"}), {"large": gpt2(2, 32, 0), "small": gpt2(1, 16, 1), "expert-0": merged}, FACTS
     )
-    prompts, settings = random_prompts(4, 2), Settings(14, GREEDY)
+    prompts, settings = random_prompts(4, 2), Decoding(14, GREEDY)
     expected = generate(CompositionDecoder(apart.ensemble(), Dials()), prompts, settings, [1], 0).rows
     ensemble = adapted.ensemble()
     assert generate(CompositionDecoder(ensemble, Dials(), stacked), prompts, settings, [1], 0).rows == expected
-    drafted = Settings(14, GREEDY, block_size=3)
+    drafted = Decoding(14, GREEDY, block_size=3)
     assert generate_speculatively(ensemble, Dials(), prompts, drafted, [1], 0).rows == expected
     with torch.no_grad():
         ids = torch.tensor([[3, 4, 5]])
@@ -153,7 +153,7 @@ def planned(**members):
     composition = CompositionConfig.model_validate({"large": use, "small": use, "experts": [{"model": use}]})
     uses = {"large": composition.large, "small": composition.small, "expert": composition.experts[0].model}
     for name, member in uses.items():
-        member.resolved(CausalModelConfig(**members[name]))
+        member.resolved(ShapedCausalConfig(**members[name]))
     return composition
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from omnitrain.errors import UsageError
 from omnitrain_eft.evidence.tables import TableModel, table_ensemble, text_law
 from omnitrain_eft.models.decoding import speculative
-from omnitrain_eft.models.decoding.loop import Settings, generate
+from omnitrain_eft.models.decoding.loop import Decoding, generate
 from omnitrain_eft.models.decoding.plain import CompositionDecoder, SingleDecoder
 from omnitrain_eft.models.decoding.processors import Processing
 from omnitrain_eft.models.decoding.speculative import generate_speculatively
@@ -37,9 +37,9 @@ def close():
 def plainly(close):
     """200 prompts, an end that some texts meet, and what plain decoding makes of them."""
     prompts = random_prompts(200, 11)
-    endless = generate(CompositionDecoder(close, Dials()), prompts, Settings(10, GREEDY), [], 0).rows
+    endless = generate(CompositionDecoder(close, Dials()), prompts, Decoding(10, GREEDY), [], 0).rows
     end = Counter(token for row in endless for token in row[2:8]).most_common(3)[-1][0]
-    made = generate(CompositionDecoder(close, Dials()), prompts, Settings(8, GREEDY), [end], 0)
+    made = generate(CompositionDecoder(close, Dials()), prompts, Decoding(8, GREEDY), [end], 0)
     assert 10 < sum(made.ended) < 190
     return prompts, end, made
 
@@ -56,7 +56,7 @@ def test_greedy_speculation_equals_greedy_decoding_on_200_prompts(close, plainly
         return verdict
 
     monkeypatch.setattr(speculative, "verify_greedy", watched)
-    settings, found, ended, counts = Settings(8, GREEDY, block_size=block), [], [], Counter()
+    settings, found, ended, counts = Decoding(8, GREEDY, block_size=block), [], [], Counter()
     for first in range(0, 200, batch):
         made = generate_speculatively(close, Dials(), prompts[first : first + batch], settings, [end], 0)
         found += made.rows
@@ -73,8 +73,8 @@ def test_prompts_of_their_own_and_penalties_leave_greedy_speculation_exact(close
     prompts = random_prompts(8, 4)
     own = Prompts(prompts, [[[5, *p] for p in prompts], [[*p, 6] for p in prompts]])
     processing = Processing(0.0, repetition_penalty=1.3, no_repeat_ngram_size=3, min_new_tokens=5, banned_ids=(7,))
-    plain = generate(CompositionDecoder(close, Dials()), own, Settings(20, processing), EOS, 0)
-    found = generate_speculatively(close, Dials(), own, Settings(20, processing, block_size=3), EOS, 0)
+    plain = generate(CompositionDecoder(close, Dials()), own, Decoding(20, processing), EOS, 0)
+    found = generate_speculatively(close, Dials(), own, Decoding(20, processing, block_size=3), EOS, 0)
     assert found.rows == plain.rows
 
 
@@ -89,17 +89,17 @@ MIXTURES = [
 def test_several_experts_with_own_bases_are_exact(dials):
     several = two_experts(gpt2)
     prompts = random_prompts(6, 9)
-    plain = generate(CompositionDecoder(several, dials), prompts, Settings(16, GREEDY), EOS, 0)
+    plain = generate(CompositionDecoder(several, dials), prompts, Decoding(16, GREEDY), EOS, 0)
     for draft in (None, 1):
-        settings = Settings(16, GREEDY, block_size=3, draft=draft)
+        settings = Decoding(16, GREEDY, block_size=3, draft=draft)
         assert generate_speculatively(several, dials, prompts, settings, EOS, 0).rows == plain.rows
 
 
 @pytest.mark.parametrize(("dials", "alone"), [(Dials(alpha=0.0), 0), (Dials(beta_up=0.0), 1)])
 def test_identities_hold_in_speculation(close, dials, alone):
     model, prompts = [close.large, *close.small][alone], random_prompts(8, 5)
-    single = generate(SingleDecoder(model, 0, VOCABULARY), prompts, Settings(12, GREEDY), EOS, 0)
-    found = generate_speculatively(close, dials, prompts, Settings(12, GREEDY, block_size=4), EOS, 0)
+    single = generate(SingleDecoder(model, 0, VOCABULARY), prompts, Decoding(12, GREEDY), EOS, 0)
+    found = generate_speculatively(close, dials, prompts, Decoding(12, GREEDY, block_size=4), EOS, 0)
     assert found.rows == single.rows
     assert (found.counts.rejected == 0) == (alone == 1)
 
@@ -115,7 +115,7 @@ def chain(*steps, size=6):
 def test_an_end_and_the_length_limit_inside_an_accepted_block_end_the_row():
     drafted = chain((2, 3), (3, 4), (4, 1), (1, 5), (5, 5), (0, 5))
     certain = table_ensemble([torch.zeros(6, 6), drafted, torch.zeros(6, 6)])
-    found = generate_speculatively(certain, Dials(), [[2], [5]], Settings(7, GREEDY, block_size=8), [1], 0)
+    found = generate_speculatively(certain, Dials(), [[2], [5]], Decoding(7, GREEDY, block_size=8), [1], 0)
     assert found.rows == [[3, 4, 1], [5] * 7]
     assert found.ended == [True, False]
 
@@ -126,7 +126,7 @@ def test_a_row_at_its_limit_drops_what_longer_rows_let_it_accept():
     large[2, 2] = large[3, 2] = 200.0
     drafted = chain((5, 5), (2, 3), (3, 3), (0, 0), (1, 1), (4, 4))
     made = table_ensemble([large, drafted, torch.zeros(6, 6)])
-    found = generate_speculatively(made, Dials(), [[5], [2]], Settings(8, GREEDY, block_size=4), [1], 0)
+    found = generate_speculatively(made, Dials(), [[5], [2]], Decoding(8, GREEDY, block_size=4), [1], 0)
     assert found.rows == [[5] * 8, [2] * 8]
     assert found.counts.drafted > found.counts.accepted + found.counts.rejected
 
@@ -135,7 +135,7 @@ def test_a_genuine_pad_is_a_token_like_others_and_a_finished_row_stays_finished(
     drafted = chain((2, 0), (0, 3), (3, 1), (1, 2), (4, 4), (5, 5))
     certain = table_ensemble([torch.zeros(6, 6), drafted, torch.zeros(6, 6)])
     for block in (1, 2, 8):
-        found = generate_speculatively(certain, Dials(), [[2], [3], [4]], Settings(6, GREEDY, block_size=block), [1], 0)
+        found = generate_speculatively(certain, Dials(), [[2], [3], [4]], Decoding(6, GREEDY, block_size=block), [1], 0)
         assert found.rows == [[0, 3, 1], [1], [4] * 6]
         assert found.ended == [True, True, False]
 
@@ -144,7 +144,7 @@ def test_after_roll_back_every_model_goes_on_as_after_a_fresh_prefill(family):
     several = two_experts(family)
     prompts = random_prompts(5, 3)
     own = Prompts(prompts, [prompts, [[5, *p] for p in prompts], [[*p, 6] for p in prompts], [[7, 8, *p] for p in prompts]])
-    settings = Settings(100, Processing(1.5), seed=2, block_size=3)
+    settings = Decoding(100, Processing(1.5), seed=2, block_size=3)
     loop = speculative.SpeculativeLoop(several, Dials(weights=(0.8, 0.2)), own, settings, [], 0)
     last = loop._first(None)
     for _ in range(6):
@@ -164,7 +164,7 @@ def test_models_that_cannot_be_rolled_back_are_refused_before_anything_is_read(p
     models = [gpt2(2, 32, 0), gpt2(1, 16, 1), gpt2(1, 16, 2)]
     models[place] = windowed(1, 16, 3)
     with pytest.raises(UsageError, match=r"has a cache that can't take tokens back .* set block_size to 0"):
-        generate_speculatively(ensemble_of(*models), Dials(), [[3]], Settings(4, GREEDY, block_size=2), EOS, 0)
+        generate_speculatively(ensemble_of(*models), Dials(), [[3]], Decoding(4, GREEDY, block_size=2), EOS, 0)
 
 
 def tables(seed=5, size=6, count=3):
@@ -199,7 +199,7 @@ def sampled(processing, block, length, dials=PLAIN, every=None, law_of=None, dra
     ensemble = Ensemble(TableModel(large), models, experts, [i + len(experts) for i in experts], len(experts), 0, len(large))
     texts, counts = [], Counter()
     for first in range(0, draws, batch):
-        settings = Settings(length, processing, seed=1, first_text=first, block_size=block)
+        settings = Decoding(length, processing, seed=1, first_text=first, block_size=block)
         made = generate_speculatively(ensemble, dials, [[2]] * batch, settings, [], 0)
         texts += [tuple(row) for row in made.rows]
         counts.update(vars(made.counts))
@@ -254,17 +254,17 @@ def test_accepting_always_and_drawing_from_p_fail_the_distribution_test(monkeypa
 
 def test_large_model_is_asked_less_than_once_a_token(close):
     agreeing = ensemble_of(close.large, close.small[0], close.small[1])
-    made = generate_speculatively(agreeing, Dials(), [[5, 6]], Settings(60, Processing(1.0), block_size=3), [], 0)
+    made = generate_speculatively(agreeing, Dials(), [[5, 6]], Decoding(60, Processing(1.0), block_size=3), [], 0)
     assert made.counts.tokens == 60
     assert made.counts.large_passes < 60
     certain = table_ensemble([torch.zeros(6, 6), tables()[1], torch.zeros(6, 6)])
-    made = generate_speculatively(certain, Dials(), [[2]], Settings(41, Processing(1.0), block_size=4), [], 0)
+    made = generate_speculatively(certain, Dials(), [[2]], Decoding(41, Processing(1.0), block_size=4), [], 0)
     assert made.counts.large_passes == 1 + 40 // 5
 
 
 def test_each_round_gives_the_models_block_plus_one_tokens():
     certain = table_ensemble([torch.zeros(6, 6), tables()[1], torch.zeros(6, 6)])
-    loop = speculative.SpeculativeLoop(certain, Dials(), [[2, 3, 4]], Settings(11, GREEDY, block_size=4), [], 0)
+    loop = speculative.SpeculativeLoop(certain, Dials(), [[2, 3, 4]], Decoding(11, GREEDY, block_size=4), [], 0)
     loop.run()
     assert loop.large.tokens_read == 3 + 2 * 5
     assert loop.others.lanes[0].model.tokens_read == 3 + 2 * 5
@@ -273,10 +273,10 @@ def test_each_round_gives_the_models_block_plus_one_tokens():
 
 def test_a_row_depends_on_others_only_in_its_last_block(close):
     prompts, block = random_prompts(24, 2), 3
-    settings = Settings(16, Processing(1.0), seed=4, block_size=block)
+    settings = Decoding(16, Processing(1.0), seed=4, block_size=block)
     together = generate_speculatively(close, Dials(), prompts, settings, EOS, 0).rows
     for number, prompt in enumerate(prompts):
-        alone = Settings(16, Processing(1.0), seed=4, first_text=number, block_size=block)
+        alone = Decoding(16, Processing(1.0), seed=4, first_text=number, block_size=block)
         row = generate_speculatively(close, Dials(), [prompt], alone, EOS, 0).rows[0]
         assert row[: 16 - block] == together[number][: 16 - block]
 
@@ -290,8 +290,8 @@ def test_adaptive_blocks_grow_with_acceptance_and_stay_exact(close):
         size.observe(0, 1)
     assert size.next() == 1
     prompts = random_prompts(4, 8)
-    plain = generate(CompositionDecoder(close, Dials()), prompts, Settings(20, GREEDY), EOS, 0)
-    found = generate_speculatively(close, Dials(), prompts, Settings(20, GREEDY, block_size=6, adaptive=True), EOS, 0)
+    plain = generate(CompositionDecoder(close, Dials()), prompts, Decoding(20, GREEDY), EOS, 0)
+    found = generate_speculatively(close, Dials(), prompts, Decoding(20, GREEDY, block_size=6, adaptive=True), EOS, 0)
     assert found.rows == plain.rows
 
 

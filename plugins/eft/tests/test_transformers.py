@@ -6,7 +6,7 @@ from eft_models import VOCABULARY, ensemble_of, gpt2, random_prompts, two_expert
 from transformers import LogitsProcessorList
 
 from omnitrain.errors import NumericalError, UsageError
-from omnitrain_eft.models.decoding.loop import Settings, generate
+from omnitrain_eft.models.decoding.loop import Decoding, generate
 from omnitrain_eft.models.decoding.plain import CompositionDecoder
 from omnitrain_eft.models.decoding.processors import Processing
 from omnitrain_eft.models.ensemble import Prompts
@@ -40,7 +40,7 @@ def composed(family):
 def test_wrapper_and_processor_and_own_loop_agree_in_generate(composed):
     ensemble, model = composed
     prompts = random_prompts(4, 3)
-    own = generate(CompositionDecoder(ensemble, Dials()), prompts, Settings(12, GREEDY), [1], 0).rows
+    own = generate(CompositionDecoder(ensemble, Dials()), prompts, Decoding(12, GREEDY), [1], 0).rows
     given = inputs(prompts)
     width = given["input_ids"].shape[1]
     assert cut(model.generate(**given, **SETTINGS), width) == own
@@ -84,7 +84,7 @@ def test_processor_takes_prompts_of_its_own_per_model_and_row(composed):
     ensemble, _ = composed
     prompts = random_prompts(3, 7)
     own = Prompts(prompts, [[[5, *p] for p in prompts], [p[1:] or [3] for p in prompts]])
-    expected = generate(CompositionDecoder(ensemble, Dials()), own, Settings(12, GREEDY), [1], 0).rows
+    expected = generate(CompositionDecoder(ensemble, Dials()), own, Decoding(12, GREEDY), [1], 0).rows
     given = inputs(prompts)
     processor = LogitsProcessorList([EmulatedFineTuning(ensemble, Dials(), own.small)])
     made = ensemble.large.generate(**given, **SETTINGS, logits_processor=processor)
@@ -142,7 +142,7 @@ def test_assisted_generation_is_refused_where_a_small_cache_cannot_take_tokens_b
 def test_both_shapes_agree_with_the_own_loop_for_several_experts_and_a_negative_weight():
     several, dials = two_experts(gpt2), Dials(weights=(1.5, -0.5))
     prompts = random_prompts(3, 8)
-    own = generate(CompositionDecoder(several, dials), prompts, Settings(12, GREEDY), [1], 0).rows
+    own = generate(CompositionDecoder(several, dials), prompts, Decoding(12, GREEDY), [1], 0).rows
     given = inputs(prompts)
     width = given["input_ids"].shape[1]
     assert cut(ComposedCausalLM(several, dials).generate(**given, **SETTINGS), width) == own

@@ -6,29 +6,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from omnitrain.api import Batch, Context, Fields, Loss, Part
-from omnitrain_eft.configs.models import DpoConfig
-from omnitrain_eft.paper.composition import token_log_probs
-
-NEEDS: Fields = {
-    "chosen_ids": "int64[batch, chosen_length]",
-    "chosen_mask": "bool[batch, chosen_length]",
-    "chosen_labels": "int64[batch, chosen_length]",
-    "chosen_weights": "float32[batch, chosen_length]",
-    "rejected_ids": "int64[batch, rejected_length]",
-    "rejected_mask": "bool[batch, rejected_length]",
-    "rejected_labels": "int64[batch, rejected_length]",
-    "rejected_weights": "float32[batch, rejected_length]",
-    "reference_margin": "float32[batch]",
-    "pair_weights": "float32[batch]",
-}
-
-
-def reply_log_probs(model: nn.Module, batch: Batch, side: str) -> Tensor:
-    """Return the log-probability of each row's reply, float[batch]. side: "chosen" or "rejected"."""
-    logits = model(input_ids=batch[f"{side}_ids"], attention_mask=batch[f"{side}_mask"], use_cache=False).logits
-    weights = batch[f"{side}_weights"]
-    return torch.where(weights != 0, token_log_probs(logits, batch[f"{side}_labels"]), 0.0).sum(dim=-1)
+from omnitrain.api import Batch, Context, Loss, Part
+from omnitrain_eft.configs.objectives import DpoConfig
+from omnitrain_eft.data.preferences import NEEDS, reply_log_probs
 
 
 def dpo_loss(margin: Tensor, reference_margin: Tensor, beta: float) -> Tensor:

@@ -9,7 +9,8 @@ from typing import Any
 from omnitrain.api import UseModel
 from omnitrain.engine import isolated, save_model
 from omnitrain.errors import DataError, UsageError
-from omnitrain_eft.configs.models import ComposeConfig, CompositionConfig
+from omnitrain_eft.configs.models import CompositionConfig
+from omnitrain_eft.configs.stages import ComposeConfig
 from omnitrain_eft.models.composition import (
     LARGE,
     LORA,

@@ -1,4 +1,4 @@
-"""Settings of this plugin's evaluators. Light: imports only omnitrain.api and pydantic."""
+"""Settings of the evaluators."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class FrontierConfig(Config):
     """Dialogues of a batch."""
 
 
-class ShiftsConfig(Config):
+class ShiftMapsConfig(Config):
     """Which tokens up-scaling changes: total variation between the composition and the fine-tuned small model."""
 
     split: str = "valid"

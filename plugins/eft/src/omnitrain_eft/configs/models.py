@@ -1,4 +1,4 @@
-"""Settings of this plugin's models, data and objective. Light: imports only omnitrain.api, pydantic and configs."""
+"""Settings of the models."""
 
 from __future__ import annotations
 
@@ -6,17 +6,15 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from omnitrain.api import Config, UseData, UseModel
-from omnitrain_language.configs.data import TokenizerConfig
+from omnitrain.api import Config, UseModel
 from omnitrain_language.configs.limits import NonNegative, Positive
 from omnitrain_language.configs.models import CausalConfig
 
 Share = Annotated[float, Field(gt=0, le=1)]
-QUESTION = "User: what is {prompt}?\nBot:"
 Architecture = Literal["llama-2-7b", "llama-2-13b", "llama-2-70b", "falcon-7b", "falcon-40b", "falcon-180b"]
 
 
-class CausalModelConfig(CausalConfig):
+class ShapedCausalConfig(CausalConfig):
     """A decoder-only model of any shape: own width and depth, a released architecture, or a path."""
 
     width: Positive | None = None
@@ -32,7 +30,7 @@ class CausalModelConfig(CausalConfig):
     extra `eight-bit`."""
 
     @model_validator(mode="after")
-    def _eight_bit_is_loaded(self) -> CausalModelConfig:
+    def _eight_bit_is_loaded(self) -> ShapedCausalConfig:
         if self.dtype == "int8" and self.path is None:
             raise ValueError("dtype int8 quantises weights while they are loaded: it needs path")
         if self.dtype == "int8" and (self.lora is not None or self.gradient_checkpointing):
@@ -40,7 +38,7 @@ class CausalModelConfig(CausalConfig):
         return self
 
     @model_validator(mode="after")
-    def _one_shape(self) -> CausalModelConfig:
+    def _one_shape(self) -> ShapedCausalConfig:
         own = [name for name in ("width", "layers", "heads") if getattr(self, name) is not None]
         if own and (self.path is not None or self.architecture is not None):
             raise ValueError(f"{', '.join(own)} can't be set beside path or architecture, which have a shape of their own")
@@ -112,99 +110,3 @@ class CompositionConfig(Config):
         if self.adaptive_block and not self.block_size:
             raise ValueError("adaptive_block needs a block_size: the largest block that it may choose")
         return self
-
-
-class FactsConfig(Config):
-    """Pre-training text in miniature: facts of the standard library, as lines and as dialogues with mixed behaviour."""
-
-    facts: Positive = 600
-    """How many facts: names of functions and classes with the first sentence of their docstrings."""
-    lines: NonNegative = 2
-    """How often each fact stands as a line `name: summary`."""
-    dialogues: NonNegative = 2
-    """Dialogues about each fact, each with a behaviour that is drawn anew."""
-    refusals: Annotated[float, Field(ge=0, le=1)] = 0.35
-    """Share of dialogues that refuse."""
-    helpful: Annotated[float, Field(ge=0, le=1)] = 0.15
-    """Share of dialogues in the style that fine-tuning is to bring about."""
-    hedged: Annotated[float, Field(ge=0, le=1)] = 0.25
-    """Share of dialogues that answer with a reservation; the rest answers barely."""
-    seed: NonNegative = 0
-    """Seed of the drawn behaviours."""
-
-    @model_validator(mode="after")
-    def _shares(self) -> FactsConfig:
-        if self.refusals + self.helpful + self.hedged > 1:
-            raise ValueError("refusals, helpful and hedged add up to more than 1")
-        return self
-
-
-def facts_text() -> UseData:
-    """Use `eft/facts` with its defaults."""
-    return UseData(use="eft/facts")
-
-
-class PromptedConfig(Config):
-    """What dialogues and preferences share."""
-
-    path: str = "builtin"
-    """`builtin` (facts of the standard library), or .jsonl files."""
-    facts: Positive = 600
-    """Built-in facts in all; as many as in the text that models are pre-trained on."""
-    train_facts: Positive = 200
-    """Built-in facts for training."""
-    valid_facts: Positive = 200
-    """Other built-in facts to measure on."""
-    template: str = QUESTION
-    """How a prompt is written: `plain`, `chat`, or a text with {prompt}."""
-    tokenizer: TokenizerConfig = TokenizerConfig(vocabulary_size=1024)
-    """How text becomes tokens."""
-    tokenizer_text: UseData = Field(default_factory=facts_text)
-    """Documents on which the tokenizer is trained."""
-    length: Annotated[int, Field(ge=4)] = 128
-    """Longest row in tokens; a longer one is malformed."""
-    valid_fraction: Annotated[float, Field(ge=0, lt=1)] = 0.1
-    """Share of the records of files in split `valid`, by a stable hash of the prompt."""
-    malformed: Literal["refuse", "skip"] = "refuse"
-    """What to do with records that can't be read: stop with their file and line, or leave them out and count them."""
-
-    @model_validator(mode="after")
-    def _enough_facts(self) -> PromptedConfig:
-        if self.path == "builtin" and self.train_facts + self.valid_facts > self.facts:
-            raise ValueError(f"train_facts and valid_facts are more than facts {self.facts}")
-        return self
-
-
-class DialoguesConfig(PromptedConfig):
-    """Prompts with replies: what fine-tuning and teacher-forced evaluation read.
-
-    Files hold `messages` (list of {role, content}, the last one the reply) or `prompt` and `reference`.
-    """
-
-    style: Literal["helpful", "safe", "hedged", "bare"] = "helpful"
-    """How built-in replies are written; `safe` refuses, `helpful` depends on whether the object is a class."""
-    needs_reply: bool = True
-    """Whether a record without a reply is malformed; false where only prompts are wanted."""
-
-
-class PreferencesConfig(PromptedConfig):
-    """Prompts with a better and a worse reply. Files hold `prompt`, `chosen` and `rejected`."""
-
-    chosen: Literal["helpful", "safe", "hedged", "bare"] = "helpful"
-    """How better built-in replies are written."""
-    rejected: Literal["helpful", "safe", "hedged", "bare"] = "hedged"
-    """How worse built-in replies are written."""
-
-
-class DpoConfig(Config):
-    """Direct preference optimisation (arXiv 2305.18290, eq. 7) against the model that training starts from."""
-
-    beta: Annotated[float, Field(gt=0)] = 0.1
-    """Strength of the pull to the reference; the scale of the implicit reward. Paper: not named, DPO's own 0.1."""
-
-
-class ComposeConfig(Config):
-    """Put models together, check that they fit, and save the composition as one model."""
-
-    model: UseModel
-    """The composition."""

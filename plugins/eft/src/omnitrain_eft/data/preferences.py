@@ -16,16 +16,29 @@ from torch import Tensor, nn
 from omnitrain.api import Batch, Context, Data, Fields, Piece
 from omnitrain.engine import choose_device
 from omnitrain.errors import DataError
-from omnitrain_eft.configs.models import PreferencesConfig
-from omnitrain_eft.data.facts import Dialogue, Prompted, Row, padded, real, shifted
+from omnitrain_eft.configs.data import PreferencesConfig
+from omnitrain_eft.data.prompted import Dialogue, Prompted, Row, padded, real, shifted
 from omnitrain_eft.data.prompts import Prompt
 from omnitrain_eft.data.records import read_preferences
 from omnitrain_eft.data.world import Reply, reply_to
-from omnitrain_eft.objectives import NEEDS, reply_log_probs
+from omnitrain_eft.paper.composition import token_log_probs
 from omnitrain_language.explain import pieces
 from omnitrain_language.predictor import evaluating
 from omnitrain_language.tokenizers import pad_id
 
+# What a loss over pairs needs of a batch.
+NEEDS: Fields = {
+    "chosen_ids": "int64[batch, chosen_length]",
+    "chosen_mask": "bool[batch, chosen_length]",
+    "chosen_labels": "int64[batch, chosen_length]",
+    "chosen_weights": "float32[batch, chosen_length]",
+    "rejected_ids": "int64[batch, rejected_length]",
+    "rejected_mask": "bool[batch, rejected_length]",
+    "rejected_labels": "int64[batch, rejected_length]",
+    "rejected_weights": "float32[batch, rejected_length]",
+    "reference_margin": "float32[batch]",
+    "pair_weights": "float32[batch]",
+}
 FIELDS: Fields = {**NEEDS, "example_ids": "int64[batch]"}
 _log = logging.getLogger("omnitrain.eft")
 _REFERENCE_ROWS = 32
@@ -38,6 +51,13 @@ class Preference:
     prompt: Prompt
     chosen: Reply
     rejected: Reply
+
+
+def reply_log_probs(model: nn.Module, batch: Batch, side: str) -> Tensor:
+    """Return the log-probability of each row's reply, float[batch]. side: "chosen" or "rejected"."""
+    logits = model(input_ids=batch[f"{side}_ids"], attention_mask=batch[f"{side}_mask"], use_cache=False).logits
+    weights = batch[f"{side}_weights"]
+    return torch.where(weights != 0, token_log_probs(logits, batch[f"{side}_labels"]), 0.0).sum(dim=-1)
 
 
 class PreferencesData(Prompted):
@@ -150,6 +170,6 @@ class PreferencesData(Prompted):
         return shown
 
 
-def build_preferences(config: PreferencesConfig, context: Context) -> PreferencesData:
+def build(config: PreferencesConfig, context: Context) -> PreferencesData:
     """Make the data `eft/preferences`."""
     return PreferencesData(config, context.build(config.tokenizer_text), context.workspace)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from omnitrain.api import numpy_generator
 from omnitrain.errors import DataError
-from omnitrain_eft.configs.models import FactsConfig
+from omnitrain_eft.configs.data import FactsConfig
 from omnitrain_language.cache import build_once
 from omnitrain_language.data.builtin.pairs import library_objects
 

@@ -11,12 +11,13 @@ import numpy as np
 from omnitrain.api import Context, Evaluation, Metric, Run, Sample, Table
 from omnitrain.errors import DataError
 from omnitrain_eft.configs.evaluators import ArmConfig, JudgedConfig
-from omnitrain_eft.data.facts import Dialogue, DialoguesData
+from omnitrain_eft.data.dialogues import DialoguesData
+from omnitrain_eft.data.prompted import Dialogue
 from omnitrain_eft.data.prompts import messages_of, render
-from omnitrain_eft.evaluators.judges import Judge, Judged, make_judge
+from omnitrain_eft.evaluators.judges import Judge, Submission, make_judge
 from omnitrain_eft.evaluators.teacher_forcing import composition_of, dialogues_of, improvement_interval
 from omnitrain_eft.models.composition import LORA, TUNED, CompositionModel
-from omnitrain_eft.models.decoding.loop import Settings, generate
+from omnitrain_eft.models.decoding.loop import Decoding, generate
 from omnitrain_eft.models.decoding.plain import CompositionDecoder, SingleDecoder, Steps
 from omnitrain_eft.models.decoding.processors import Processing
 from omnitrain_eft.models.ensemble import Ensemble, Prompts
@@ -92,7 +93,7 @@ class JudgedReplies:
                         break
                     part = rows[first : first + config.batch_size]
                     processing = Processing(temperature=config.temperature, top_p=arm.top_p)
-                    settings = Settings(config.max_new_tokens, processing, self._seed, first)
+                    settings = Decoding(config.max_new_tokens, processing, self._seed, first)
                     small = len(steps.ensemble.small) if isinstance(steps, CompositionDecoder) else 0
                     made = generate(steps, Prompts.shared(part, small), settings, predictor.eos_ids, pad)
                     texts += [str(predictor.tokenizer.decode(r, skip_special_tokens=True)) for r in made.without_eos()]
@@ -101,7 +102,7 @@ class JudgedReplies:
                     found[arm.name] = texts
         return found
 
-    def _evaluation(self, graded: Mapping[str, Grades], items: Mapping[str, Sequence[Judged]]) -> Evaluation:
+    def _evaluation(self, graded: Mapping[str, Grades], items: Mapping[str, Sequence[Submission]]) -> Evaluation:
         config, metrics = self.config, dict[str, Metric]()
         rows: list[list[Any]] = []
         for criterion, grades in graded.items():
@@ -141,9 +142,9 @@ class JudgedReplies:
         return Metric(value, len(known), "higher", interval) if math.isfinite(value) else None
 
 
-def _items(asked: Sequence[Dialogue], texts: Sequence[str]) -> list[Judged]:
+def _items(asked: Sequence[Dialogue], texts: Sequence[str]) -> list[Submission]:
     return [
-        Judged(render(messages_of(d.prompt), "plain"), text, d.reply.content or d.reply.text)
+        Submission(render(messages_of(d.prompt), "plain"), text, d.reply.content or d.reply.text)
         for d, text in zip(asked, texts, strict=True)
     ]
 

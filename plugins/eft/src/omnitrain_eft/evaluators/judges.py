@@ -25,7 +25,7 @@ _WAIT_S, _LONGEST_WAIT_S = 1.0, 30.0
 
 
 @dataclass(frozen=True)
-class Judged:
+class Submission:
     """What a judge sees: the prompt as text, the reply, and the reference where there is one."""
 
     prompt: str
@@ -36,10 +36,10 @@ class Judged:
 class Judge(Protocol):
     """Grades replies; higher is better, None where no grade could be read."""
 
-    def __call__(self, items: Sequence[Judged], /) -> list[float | None]: ...
+    def __call__(self, items: Sequence[Submission], /) -> list[float | None]: ...
 
 
-def overlap(item: Judged) -> float:
+def overlap(item: Submission) -> float:
     """Return the F1 of words that reply and reference share."""
     reply, reference = (Counter(text.lower().split()) for text in (item.reply, item.reference))
     shared = sum((reply & reference).values())
@@ -47,13 +47,13 @@ def overlap(item: Judged) -> float:
     return 2 * shared / total if total else 0.0
 
 
-def contains(item: Judged) -> float:
+def contains(item: Submission) -> float:
     """Return 1 where the reply holds the reference, blanks joined."""
     reply, reference = (" ".join(text.lower().split()) for text in (item.reply, item.reference))
     return float(bool(reference) and reference in reply)
 
 
-def distinct(item: Judged) -> float:
+def distinct(item: Submission) -> float:
     """Return the share of different three-word groups; 1 for a reply without repetition, 0 for an empty one."""
     words = item.reply.split()
     groups = [tuple(words[i : i + 3]) for i in range(max(1, len(words) - 2))] if words else []
@@ -64,9 +64,9 @@ def distinct(item: Judged) -> float:
 class FunctionJudge:
     """A metric function as a judge."""
 
-    function: Callable[[Judged], float]
+    function: Callable[[Submission], float]
 
-    def __call__(self, items: Sequence[Judged], /) -> list[float | None]:
+    def __call__(self, items: Sequence[Submission], /) -> list[float | None]:
         """Grade every reply."""
         return [self.function(item) for item in items]
 
@@ -77,7 +77,7 @@ def read_grade(text: str, lowest: float, highest: float) -> float | None:
     return next((value for value in found if lowest <= value <= highest), None)
 
 
-def question(config: JudgeConfig, item: Judged) -> str:
+def question(config: JudgeConfig, item: Submission) -> str:
     """Return what a model is asked; only the three known places are filled in."""
     places = {"{prompt}": item.prompt, "{reply}": item.reply, "{reference}": item.reference}
     pattern = re.compile("|".join(map(re.escape, places)))
@@ -90,7 +90,7 @@ class ModelJudge:
     def __init__(self, config: JudgeConfig, predictor: Any) -> None:
         self.config, self.predictor = config, predictor
 
-    def __call__(self, items: Sequence[Judged], /) -> list[float | None]:
+    def __call__(self, items: Sequence[Submission], /) -> list[float | None]:
         """Ask for every reply, greedily."""
         prompts = [question(self.config, item) for item in items]
         answers = self.predictor.generate_text(prompts, max_new_tokens=8)
@@ -106,7 +106,7 @@ class EndpointJudge:
     def __init__(self, config: JudgeConfig, cache: Path, sleep: Callable[[float], None] = time.sleep) -> None:
         self.config, self.cache, self._sleep = config, cache, sleep
 
-    def __call__(self, items: Sequence[Judged], /) -> list[float | None]:
+    def __call__(self, items: Sequence[Submission], /) -> list[float | None]:
         """Ask for every reply, once each.
 
         Raises UsageError without a key, EnvironmentFault when the endpoint can't be had after all tries.

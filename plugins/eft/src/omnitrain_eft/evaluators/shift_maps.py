@@ -11,8 +11,9 @@ from typing import Any
 import torch
 
 from omnitrain.api import Context, Evaluation, Metric, Picture, Run, Table
-from omnitrain_eft.configs.evaluators import ShiftsConfig
-from omnitrain_eft.data.facts import PARTS, DialoguesData
+from omnitrain_eft.configs.evaluators import ShiftMapsConfig
+from omnitrain_eft.data.dialogues import DialoguesData
+from omnitrain_eft.data.prompted import PARTS
 from omnitrain_eft.evaluators.teacher_forcing import (
     PartSums,
     batches_of,
@@ -82,7 +83,7 @@ def svg_map(rows: Sequence[tuple[str, Sequence[ShiftedToken]]]) -> str:
 class Shifts:
     """Total variation by position over held-out replies."""
 
-    def __init__(self, config: ShiftsConfig) -> None:
+    def __init__(self, config: ShiftMapsConfig) -> None:
         self.config = config
 
     def __call__(self, predictor: Any, data: Any, run: Run, /) -> Evaluation:
@@ -141,6 +142,6 @@ def _map(dialogues: DialoguesData, prompt: list[int], labels: list[int], values:
     return str(tokenizer.decode(prompt, skip_special_tokens=True)), tokens
 
 
-def build(config: ShiftsConfig, context: Context) -> Shifts:
+def build(config: ShiftMapsConfig, context: Context) -> Shifts:
     """Make the evaluator `eft/shift-maps`."""
     return Shifts(config)

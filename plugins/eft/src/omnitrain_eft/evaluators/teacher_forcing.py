@@ -13,7 +13,8 @@ from torch import Tensor
 
 from omnitrain.api import Batch
 from omnitrain.errors import UsageError
-from omnitrain_eft.data.facts import PARTS, DialoguesData
+from omnitrain_eft.data.dialogues import DialoguesData
+from omnitrain_eft.data.prompted import PARTS
 from omnitrain_eft.models.composition import LORA, TUNED, CompositionModel
 from omnitrain_eft.models.ensemble import Ensemble
 from omnitrain_eft.models.predictor import CompositionPredictor

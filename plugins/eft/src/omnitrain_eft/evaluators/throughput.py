@@ -12,7 +12,7 @@ from omnitrain.api import Context, Evaluation, Metric, Run, Table
 from omnitrain_eft.configs.evaluators import ThroughputConfig
 from omnitrain_eft.evaluators.teacher_forcing import composition_of, dialogues_of
 from omnitrain_eft.models.composition import CompositionModel
-from omnitrain_eft.models.decoding.loop import Counts, Generated, Settings, generate
+from omnitrain_eft.models.decoding.loop import Counts, Decoding, Generated, generate
 from omnitrain_eft.models.decoding.plain import CompositionDecoder, SingleDecoder
 from omnitrain_eft.models.decoding.processors import Processing
 from omnitrain_eft.models.decoding.speculative import generate_speculatively
@@ -39,19 +39,19 @@ class Measured:
 
 def variants(
     model: CompositionModel, blocks: Sequence[int], eos: Sequence[int]
-) -> dict[str, Callable[[Prompts, Settings], Generated]]:
+) -> dict[str, Callable[[Prompts, Decoding], Generated]]:
     """Return what is timed, by name: single models, the plain loop, speculative ones."""
     ensemble = model.ensemble()
     pad, ids, dials = model.pad, ensemble.vocabulary, model.dials
     expert = ensemble.small[ensemble.draft(dials)]
 
-    def single(member: Any) -> Callable[[Prompts, Settings], Generated]:
+    def single(member: Any) -> Callable[[Prompts, Decoding], Generated]:
         return lambda prompts, settings: generate(SingleDecoder(member, pad, ids), prompts, settings, eos, pad)
 
-    def plain(prompts: Prompts, settings: Settings) -> Generated:
+    def plain(prompts: Prompts, settings: Decoding) -> Generated:
         return generate(CompositionDecoder(ensemble, dials, model.settings.stacked), prompts, settings, eos, pad)
 
-    def speculative(block: int) -> Callable[[Prompts, Settings], Generated]:
+    def speculative(block: int) -> Callable[[Prompts, Decoding], Generated]:
         return lambda prompts, settings: generate_speculatively(
             ensemble, dials, prompts, replace(settings, block_size=block), eos, pad
         )
@@ -88,9 +88,9 @@ class Throughput:
                     progress.advance()
         return self._evaluation(found, run)
 
-    def _run(self, way: Callable[[Prompts, Settings], Generated], rows: list[list[int]], ensemble: Ensemble) -> Measured:
+    def _run(self, way: Callable[[Prompts, Decoding], Generated], rows: list[list[int]], ensemble: Ensemble) -> Measured:
         config, total, texts = self.config, Counts(), []
-        settings = Settings(config.max_new_tokens, Processing(temperature=config.temperature), self._seed)
+        settings = Decoding(config.max_new_tokens, Processing(temperature=config.temperature), self._seed)
         started = time.perf_counter()
         for first in range(0, len(rows), config.batch_size):
             part = rows[first : first + config.batch_size]

@@ -12,7 +12,7 @@ from torch import Tensor
 from transformers import DynamicCache, GPT2Config, GPT2LMHeadModel
 
 from omnitrain.api.bench import Bar, Bench
-from omnitrain_eft.models.decoding.loop import Settings, generate
+from omnitrain_eft.models.decoding.loop import Decoding, generate
 from omnitrain_eft.models.decoding.plain import CompositionDecoder, SingleDecoder
 from omnitrain_eft.models.decoding.processors import Processing
 from omnitrain_eft.models.decoding.speculative import generate_speculatively
@@ -21,7 +21,7 @@ from omnitrain_eft.paper.composition import Dials
 from omnitrain_eft.paper.speculation import ideal_speedup
 
 VOCABULARY, PROMPT, NEW = 5000, 32, 64
-SAMPLING = Settings(NEW, Processing(temperature=1.0))
+SAMPLING = Decoding(NEW, Processing(temperature=1.0))
 # Logits of random models are nearly flat; how much the large one moves them sets how often drafts are accepted.
 DISAGREEMENT = 0.6
 
@@ -77,7 +77,7 @@ def _cpu_rate(work: Callable[[], Any], tokens: int, repeats: int = 1) -> Callabl
     return measure
 
 
-def plain(ensemble: Ensemble, ids: list[list[int]], settings: Settings = SAMPLING) -> Any:
+def plain(ensemble: Ensemble, ids: list[list[int]], settings: Decoding = SAMPLING) -> Any:
     """Decode the composition token by token."""
     return generate(CompositionDecoder(ensemble, Dials()), ids, settings, [], 0)
 

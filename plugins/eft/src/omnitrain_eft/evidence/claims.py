@@ -5,7 +5,7 @@ from __future__ import annotations
 from omnitrain.api import Claim, Published, Variant
 
 MINI = (Variant("mini", "eft/mini"),)
-_MEASURE = "omnitrain_eft.evidence.measures"
+_MEASURE = ".evidence.measures"
 
 CLAIMS: tuple[Claim, ...] = (
     Claim(

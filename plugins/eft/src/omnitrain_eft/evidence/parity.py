@@ -75,7 +75,7 @@ def _speculative_step(case: Case, shared: Case) -> dict[str, Any]:
 
 def _greedy_generation(case: Case, shared: Case) -> dict[str, Any]:
     from omnitrain_eft.evidence.tables import table_decoder
-    from omnitrain_eft.models.decoding.loop import Settings, generate
+    from omnitrain_eft.models.decoding.loop import Decoding, generate
 
     steps: list[Tensor] = []
     decoder = table_decoder(
@@ -83,7 +83,7 @@ def _greedy_generation(case: Case, shared: Case) -> dict[str, Any]:
         Dials(alpha=case["alpha"]),
         on_logits=steps.append,
     )
-    settings = Settings(max_new_tokens=case["max_new_tokens"], processing=Processing(temperature=0.0))
+    settings = Decoding(max_new_tokens=case["max_new_tokens"], processing=Processing(temperature=0.0))
     eos, pad = case["eos_token_id"], case["pad_token_id"]
     found = generate(decoder, case["prompts"], settings, [eos], pad)
     sequences = [[*prompt, *row] for prompt, row in zip(case["prompts"], found.padded(pad), strict=True)]

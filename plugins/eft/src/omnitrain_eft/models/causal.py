@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from omnitrain.api import Context
-from omnitrain_eft.configs.models import CausalModelConfig
+from omnitrain_eft.configs.models import ShapedCausalConfig
 from omnitrain_eft.models.eight_bit import InEightBit
 from omnitrain_language.adapters import add_adapters
 from omnitrain_language.masks import accept_masks
@@ -55,7 +55,7 @@ def released_shape(architecture: str, dtype: torch.dtype = torch.float32) -> Any
         return AutoModelForCausalLM.from_config(released_config(architecture), dtype=dtype)
 
 
-def _own_shape(config: CausalModelConfig, context: Context) -> Any:
+def _own_shape(config: ShapedCausalConfig, context: Context) -> Any:
     """Return a model of a width and depth of its own with random weights."""
     from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM
 
@@ -102,7 +102,7 @@ def _own_shape(config: CausalModelConfig, context: Context) -> Any:
     )
 
 
-def build(config: CausalModelConfig, context: Context) -> Any:
+def build(config: ShapedCausalConfig, context: Context) -> Any:
     """Make the model `eft/causal`. On the meta device a released architecture needs no file of its weights."""
     meta = torch.get_default_device().type == "meta"
     if config.architecture is not None and (meta or config.path is None):
@@ -122,7 +122,7 @@ def build(config: CausalModelConfig, context: Context) -> Any:
         return _finished(model, config)
 
 
-def _loaded_in_8bit(config: CausalModelConfig, context: Context) -> Any:
+def _loaded_in_8bit(config: ShapedCausalConfig, context: Context) -> Any:
     """Return the model of a path in 8 bit; nothing of it can be trained."""
     from transformers import AutoModelForCausalLM
 
@@ -131,7 +131,7 @@ def _loaded_in_8bit(config: CausalModelConfig, context: Context) -> Any:
     return _finished(model.requires_grad_(False), config)
 
 
-def _finished(model: Any, config: CausalModelConfig) -> Any:
+def _finished(model: Any, config: ShapedCausalConfig) -> Any:
     model.config.prefix_attention = config.prefix_attention
     if config.gradient_checkpointing:
         model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from omnitrain.api import UseModel
-from omnitrain_eft.configs.models import CausalModelConfig, CompositionConfig
+from omnitrain_eft.configs.models import CompositionConfig, ShapedCausalConfig
 
 GIB = 2**30
 
@@ -50,7 +50,7 @@ def cache_bytes_per_token(config: Any) -> int:
     return 2 * int(config.num_hidden_layers) * int(grouped) * (int(config.hidden_size) // heads) * 2
 
 
-def member_plan(name: str, config: CausalModelConfig) -> MemberPlan:
+def member_plan(name: str, config: ShapedCausalConfig) -> MemberPlan:
     """Return the plan of a member that names its architecture, counted on the meta device."""
     from omnitrain_eft.models.causal import released_shape
     from omnitrain_eft.models.eight_bit import eight_bit_bytes
@@ -80,14 +80,14 @@ def _named(uses: dict[str, UseModel | None]) -> dict[str, UseModel]:
         for name, use in uses.items()
         if use is not None
         and use.source is None
-        and isinstance(use.config, CausalModelConfig)
+        and isinstance(use.config, ShapedCausalConfig)
         and (use.config.path is not None or use.config.architecture is not None)
     }
 
 
 def _plans(uses: dict[str, UseModel]) -> tuple[list[MemberPlan], list[str]]:
     """Return the plans of members, and the names of those that name no architecture."""
-    known = {name: use.config for name, use in uses.items() if isinstance(use.config, CausalModelConfig)}
+    known = {name: use.config for name, use in uses.items() if isinstance(use.config, ShapedCausalConfig)}
     plans = [member_plan(name, config) for name, config in known.items() if config.architecture is not None]
     return plans, [name for name, config in known.items() if config.architecture is None]
 

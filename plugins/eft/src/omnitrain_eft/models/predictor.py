@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,7 @@ from omnitrain.errors import UsageError
 from omnitrain_eft.data.prompts import Prompt, prompt_ids
 from omnitrain_eft.models.caches import model_limit
 from omnitrain_eft.models.composition import CompositionModel
-from omnitrain_eft.models.decoding.loop import Generated, Settings, generate
+from omnitrain_eft.models.decoding.loop import Decoding, Generated, generate
 from omnitrain_eft.models.decoding.plain import CompositionDecoder
 from omnitrain_eft.models.decoding.processors import Processing
 from omnitrain_eft.models.decoding.speculative import generate_speculatively
@@ -99,7 +100,6 @@ class CompositionPredictor(LanguagePredictor):
         temperature: float = 0.0,
         top_k: int = 0,
         top_p: float = 1.0,
-        sampling_top_p: float | None = None,
         min_p: float = 0.0,
         typical_p: float = 1.0,
         seed: int = 0,
@@ -122,14 +122,13 @@ class CompositionPredictor(LanguagePredictor):
         """Return a continuation of each prompt under the composition.
 
         prompts: texts, or lists of messages. alpha, beta_up, weights, delta_top_p: dials in place of the config's.
-        sampling_top_p: another name of top_p. block_size: tokens of a speculative round, 0 for plain decoding.
+        block_size: tokens of a speculative round, 0 for plain decoding.
         on_text: called as (prompt number, new text) while it is written.
         """
-        cut = top_p if sampling_top_p is None else sampling_top_p
         processing = Processing(
             temperature=float(temperature),
             top_k=top_k,
-            top_p=float(cut),
+            top_p=float(top_p),
             min_p=float(min_p),
             typical_p=float(typical_p),
             repetition_penalty=float(repetition_penalty),
@@ -138,7 +137,7 @@ class CompositionPredictor(LanguagePredictor):
             min_new_tokens=min_new_tokens,
         )
         config = self.model.settings
-        settings = Settings(
+        settings = Decoding(
             max_new_tokens,
             processing,
             seed,
@@ -158,13 +157,11 @@ class CompositionPredictor(LanguagePredictor):
         self,
         prompts: Sequence[Prompt],
         dials: Dials,
-        settings: Settings,
+        settings: Decoding,
         first: int = 0,
         on_token: Callable[[int, int], None] | None = None,
     ) -> Generated:
         """Continue one batch of prompts; speculatively where the settings name a block size. first: number of the first."""
-        from dataclasses import replace
-
         settings = replace(settings, first_text=first)
         ids = self.prompts(prompts, settings.max_new_tokens)
         report = None if on_token is None else (lambda row, token: on_token(first + row, token))

@@ -22,7 +22,7 @@ OnToken = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
-class Settings:
+class Decoding:
     """How texts are continued. processing: temperature, cuts, penalties.
 
     seed: each text has its own stream of draws, numbered from first_text, so that it depends on no other text; of sampled
@@ -106,7 +106,7 @@ def histories_of(prompts: Ids | Prompts, rows: Sequence[Sequence[int]]) -> list[
 def generate(
     decoder: Steps,
     prompts: Ids | Prompts,
-    settings: Settings,
+    settings: Decoding,
     eos_ids: Sequence[int],
     pad: int,
     on_token: OnToken | None = None,

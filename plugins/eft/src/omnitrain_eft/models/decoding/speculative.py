@@ -8,10 +8,10 @@ import torch
 from torch import Tensor
 
 from omnitrain_eft.models.caches import CachedModel
-from omnitrain_eft.models.decoding.loop import Counts, Draws, Generated, OnToken, Settings, choose, histories_of
+from omnitrain_eft.models.decoding.loop import Counts, Decoding, Draws, Generated, OnToken, choose, histories_of
 from omnitrain_eft.models.decoding.processors import Processing
 from omnitrain_eft.models.ensemble import Ensemble, Ids, Prompts, SmallModels
-from omnitrain_eft.paper.composition import Dials, check_distribution
+from omnitrain_eft.paper.composition import Dials, check_distribution, in_float32
 from omnitrain_eft.paper.speculation import BlockSize, Verdict, verify, verify_greedy
 
 
@@ -22,7 +22,13 @@ class SpeculativeLoop:
     """
 
     def __init__(
-        self, ensemble: Ensemble, dials: Dials, prompts: Ids | Prompts, settings: Settings, eos_ids: Sequence[int], pad: int
+        self,
+        ensemble: Ensemble,
+        dials: Dials,
+        prompts: Ids | Prompts,
+        settings: Decoding,
+        eos_ids: Sequence[int],
+        pad: int,
     ) -> None:
         self.ensemble, self.dials, self.settings, self.pad = ensemble, dials, settings, pad
         self.prompts = prompts if isinstance(prompts, Prompts) else Prompts.shared(prompts, len(ensemble.small))
@@ -76,16 +82,17 @@ class SpeculativeLoop:
         check_distribution(z)
         return z
 
-    def _processed(self, z: Tensor, drafted: Sequence[Sequence[int]]) -> Tensor:
-        """Return z [open, positions, vocabulary] as tokens are drawn from it; position i stands behind drafted[:i]."""
+    def _processed(self, z: Tensor, drafted: Sequence[Sequence[int]], start: int = 0) -> Tensor:
+        """Return z [open, positions, vocabulary] as tokens are drawn from it; position i stands behind drafted[:start + i]."""
         processing = self.processing
+        z = in_float32(z)
         if not (processing.reads_history or processing.banned_ids or processing.min_new_tokens):
             return processing.warp(z)
         texts = [self.rows[row] for row in self.open]
         own = Prompts([self.prompts.large[row] for row in self.open], [])
         columns = []
         for place in range(z.shape[1]):
-            extended = [[*text, *more[:place]] for text, more in zip(texts, drafted, strict=True)]
+            extended = [[*text, *more[: start + place]] for text, more in zip(texts, drafted, strict=True)]
             histories = histories_of(own, extended) if processing.reads_history else ()
             columns.append(processing.process(z[:, place], histories, [len(t) for t in extended], self.eos_ids))
         return processing.warp(torch.stack(columns, dim=1))
@@ -98,14 +105,11 @@ class SpeculativeLoop:
         drafted = chunk[:, 1:]
         large, others = self.large.extend(chunk), self.others.extend(chunk)
         listed: list[list[int]] = drafted.tolist()
-        fed = block
 
         def bonus() -> Tensor:
-            nonlocal fed
-            fed = block + 1
             expert = self.draft.extend(chunk[:, block:])
             behind = self._combined(large[:, block:], {**{i: t[:, block:] for i, t in others.items()}, **expert})
-            row = self._processed_behind(behind, listed, block)
+            row = self._processed(behind, listed, block)[:, 0]
             return row.argmax(dim=-1) if self.processing.greedy else row.softmax(dim=-1)
 
         small = {i: t[:, :block] for i, t in others.items()}
@@ -121,8 +125,9 @@ class SpeculativeLoop:
         kept = verdict.accepted + 1
         self.large.keep(kept, block + 1)
         self.others.keep(kept, block + 1)
-        if fed:
-            self.draft.keep(kept, fed)
+        # The draft has read the last drafted token only where a row accepted the whole block and asked for the bonus.
+        fed = block + 1 if max(accepted) == block else block
+        self.draft.keep(kept, fed)
         return self._accept_tokens(tokens, [a + 1 for a in accepted], on_token)
 
     def _draft(self, last: Tensor, block: int, uniforms: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
@@ -133,24 +138,13 @@ class SpeculativeLoop:
             raw.append(logits)
             z = logits[:, 0, : self.ensemble.vocabulary]
             so_far = [list(row) for row in zip(*(t.tolist() for t in tokens[1:]), strict=True)] if place else []
-            q = self._processed_behind(z[:, None], so_far or [[] for _ in self.open], place)
+            q = self._processed(z[:, None], so_far or [[] for _ in self.open], place)[:, 0]
             processed.append(q)
             tokens.append(choose(q, self.processing, None if uniforms is None else uniforms[:, place]))
         chunk = torch.stack(tokens, dim=1)
         if not block:
             return chunk, last.new_zeros(0), last.new_zeros((len(last), 0, self.ensemble.vocabulary), dtype=torch.float32)
         return chunk, torch.cat(raw, dim=1), torch.stack(processed, dim=1)
-
-    def _processed_behind(self, z: Tensor, drafted: Sequence[Sequence[int]], place: int) -> Tensor:
-        """Return the only position of z [open, 1, vocabulary], behind `place` drafted tokens, as a token is drawn from it."""
-        processing = self.processing
-        row = z[:, 0].to(torch.promote_types(z.dtype, torch.float32))
-        if processing.reads_history or processing.banned_ids or processing.min_new_tokens:
-            texts = [[*self.rows[r], *more[:place]] for r, more in zip(self.open, drafted, strict=True)]
-            own = Prompts([self.prompts.large[r] for r in self.open], [])
-            histories = histories_of(own, texts) if processing.reads_history else ()
-            row = processing.process(row, histories, [len(t) for t in texts], self.eos_ids)
-        return processing.warp(row)
 
     def _judge(self, z: Tensor, q: Tensor, drafted: Tensor, uniforms: Tensor | None, bonus: Callable[[], Tensor]) -> Verdict:
         block = drafted.shape[1]
@@ -208,7 +202,7 @@ def generate_speculatively(
     ensemble: Ensemble,
     dials: Dials,
     prompts: Ids | Prompts,
-    settings: Settings,
+    settings: Decoding,
     eos_ids: Sequence[int],
     pad: int,
     on_token: OnToken | None = None,
