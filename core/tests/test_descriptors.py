@@ -24,6 +24,16 @@ def test_component_that_follows_the_layout_needs_no_references(kind, name, confi
     assert (found.config, found.build, found.predictor) == (config, build, None)
 
 
+def test_kind_that_is_one_module_is_built_there():
+    names = (("objective", "long-loss"), ("stage", "long-run"), ("data", "rows"))
+    found = described(*(Component(kind, name, "S.") for kind, name in names), modules=("objective", "stage")).components
+    assert [component.build.removeprefix("omnitrain_my_own.") for component in found] == [
+        "objectives:build_long_loss",
+        "stages:long_run",
+        "data.rows:build",
+    ]
+
+
 def test_references_with_a_dot_lie_in_the_package_and_others_stay():
     (found,) = described(
         Component("model", "a", "S.", ".configs:A", ".models:build_a", "omnitrain_language.predictor:build_predictor"),

@@ -20,8 +20,8 @@ class Component:
     summary: one line. config: "module:Class" of its strict config, a light module (omnitrain.api only); by default
     ".configs.data:DenoisingConfig" for the data "denoising", likewise with models, objectives, evaluators and stages.
     build: "module:callable" called as build(config, context) to make it; a stage is called as build(config, run). By default
-    ".data.denoising:build", for a stage "gains" ".stages.gains:gains"; where one module holds a kind, say so:
-    ".objectives:build_mle".
+    ".data.denoising:build", for a stage "gains" ".stages.gains:gains"; where the plugin says that a kind is one module,
+    ".data:build_denoising" and ".stages:gains".
     predictor: for models, "module:callable" called as predictor(model, directory, context) to give what evaluators and
     `omnitrain generate` ask for abilities; without it the model itself is asked. directory: the saved model's folder.
     needs: names of distributions or extras to mention when importing `build` fails.
@@ -112,6 +112,7 @@ class Plugin:
 
     package: where it lies, "omnitrain_" and its name by default. References that begin with a dot and paths without a package
     are relative to it; once the description is made, every reference in it is absolute.
+    modules: kinds whose components are built in one module (objectives.py) instead of a folder with a module for each.
     parity: "module:ADAPTERS", a mapping from golden file stems to functions (input, shared) -> output.
     golden: a folder of the package with the plugin's own golden files; by default they lie beside its tests in a checkout.
     bench: "module:callable" that times the plugin's hot paths.
@@ -130,6 +131,7 @@ class Plugin:
     bench: str | None = None
     links: Mapping[str, str] = field(default_factory=dict)
     package: str = ""
+    modules: tuple[Kind, ...] = ()
 
     def __post_init__(self) -> None:
         """Fill in what was left to the defaults and make every reference absolute. What is no description stays as it is."""
@@ -138,7 +140,7 @@ class Plugin:
         def complete(item: Any) -> Any:
             if isinstance(item, Component) and item.kind in KINDS:
                 config = item.config or config_reference(item.kind, item.name)
-                build = item.build or build_reference(item.kind, item.name)
+                build = item.build or build_reference(item.kind, item.name, item.kind in self.modules)
                 predictor = item.predictor and absolute(item.predictor, package)
                 return replace(item, config=absolute(config, package), build=absolute(build, package), predictor=predictor)
             if isinstance(item, Recipe):

@@ -47,10 +47,13 @@ def config_reference(kind: str, name: str) -> str:
     return f".configs.{FOLDERS[kind]}:{camel}Config"
 
 
-def build_reference(kind: str, name: str) -> str:
+def build_reference(kind: str, name: str, one_module: bool = False) -> str:
     """Return what builds a component unless it says otherwise.
 
-    The data "scored-text" is built by ".data.scored_text:build"; the stage "long-run" is ".stages.long_run:long_run".
+    The data "scored-text" is built by ".data.scored_text:build", the stage "long-run" is ".stages.long_run:long_run".
+    one_module: its kind is one module instead of a folder: ".data:build_scored_text", ".stages:long_run".
     """
-    module = name.replace("-", "_")
-    return f".{FOLDERS[kind]}.{module}:{module if kind == 'stage' else 'build'}"
+    word, folder = name.replace("-", "_"), FOLDERS[kind]
+    if one_module:
+        return f".{folder}:{word if kind == 'stage' else f'build_{word}'}"
+    return f".{folder}.{word}:{word if kind == 'stage' else 'build'}"

@@ -6,12 +6,10 @@ displays, hub uploads, the retired GPT-3) comes from the tables below.
 
 from __future__ import annotations
 
-import importlib.resources
 from collections.abc import Mapping
 from typing import Any
 
-import yaml
-
+from omnitrain.engine import load_recipe
 from omnitrain.errors import UsageError
 from omnitrain_phf.evidence.schedule import training_schedule
 
@@ -40,13 +38,8 @@ def _stage(recipe: Tree, name: str) -> Tree:
 
 
 def _read(task: str, stage: str, method: str) -> Tree:
-    name = f"{task}-{method}{'-finetune' if stage == 'finetune' else ''}.yaml"
-    place = importlib.resources.files("omnitrain_phf").joinpath("recipes", "paper", name)
-    try:
-        recipe: Tree = yaml.safe_load(place.read_text("utf-8"))
-    except FileNotFoundError as error:
-        raise UsageError(f"there is no recipe paper-{name.removesuffix('.yaml')}") from error
-    return recipe
+    recipe = load_recipe(f"phf/paper-{task}-{method}{'-finetune' if stage == 'finetune' else ''}")
+    return dict(recipe.value)
 
 
 def _objective(config: Tree) -> Tree:
