@@ -53,7 +53,7 @@ def test_shift_maps_are_a_page_and_a_picture(run):
     assert page.count("<p>") == 2 + 1
     assert "background:#" in page
     found = evaluation(run, "shift-maps")
-    assert found["pictures"]["shift maps"]["text"].startswith("<svg")
+    assert found["figures"]["shift maps"]["file"].endswith(".svg")
     assert 0 < found["metrics"]["expected acceptance"]["value"] < 1
 
 

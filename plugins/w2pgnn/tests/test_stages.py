@@ -51,7 +51,7 @@ def test_feasibility_reports_splits_weights_spread_and_pictures(tmp_path):
     assert stored["feasibility"] == pytest.approx(-min(s["distance"] for s in stored["splits"].values()))
     assert len(stored["spread"]) == 2
     assert set(stored["candidates"]) == {"davis", "grid", "atlas", "florentine"}
-    assert found["pictures"]["graphons for karate"]["base64"].startswith("iVBOR")
+    assert found["figures"]["graphons for karate"]["file"].endswith(".png")
     assert (tmp_path / "run/report.html").exists()
 
 

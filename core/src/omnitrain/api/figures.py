@@ -7,7 +7,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
+
+
+class Array(Protocol):
+    """An array or a tensor: something with a length that becomes a list."""
+
+    def __len__(self) -> int:
+        """Return the size of the first dimension."""
+        ...
+
+    def tolist(self) -> Any:
+        """Return the numbers as lists."""
+        ...
+
+
+Points = Sequence[tuple[float | None, float | None]] | Array
+Bands = Sequence[tuple[float, float, float]] | Array
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,11 +34,11 @@ class Figure:
     Raises ValueError for the band of an unknown series.
     """
 
-    series: Mapping[str, Sequence[tuple[float, float]]]
+    series: Mapping[str, Points]
     x_label: str
     y_label: str
     caption: str = ""
-    bands: Mapping[str, Sequence[tuple[float, float, float]]] = field(default_factory=dict)
+    bands: Mapping[str, Bands] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Check the names."""
@@ -77,7 +93,7 @@ class Scatter:
     Raises ValueError for labels of an unknown series or of another number.
     """
 
-    series: Mapping[str, Sequence[tuple[float, float]]]
+    series: Mapping[str, Points]
     x_label: str
     y_label: str
     caption: str = ""

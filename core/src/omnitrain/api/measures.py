@@ -10,8 +10,9 @@ from __future__ import annotations
 import math
 from array import array
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
+from omnitrain.api.figures import Array
 from omnitrain.api.results import Direction, Metric
 
 if TYPE_CHECKING:
@@ -25,15 +26,7 @@ FEWEST_TO_RESAMPLE = 4
 _MANY_DEGREES = 500
 
 
-class Listed(Protocol):
-    """An array or tensor of one dimension: what has `tolist`."""
-
-    def tolist(self) -> Any:
-        """Return the numbers as a list."""
-        ...
-
-
-Numbers = Iterable[float] | Listed
+Numbers = Iterable[float] | Array
 
 
 def mean_metric(

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from omnitrain import __version__
-from omnitrain.report.content import Chart
 from omnitrain.report.curves import legend
 from omnitrain.report.dots import dot_plot
+from omnitrain.report.drawing import Chart
 from omnitrain.report.numbers import number
 from omnitrain.report.rendering import render_page
 from omnitrain.runs.files import write_text

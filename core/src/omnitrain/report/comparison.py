@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from omnitrain import __version__
-from omnitrain.report.content import Chart
 from omnitrain.report.curves import chart, legend
+from omnitrain.report.drawing import Chart
 from omnitrain.report.rendering import render_page
 from omnitrain.report.summary import summarise
 from omnitrain.runs import RunDirectory, read_records

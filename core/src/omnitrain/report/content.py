@@ -5,32 +5,23 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import yaml
-from markupsafe import Markup
 
+from omnitrain.api.finished import EVALUATIONS
 from omnitrain.errors import OmnitrainError
 from omnitrain.report.curves import chart, legend
+from omnitrain.report.drawing import Chart
 from omnitrain.runs import RunDirectory, read_records
 from omnitrain.runs.directory import LOCK_FILE
-from omnitrain.runs.files import read_json
+from omnitrain.runs.evaluations import read_evaluation
 
 TRAIN = "train"
 _FIRST = ("loss",)
 WATCHED = ("gradient_norm", "learning_rate", "skipped_updates")
 _NO_METRIC = ("stage", "step", "split")
-_SHOWN_MEDIA = ("image/svg+xml", "image/png", "image/jpeg", "image/gif", "image/webp", "video/mp4", "video/webm")
-
-
-@dataclass(frozen=True)
-class Chart:
-    """A drawing with its heading and legend."""
-
-    title: str
-    svg: Markup
-    legend: Markup
-    caption: str = ""
 
 
 @dataclass(frozen=True)
@@ -72,38 +63,23 @@ def _ordered(points: list[tuple[float, float]]) -> bool:
     return all(math.isfinite(x) and not math.isnan(y) for x, y in points)
 
 
+def evaluation_folder(folder: RunDirectory, stage: str) -> Path:
+    """Return where the evaluations of a stage lie."""
+    return folder.stage_folder(stage) / EVALUATIONS
+
+
 def evaluations(folder: RunDirectory, stage: str) -> list[dict[str, Any]]:
     """Return the last evaluation of each name of a stage, as stored; a damaged file is left out."""
     latest: dict[str, dict[str, Any]] = {}
-    for path in sorted((folder.stage_folder(stage) / "evaluations").glob("*.json")):
+    for path in sorted(evaluation_folder(folder, stage).glob("*.json")):
         try:
-            content = read_json(path)
+            content = read_evaluation(path)
         except OmnitrainError:
             continue
         known = latest.get(content["name"])
         if known is None or (content["step"] or 0) >= (known["step"] or 0):
             latest[content["name"]] = content
     return list(latest.values())
-
-
-def figure_charts(evaluation: dict[str, Any]) -> Iterator[Chart]:
-    """Draw the figures of an evaluation."""
-    for name, figure in evaluation["figures"].items():
-        series = {key: [(float(x), float(y)) for x, y in points] for key, points in figure["series"].items()}
-        svg = chart(series, figure["x_label"], figure["y_label"])
-        yield Chart(name, svg, legend(list(series)) if len(series) > 1 else Markup(""), figure["caption"])
-
-
-def pictures(evaluation: dict[str, Any]) -> Iterator[dict[str, str]]:
-    """Yield {name, caption, media_type, source}; source is a data address, in which neither scripts nor links work."""
-    import base64
-
-    for name, picture in evaluation["pictures"].items():
-        media = picture["media_type"]
-        if media not in _SHOWN_MEDIA:
-            continue
-        content = picture.get("base64") or base64.b64encode(picture["text"].encode()).decode("ascii")
-        yield {"name": name, "caption": picture["caption"], "media_type": media, "source": f"data:{media};base64,{content}"}
 
 
 def settings(folder: RunDirectory) -> list[Setting]:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from markupsafe import Markup, escape
+from markupsafe import Markup
 
+from omnitrain.report import svg
 from omnitrain.report.numbers import number
 
 WIDTH, HEIGHT = 520.0, 260.0
@@ -19,6 +21,7 @@ MOST_POINTS = 1500
 LARGEST, SMALLEST = 1e300, 1e-290
 
 Points = Sequence[tuple[float, float]]
+Bands = Sequence[tuple[float, float, float]]
 
 
 @dataclass(frozen=True)
@@ -34,6 +37,11 @@ class Axis:
     def place(self, value: float) -> float:
         """Return where a value lies in the drawing."""
         return self.start + (value - self.low) / (self.high - self.low) * (self.end - self.start)
+
+    def holds(self, value: float) -> bool:
+        """Whether a value lies on the axis, but for rounding."""
+        slack = 1e-9 * (self.high - self.low)
+        return self.low - slack <= value <= self.high + slack
 
 
 def round_ticks(low: float, high: float, about: int) -> tuple[float, ...]:
@@ -57,30 +65,43 @@ def make_axis(values: Sequence[float], start: float, end: float, about: int, exa
     return Axis(low, high, start, end, tuple(t for t in ticks if low <= t <= high))
 
 
-def chart(series: Mapping[str, Points], x_label: str, y_label: str) -> Markup:
-    """Return an <svg> with one line per series; an empty y_label is left out.
+@dataclass(frozen=True)
+class Axes:
+    """Both axes of a drawing."""
+
+    x: Axis
+    y: Axis
+
+
+def axes_of(points: Points, exact: bool) -> Axes:
+    """Return axes for finite points. exact: of x from the smallest to the largest value."""
+    x = make_axis([x for x, _ in points], LEFT, WIDTH - RIGHT, 5, exact=exact)
+    return Axes(x, make_axis([y for _, y in points], HEIGHT - BOTTOM, TOP, 4))
+
+
+def chart(series: Mapping[str, Points], x_label: str, y_label: str, bands: Mapping[str, Bands] | None = None) -> Markup:
+    """Return an <svg> with one line per series; an empty y_label is left out. bands: (x, low, high) by series.
 
     Points that are not finite are gaps; a series without a finite point appears in the legend only.
     """
-    finite = [(x, y) for points in series.values() for x, y in points if _drawable(x) and _drawable(y)]
-    x_axis = make_axis([x for x, _ in finite], LEFT, WIDTH - RIGHT, 5, exact=True)
-    y_axis = make_axis([y for _, y in finite], HEIGHT - BOTTOM, TOP, 4)
-    label = f"{', '.join(series)} against {x_label}"
-    parts = [
-        Markup('<svg viewBox="0 0 {:g} {:g}" role="img" aria-label="{}">').format(WIDTH, HEIGHT, label),
-        _grid(x_axis, y_axis, x_label, y_label),
-    ]
+    areas = {name: [p for p in points if all(drawable(v) for v in p)] for name, points in (bands or {}).items()}
+    finite = [(x, y) for points in series.values() for x, y in points if drawable(x) and drawable(y)]
+    edges = [(x, y) for points in areas.values() for x, low, high in points for y in (low, high)]
+    axes = axes_of(finite + edges, exact=True)
+    parts = [svg.head(WIDTH, HEIGHT, f"{', '.join(series)} against {x_label}"), grid(axes, x_label, y_label)]
     if not finite:
-        parts.append(_text((LEFT + WIDTH - RIGHT) / 2, HEIGHT / 2 - 10, "no finite values", "middle"))
+        parts.append(svg.text((LEFT + WIDTH - RIGHT) / 2, HEIGHT / 2 - 10, "no finite values", "middle"))
+    names = list(series)
+    parts += [_band(points, axes, names.index(name) % SERIES_COLOURS) for name, points in areas.items() if name in series]
     for i, (name, points) in enumerate(series.items()):
-        parts.append(_line(name, thinned(points), x_axis, y_axis, i % SERIES_COLOURS))
+        parts.append(_line(name, thinned(points), axes, i % SERIES_COLOURS))
     return Markup("").join([*parts, Markup("</svg>")])
 
 
 def legend(names: Sequence[str]) -> Markup:
     """Return the legend of a chart's series as HTML."""
     entries = (
-        Markup('<span class="key"><i class="swatch s{}"></i>{}</span>').format(i % SERIES_COLOURS, name)
+        Markup('<span class="key"><i class="swatch s{}"></i>{}</span>').format(i % SERIES_COLOURS, svg.clean(name))
         for i, name in enumerate(names)
     )
     return Markup("").join(entries)
@@ -101,29 +122,26 @@ def thinned(points: Points) -> list[tuple[float, float]]:
     return kept
 
 
-def _drawable(value: float) -> bool:
-    """Whether a value is finite and small enough that the length of an axis is finite too."""
-    return abs(value) <= LARGEST
+def drawable(value: Any) -> bool:
+    """Whether a value is a finite number, small enough that the length of an axis is finite too."""
+    return isinstance(value, (int, float)) and abs(value) <= LARGEST
 
 
-def _grid(x_axis: Axis, y_axis: Axis, x_label: str, y_label: str) -> Markup:
-    parts = []
-    for tick in y_axis.ticks:
-        y = y_axis.place(tick)
-        parts.append(
-            Markup('<line class="grid" x1="{:g}" x2="{:g}" y1="{:.1f}" y2="{:.1f}"/>').format(LEFT, WIDTH - RIGHT, y, y)
-        )
-        parts.append(_text(LEFT - 8, y + 4, tick_text(tick, y_axis.ticks), "end"))
-    for tick in x_axis.ticks:
-        x, foot = x_axis.place(tick), HEIGHT - BOTTOM
-        parts.append(Markup('<line class="axis" x1="{:.1f}" x2="{:.1f}" y1="{:g}" y2="{:g}"/>').format(x, x, foot, foot + 4))
-        parts.append(_text(x, HEIGHT - BOTTOM + 18, tick_text(tick, x_axis.ticks), "middle"))
-    foot = HEIGHT - BOTTOM
-    parts.append(Markup('<line class="axis" x1="{:g}" x2="{:g}" y1="{:g}" y2="{:g}"/>').format(LEFT, WIDTH - RIGHT, foot, foot))
-    parts.append(_text((LEFT + WIDTH - RIGHT) / 2, HEIGHT - 6, x_label, "middle", "label"))
+def grid(axes: Axes, x_label: str, y_label: str) -> Markup:
+    """Return the lines, ticks and labels of both axes; an empty y_label is left out."""
+    parts, foot = [], HEIGHT - BOTTOM
+    for tick in axes.y.ticks:
+        y = axes.y.place(tick)
+        parts.append(svg.line("grid", LEFT, y, WIDTH - RIGHT, y))
+        parts.append(svg.text(LEFT - 8, y + 4, tick_text(tick, axes.y.ticks), "end"))
+    for tick in axes.x.ticks:
+        x = axes.x.place(tick)
+        parts.append(svg.line("axis", x, foot, x, foot + 4))
+        parts.append(svg.text(x, foot + 18, tick_text(tick, axes.x.ticks), "middle"))
+    parts.append(svg.line("axis", LEFT, foot, WIDTH - RIGHT, foot))
+    parts.append(svg.text((LEFT + WIDTH - RIGHT) / 2, HEIGHT - 6, x_label, "middle", "label"))
     if y_label:
-        turned = Markup('<text class="label" transform="translate(14 {:g}) rotate(-90)" text-anchor="middle">{}</text>')
-        parts.append(turned.format((TOP + HEIGHT - BOTTOM) / 2, y_label))
+        parts.append(svg.turned(14, (TOP + HEIGHT - BOTTOM) / 2, -90, y_label, "middle", "label"))
     return Markup("").join(parts)
 
 
@@ -137,12 +155,12 @@ def tick_text(tick: float, ticks: Sequence[float]) -> str:
     return f"{tick + 0.0:.{decimals}f}".replace("-", "\u2212")
 
 
-def _line(name: str, points: Points, x_axis: Axis, y_axis: Axis, colour: int) -> Markup:
+def _line(name: str, points: Points, axes: Axes, colour: int) -> Markup:
     """Draw the unbroken stretches of a series; a point that stands alone is a dot, a few points get dots to hover."""
     stretches: list[list[tuple[float, float, float, float]]] = [[]]
     for x, y in points:
-        if _drawable(x) and _drawable(y):
-            stretches[-1].append((x_axis.place(x), y_axis.place(y), x, y))
+        if drawable(x) and drawable(y):
+            stretches[-1].append((axes.x.place(x), axes.y.place(y), x, y))
         elif stretches[-1]:
             stretches.append([])
     parts = []
@@ -154,9 +172,14 @@ def _line(name: str, points: Points, x_axis: Axis, y_axis: Axis, colour: int) ->
         for px, py, x, y in stretch if len(points) <= HOVERED_POINTS or len(stretch) == 1 else ():
             dot = Markup('<circle class="dot s{}{}" cx="{:.1f}" cy="{:.1f}" r="{}"><title>{}</title></circle>')
             said = f"{name}: {number(float(y))} at {number(float(x) if x % 1 else int(x))}"
-            parts.append(dot.format(colour, "" if sparse else " unseen", px, py, 2.6 if sparse else 5, said))
+            parts.append(dot.format(colour, "" if sparse else " unseen", px, py, 2.6 if sparse else 5, svg.clean(said)))
     return Markup("").join(parts)
 
 
-def _text(x: float, y: float, text: str, anchor: str, kind: str = "tick") -> Markup:
-    return Markup('<text class="{}" x="{:.1f}" y="{:.1f}" text-anchor="{}">{}</text>').format(kind, x, y, anchor, escape(text))
+def _band(points: Bands, axes: Axes, colour: int) -> Markup:
+    """Draw the area between the low and the high values of a series."""
+    if len(points) < 2:
+        return Markup("")
+    ends = [(x, high) for x, _, high in points] + [(x, low) for x, low, _ in reversed(points)]
+    path = " ".join(f"{axes.x.place(x):.1f},{axes.y.place(y):.1f}" for x, y in ends)
+    return Markup('<polygon class="band s{}" points="{}"/>').format(colour, path)

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from markupsafe import Markup
 
+from omnitrain.report import svg
 from omnitrain.report.curves import LEFT, RIGHT, SERIES_COLOURS, WIDTH, Axis, make_axis, tick_text
 from omnitrain.report.numbers import number
 
@@ -38,14 +39,15 @@ def _axis(axis: Axis, height: float, label: str) -> Markup:
     parts = [line.format("axis", LEFT, WIDTH - RIGHT, bottom, bottom)]
     for tick in axis.ticks:
         x = axis.place(tick)
-        parts += [line.format("grid", x, x, HEAD, bottom), _text(x, bottom + 18, tick_text(tick, axis.ticks), "middle", "tick")]
-    parts.append(_text((LEFT + WIDTH - RIGHT) / 2, height - 6, label, "middle", "label"))
+        parts.append(line.format("grid", x, x, HEAD, bottom))
+        parts.append(svg.text(x, bottom + 18, tick_text(tick, axis.ticks), "middle"))
+    parts.append(svg.text((LEFT + WIDTH - RIGHT) / 2, height - 6, label, "middle", "label"))
     return Markup("").join(parts)
 
 
 def _row(label: str, values: Mapping[str, float], y: float, names: Sequence[str], axis: Axis) -> Markup:
     shown = {name: v for name, v in values.items() if math.isfinite(v)}
-    parts = [_text(LEFT - 8, y + 4, label, "end", "tick")]
+    parts = [svg.text(LEFT - 8, y + 4, label, "end", "tick")]
     if len(shown) > 1:
         ends = [axis.place(v) for v in shown.values()]
         line = Markup('<line class="axis" x1="{:.1f}" x2="{:.1f}" y1="{:g}" y2="{:g}"/>')
@@ -55,7 +57,3 @@ def _row(label: str, values: Mapping[str, float], y: float, names: Sequence[str]
         said = f"{name}, {label}: {number(value)}"
         parts.append(dot.format(names.index(name) % SERIES_COLOURS, axis.place(value), y, said))
     return Markup("").join(parts)
-
-
-def _text(x: float, y: float, text: str, anchor: str, kind: str) -> Markup:
-    return Markup('<text class="{}" x="{:.1f}" y="{:.1f}" text-anchor="{}">{}</text>').format(kind, x, y, anchor, text)

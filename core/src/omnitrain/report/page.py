@@ -8,6 +8,7 @@ from typing import Any
 
 from omnitrain import __version__
 from omnitrain.report import content
+from omnitrain.report.drawing import figures
 from omnitrain.report.rendering import render_page
 from omnitrain.report.summary import REPORT_FILE, summarise
 from omnitrain.runs import RunDirectory, read_records
@@ -17,6 +18,8 @@ MOST_SAMPLES = 12
 MOST_EVENTS = 200
 MOST_ROWS = 500
 MOST_CHARTS = 6
+# Tables of more metrics than this are folded.
+MOST_METRICS = 12
 ARROWS = {"higher": "\u2191 higher is better", "lower": "\u2193 lower is better", "none": ""}
 
 
@@ -49,7 +52,7 @@ def _page(folder: RunDirectory) -> dict[str, Any]:
         "seed": record["recipe"].get("seed", 0),
         "seconds": sum(stage["seconds"] for stage in stages),
         "stages": stages,
-        "results": [metric for stage in stages for metric in stage["results"]],
+        "results": _in_order([evaluation for stage in stages for evaluation in stage["evaluations"]]),
         "settings": content.settings(folder),
         "environment": record["environment"],
         "events": found[-MOST_EVENTS:],
@@ -57,56 +60,54 @@ def _page(folder: RunDirectory) -> dict[str, Any]:
         "most_samples": MOST_SAMPLES,
         "most_rows": MOST_ROWS,
         "most_charts": MOST_CHARTS,
+        "most_metrics": MOST_METRICS,
         "version": __version__,
     }
 
 
 def _stage(folder: RunDirectory, stage: dict[str, Any], rows: list[dict[str, Any]], timing: dict[str, Any]) -> dict[str, Any]:
     name = stage["name"]
+    place = content.evaluation_folder(folder, name)
     measured = content.evaluations(folder, name)
     known = folder.stage_record(name)
     return {
         **stage,
-        "results": [*_evaluated(name, measured), *_logged(name, stage["metrics"], measured)],
+        "logged": _logged(stage["metrics"], measured),
         "charts": content.stage_charts(rows, name),
-        "evaluations": [_shown(evaluation) for evaluation in measured],
+        "evaluations": [_shown(evaluation, name, place) for evaluation in measured],
         "artifacts": known.artifacts if known is not None else {},
         "timing": timing,
     }
 
 
-def _evaluated(stage: str, measured: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return the metrics of a stage's last evaluations with all that is known of them."""
-    return [
-        {
-            "stage": stage,
-            "name": f"{evaluation['name']}/{name}",
-            **metric,
-            "arrow": ARROWS.get(metric["direction"], ""),
-        }
-        for evaluation in measured
-        for name, metric in evaluation["metrics"].items()
+def _shown(evaluation: dict[str, Any], stage: str, place: Path) -> dict[str, Any]:
+    metrics = [
+        {"name": name, **metric, "arrow": ARROWS.get(metric["direction"], "")} for name, metric in evaluation["metrics"].items()
     ]
+    return {
+        "stage": stage,
+        "name": evaluation["name"],
+        "step": evaluation["step"],
+        "metrics": metrics,
+        "tables": evaluation["tables"],
+        "samples": evaluation["samples"],
+        "figures": list(figures(evaluation, place)),
+    }
 
 
-def _logged(stage: str, metrics: dict[str, float], measured: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def _in_order(evaluations: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return first what has figures or tables, then what has numbers or samples only; evaluations of nothing are left out."""
+    shown = [e for e in evaluations if any(e[part] for part in ("metrics", "tables", "samples", "figures"))]
+    return sorted(shown, key=lambda e: not (e["figures"] or e["tables"]))
+
+
+def _logged(metrics: dict[str, float], measured: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Return the last logged metrics that are results: not what an evaluation says better, nor what training is watched by."""
     known = {name for evaluation in measured for name in evaluation["metrics"]} - {"loss"}
     known |= {f"{evaluation['name']}/{name}" for evaluation in measured for name in evaluation["metrics"]}
     empty = {"n": None, "interval": None, "unit": "", "arrow": ""}
     return [
-        {"stage": stage, "name": name, "value": value, **empty}
+        {"name": name, "value": value, **empty}
         for name, value in metrics.items()
         if name not in known and name.partition("/")[2] not in (*known, *content.WATCHED)
     ]
-
-
-def _shown(evaluation: dict[str, Any]) -> dict[str, Any]:
-    return {
-        "name": evaluation["name"],
-        "step": evaluation["step"],
-        "tables": evaluation["tables"],
-        "samples": evaluation["samples"],
-        "charts": list(content.figure_charts(evaluation)),
-        "pictures": list(content.pictures(evaluation)),
-    }

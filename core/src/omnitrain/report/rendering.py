@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from omnitrain.report.numbers import number, numeric, seconds
+from omnitrain.report.palettes import palette_css
+from omnitrain.report.svg import clean
 
 
 def render_page(template: str, **values: Any) -> str:
@@ -17,6 +19,12 @@ def render_page(template: str, **values: Any) -> str:
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        finalize=_printable,
     )
+    environment.globals.update(palette_css=palette_css)
     environment.filters.update(number=number, seconds=seconds, numeric=numeric)
     return environment.get_template(template).render(**values)
+
+
+def _printable(value: Any) -> Any:
+    return clean(value) if isinstance(value, str) else value

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import base64
 import copy
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Protocol
 
 from omnitrain.api.config import Use, UseArtifact, UseEvaluator
-from omnitrain.api.figures import Picture
-from omnitrain.api.finished import EVALUATIONS, evaluation_stem
+from omnitrain.api.finished import EVALUATIONS
 from omnitrain.api.protocols import Data, Prepares, TellsFacts
 from omnitrain.api.results import Evaluation
 from omnitrain.api.run import Opened, Run
 from omnitrain.errors import UsageError
 from omnitrain.runs.directory import RunDirectory, StoredArtifact
-from omnitrain.runs.files import remove, whole, write_json
+from omnitrain.runs.evaluations import write_evaluation
+from omnitrain.runs.files import remove, whole
 from omnitrain.runs.progress import Bar, Display
 from omnitrain.runs.seeds import derive
 from omnitrain.runs.stopping import StopRequest
@@ -212,15 +210,10 @@ class StageRun:
         return found
 
     def report(self, name: str, evaluation: Evaluation, step: int | None = None) -> None:
-        """Store an evaluation: a json file for the report, pictures as files, metrics as lines."""
+        """Store an evaluation: a JSON file for the report, images and films as files, metrics as lines."""
         if not self._folder.writes:
             return
-        place = self.directory / EVALUATIONS
-        place.mkdir(parents=True, exist_ok=True)
-        stem = evaluation_stem(name, step)
-        content: dict[str, Any] = {"name": name, "step": step, **asdict(evaluation)}
-        content["pictures"] = {k: _stored_picture(p) for k, p in evaluation.pictures.items()}
-        write_json(place / f"{stem}.json", content)
+        write_evaluation(self.directory / EVALUATIONS, name, step, evaluation)
         self.log(step or 0, {k: m.value for k, m in evaluation.metrics.items()}, split=name)
 
     def should_stop(self) -> bool:
@@ -255,17 +248,6 @@ def with_facts(run: StageRun, facts: Mapping[str, Any]) -> StageRun:
     other = copy.copy(run)
     other.facts = facts
     return other
-
-
-def _stored_picture(picture: Picture) -> dict[str, str]:
-    content = picture.content
-    if isinstance(content, str):
-        return {"media_type": picture.media_type, "caption": picture.caption, "text": content}
-    return {
-        "media_type": picture.media_type,
-        "caption": picture.caption,
-        "base64": base64.b64encode(content).decode("ascii"),
-    }
 
 
 def _tensorboard_writer(directory: Path) -> Any:

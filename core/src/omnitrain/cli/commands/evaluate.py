@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -43,21 +43,14 @@ def evaluate(
       omnitrain evaluate runs/first/pretrain/model --with language/nll
     """
     from omnitrain.engine.adhoc import evaluate_saved, find_model, parse_settings
+    from omnitrain.runs.evaluations import plain_evaluation
 
     directory = find_model(model)
     found = evaluate_saved(directory, installed(), evaluator, parse_settings(settings), data, parse_settings(data_set), seed)
     if as_json:
-        emit_json({"model": str(directory), "evaluator": evaluator, **_plain(found)})
+        emit_json({"model": str(directory), "evaluator": evaluator, **plain_evaluation(found)})
     else:
         _show(found)
-
-
-def _plain(evaluation: Evaluation) -> dict[str, Any]:
-    from dataclasses import asdict
-
-    shown: dict[str, Any] = asdict(evaluation)
-    del shown["pictures"]
-    return shown
 
 
 def _show(evaluation: Evaluation) -> None:
