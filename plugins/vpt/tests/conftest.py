@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from vpt_helpers import line, numbered_frames
+from helpers import line, numbered_frames
 
 from omnitrain_testing.contexts import FakeContext
 from omnitrain_vpt.recordings.format import write_segment

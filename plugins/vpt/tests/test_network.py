@@ -4,16 +4,17 @@ import pickle
 
 import pytest
 import torch
-from vpt_helpers import small_policy
+from helpers import small_policy
 
 from omnitrain.errors import DataError, UsageError
-from omnitrain_vpt.configs.data import IdmConfig, PolicyConfig
+from omnitrain_vpt.configs.models import IdmConfig, PolicyConfig
+from omnitrain_vpt.models.idm import build as build_idm
 from omnitrain_vpt.models.network.architecture import POLICIES, Architecture
 from omnitrain_vpt.models.network.attention import band_mask, memory_mask
 from omnitrain_vpt.models.network.heads import drawn, kl_divergence, log_prob
 from omnitrain_vpt.models.network.policy import MinecraftPolicy
 from omnitrain_vpt.models.official import load_weights, read_model_file, read_weights
-from omnitrain_vpt.models.policy import build_idm, build_policy
+from omnitrain_vpt.models.policy import build as build_policy
 
 NEVER = torch.zeros(2, dtype=torch.bool)
 

@@ -5,9 +5,9 @@ import re
 
 import numpy as np
 import pytest
+from helpers import INDEX_IN_FRONT, INDEX_IN_PIECES, line, numbered_frames, write_broken_video
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from vpt_helpers import INDEX_IN_FRONT, INDEX_IN_PIECES, line, numbered_frames, write_broken_video
 
 from omnitrain.errors import DataError
 from omnitrain_control.video import write_video
@@ -16,7 +16,7 @@ from omnitrain_vpt.paper.minecraft import BUTTONS, SequenceRules, action_of_line
 from omnitrain_vpt.recordings.clips import CachedClips, Reader, StreamedClips, build_cache
 from omnitrain_vpt.recordings.cursor import arrow, paint_cursor, read_cursor
 from omnitrain_vpt.recordings.format import (
-    Problems,
+    ReadingProblems,
     ReadingRules,
     find_segments,
     kept_lines,
@@ -31,12 +31,12 @@ RULES = ReadingRules()
 
 
 def only(folder, problems=None):
-    (segment,) = find_segments(folder, None, problems or Problems())
+    (segment,) = find_segments(folder, None, problems or ReadingProblems())
     return segment
 
 
 def track_of(folder, rules=RULES, problems=None):
-    return read_track(only(folder), rules, problems or Problems())
+    return read_track(only(folder), rules, problems or ReadingProblems())
 
 
 def test_a_small_movement_of_the_mouse_is_kept_unless_the_official_truncation_is_asked_for():
@@ -54,7 +54,7 @@ def test_unknown_keys_are_no_activity():
 
 def test_unknown_keys_are_told_once_each_and_break_no_recording(make_recordings):
     lines = [line(["w"]), line(["w", "f3"], buttons=[0, 4]), line(["f3", "left.alt"])]
-    folder, problems = make_recordings(a=(3, lines)), Problems()
+    folder, problems = make_recordings(a=(3, lines)), ReadingProblems()
     track = reader(strict=True).track(only(folder), problems)
     assert track.buttons[:, BUTTONS.index("forward")].tolist() == [1, 1, 0]
     assert problems.counts == {"unknown keys": 3}
@@ -88,7 +88,7 @@ def test_broken_and_empty_lines_are_counted_and_their_frames_left_out(make_recor
     lines = (folder / "a.jsonl").read_text().splitlines()
     lines[1], lines[3], lines[4] = "{not json", "", '{"mouse": 3}'
     (folder / "a.jsonl").write_text("\n".join(lines) + "\n\n")
-    problems = Problems()
+    problems = ReadingProblems()
     track = track_of(folder, problems=problems)
     assert track.frames.tolist() == [0, 2, 5]
     assert problems.counts == {"lines that are no JSON": 1, "empty lines": 1, "malformed lines": 1}
@@ -97,20 +97,20 @@ def test_broken_and_empty_lines_are_counted_and_their_frames_left_out(make_recor
 
 def test_a_line_with_wrong_types_inside_is_counted(make_recordings):
     lines = [line(["w"]), {**line(["w"]), "hotbar": "two"}, {**line(["w"]), "mouse": {**line()["mouse"], "dx": "far"}}]
-    problems = Problems()
+    problems = ReadingProblems()
     assert track_of(make_recordings(a=(3, lines)), problems=problems).frames.tolist() == [0]
     assert problems.counts["malformed lines"] == 2
 
 
 def test_lines_beyond_the_video_are_dropped_and_the_mismatch_is_told(make_recordings, walking):
-    problems = Problems()
+    problems = ReadingProblems()
     track = track_of(make_recordings(a=(4, walking(7))), problems=problems)
     assert track.frames.tolist() == [0, 1, 2, 3]
     assert "a.mp4: 4, 7" in problems.summary()
 
 
 def test_frames_beyond_the_lines_are_left_out_and_the_mismatch_is_told(make_recordings, walking):
-    problems = Problems()
+    problems = ReadingProblems()
     track = track_of(make_recordings(a=(7, walking(4))), problems=problems)
     assert track.frames.tolist() == [0, 1, 2, 3]
     assert "1 recordings with another number of frames than of lines" in problems.summary()
@@ -159,17 +159,17 @@ def test_index_files_name_recordings_and_may_not_leave_their_folder(make_recordi
     folder = make_recordings(**{"8__a": (3, walking(3)), "8__b": (3, walking(3))})
     index = tmp_path / "index.json"
     index.write_text(json.dumps({"basedir": "https://example.invalid/", "relpaths": ["8/a.mp4", "8/b", "8/gone"]}))
-    problems = Problems()
+    problems = ReadingProblems()
     assert [s.name for s in find_segments(index, folder, problems)] == ["8/a", "8/b"]
     assert problems.counts == {"missing videos": 1}
     index.write_text(json.dumps({"relpaths": ["../../etc/a"]}))
     with pytest.raises(DataError, match="lies outside"):
-        find_segments(index, folder, Problems())
+        find_segments(index, folder, ReadingProblems())
     index.write_text("[]")
     with pytest.raises(DataError, match="is no index file"):
-        find_segments(index, folder, Problems())
+        find_segments(index, folder, ReadingProblems())
     with pytest.raises(DataError, match="is missing"):
-        find_segments(tmp_path / "nowhere", None, Problems())
+        find_segments(tmp_path / "nowhere", None, ReadingProblems())
 
 
 def reader(strict=False):
@@ -182,7 +182,7 @@ def test_broken_recordings_are_counted_and_the_others_used(make_recordings, walk
     write_video(folder / "unlabelled.mp4", numbered_frames(3))
     (folder / "cut.mp4").write_bytes((folder / "cut.mp4").read_bytes()[:300])
     (folder / "empty.jsonl").write_text("")
-    problems = Problems()
+    problems = ReadingProblems()
     segments = find_segments(folder, None, problems)
     made = build_cache(tmp_path / "cache", segments, reader(), 2, problems, lambda: None)
     details = json.loads((made / "details.json").read_text())
@@ -197,24 +197,24 @@ def test_broken_recordings_are_counted_and_the_others_used(make_recordings, walk
     for segment in segments:
         if segment.name in reasons:
             with pytest.raises(DataError, match=reasons[segment.name]):
-                build_cache(tmp_path / "strict", [segment], reader(strict=True), 1, Problems(), lambda: None)
+                build_cache(tmp_path / "strict", [segment], reader(strict=True), 1, ReadingProblems(), lambda: None)
 
 
 def test_a_broken_line_and_another_length_are_refused_where_that_is_asked_for(make_recordings, walking):
     folder = make_recordings(a=(6, walking(6)), b=(4, walking(6)))
     lines = (folder / "a.jsonl").read_text().splitlines()
     (folder / "a.jsonl").write_text("\n".join([*lines[:5], "{not json"]))
-    segments = find_segments(folder, None, Problems())
+    segments = find_segments(folder, None, ReadingProblems())
     for segment, reason in zip(segments, ("lines that are no JSON .*a.jsonl:6", "number of frames than of lines"), strict=True):
         with pytest.raises(DataError, match=f"{reason}.* or set reading.broken to skip"):
-            reader(strict=True).track(segment, Problems())
+            reader(strict=True).track(segment, ReadingProblems())
 
 
 def both_ways(folder, tmp_path):
     """Recordings decoded once and kept, and decoded on the way."""
-    segments = find_segments(folder, None, Problems())
-    kept = build_cache(tmp_path / "cache", segments, reader(), 1, Problems(), lambda: None)
-    return CachedClips(kept), StreamedClips(segments, reader(), Problems())
+    segments = find_segments(folder, None, ReadingProblems())
+    kept = build_cache(tmp_path / "cache", segments, reader(), 1, ReadingProblems(), lambda: None)
+    return CachedClips(kept), StreamedClips(segments, reader(), ReadingProblems())
 
 
 def numbers(frames):
@@ -235,7 +235,7 @@ def test_a_video_that_is_cut_in_its_middle_is_counted_and_used_up_to_there(make_
         assert re.search(rf"1 videos that are cut short \(\S+cut\.mp4: {found} of \d+ frames\)", clips.problems)
         assert numbers(clips.frames(1, 0, 40)) == list(range(40))
     with pytest.raises(DataError, match=r"videos that are cut short .*cut\.mp4"):
-        StreamedClips(find_segments(folder, None, Problems()), reader(strict=True), Problems())
+        StreamedClips(find_segments(folder, None, ReadingProblems()), reader(strict=True), ReadingProblems())
 
 
 def test_a_video_that_is_damaged_in_its_middle_ends_there(make_recordings, walking, tmp_path, caplog):
@@ -254,9 +254,9 @@ def test_a_video_that_is_damaged_in_its_middle_ends_there(make_recordings, walki
     assert again[: found - 1] == list(range(found - 1))
     assert set(again[found - 1 :]) == {again[found - 1]}
     assert [record.getMessage().count("damaged.mp4") for record in caplog.records] == [1]
-    (segment, _) = find_segments(folder, None, Problems())
+    (segment, _) = find_segments(folder, None, ReadingProblems())
     with pytest.raises(DataError, match=rf"damaged\.mp4 ends after {found} of 40 frames"):
-        reader(strict=True).decode(segment, read_track(segment, RULES, Problems()), Problems())
+        reader(strict=True).decode(segment, read_track(segment, RULES, ReadingProblems()), ReadingProblems())
 
 
 @given(st.lists(st.tuples(st.integers(0, 8640), st.integers(0, 120)), min_size=1, max_size=30))
@@ -282,7 +282,21 @@ def test_joint_actions_survive_the_way_through_factored_ones(button, camera):
 def test_lines_are_written_one_object_each(tmp_path):
     write_lines(tmp_path / "a.jsonl", [line(["w"]), line()])
     assert len((tmp_path / "a.jsonl").read_text().splitlines()) == 2
-    assert read_lines(tmp_path / "a.jsonl", Problems())[0] == line(["w"])
+    assert read_lines(tmp_path / "a.jsonl", ReadingProblems())[0] == line(["w"])
     (tmp_path / "b.jsonl").write_text("\n\n")
     with pytest.raises(DataError, match=r"b\.jsonl is empty"):
-        read_lines(tmp_path / "b.jsonl", Problems())
+        read_lines(tmp_path / "b.jsonl", ReadingProblems())
+
+
+def test_a_video_without_frames_is_refused(tmp_path):
+    write_video(tmp_path / "a.mp4", numbered_frames(2))
+    (tmp_path / "a.mp4").write_bytes((tmp_path / "a.mp4").read_bytes()[:100])
+    with pytest.raises(DataError, match=r"a\.mp4"):
+        label_frames_of(tmp_path)
+
+
+def label_frames_of(folder):
+    from omnitrain_vpt.recordings.format import video_track
+
+    (segment,) = find_segments(folder, None, ReadingProblems())
+    return video_track(segment)

@@ -8,11 +8,12 @@ import torch
 
 from omnitrain.engine import Engine
 from omnitrain_control.rollouts import Collector
-from omnitrain_vpt.configs.data import PolicyConfig, WorldConfig
+from omnitrain_vpt.configs.data import WorldConfig
+from omnitrain_vpt.configs.models import PolicyConfig
 from omnitrain_vpt.configs.stages import ReinforceConfig
 from omnitrain_vpt.models.acting import PolicyActor
 from omnitrain_vpt.models.network.heads import kl_divergence, log_prob
-from omnitrain_vpt.models.policy import build_policy
+from omnitrain_vpt.models.policy import build as build_policy
 from omnitrain_vpt.paper.phasic import leash, policy_loss
 from omnitrain_vpt.stages.reinforce import Phasic, Reinforcement, actions_of
 from omnitrain_vpt.world.environments import make_fleet
@@ -139,7 +140,7 @@ def test_a_loop_goes_on_from_its_state(make_loop):
     one, two = make_loop(), make_loop()
     one.iteration(0)
     # Through a copy, as through a file: an optimiser takes the tensors that it is given.
-    two.restore(copy.deepcopy(one.collect()))
+    two.load_state_dict(copy.deepcopy(one.state_dict()))
     assert one.iteration(1) == two.iteration(1)
 
 

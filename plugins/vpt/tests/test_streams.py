@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from vpt_helpers import line, small_policy
+from helpers import line, small_policy
 
 from omnitrain.api import BatchPlan
 from omnitrain.errors import DataError, Unreachable
@@ -46,6 +46,18 @@ def test_every_frame_of_every_clip_comes_once_and_rows_stay_with_their_clip(thre
             weighted = batch["loss_weights"][row] > 0
             seen.setdefault(clip, []).extend(number_of(batch["frames"][row][weighted]).tolist())
     assert seen == {0: list(range(5)), 1: list(range(20)), 2: list(range(33))}
+
+
+def test_chunks_of_some_clips_go_through_those_alone_and_processes_share_them(three, context):
+    data = prepared(three, context)
+
+    def clips(numbers, **place):
+        found = data.chunks(numbers, BatchPlan(1, 0, train=False, **place))
+        return sorted({int(clip) for batch in found for clip in batch["example_ids"]})
+
+    assert clips([0, 2]) == [0, 2]
+    assert [clips([0, 1, 2], rank=rank, world=2) for rank in (0, 1)] == [[0, 2], [1]]
+    assert clips([1], rank=1, world=2) == [1]
 
 
 def test_training_streams_are_endless_shuffled_by_epoch_and_the_same_for_the_same_seed(three, context):

@@ -11,8 +11,8 @@ from omnitrain.errors import UsageError
 from omnitrain_control.environments import Fleet, episode_seed
 from omnitrain_vpt.configs.data import PlayConfig, WorldConfig
 from omnitrain_vpt.paper.minecraft import SequenceRules
-from omnitrain_vpt.paper.rewards import DIAMOND_PICKAXE, ItemRewards
-from omnitrain_vpt.recordings.format import Problems, ReadingRules, find_segments, read_track
+from omnitrain_vpt.paper.rewards import DIAMOND_PICKAXE
+from omnitrain_vpt.recordings.format import ReadingProblems, ReadingRules, find_segments, read_track
 from omnitrain_vpt.recordings.frames import pointer, track_frames
 from omnitrain_vpt.world.drawing import _textures
 from omnitrain_vpt.world.environments import FramesOnly, make_fleet, make_interface, make_world
@@ -133,12 +133,12 @@ def test_the_mouse_shifts_the_view_and_the_frame_shows_hand_and_slot(tmp_path):
 def test_recordings_of_players_are_read_back_identically(tmp_path):
     play = PlayConfig(world=SMALL, clips=2, steps=40)
     record_clips(tmp_path / "out", play, tmp_path / "worlds", 5)
-    segments = find_segments(tmp_path / "out" / "index.json", None, Problems())
+    segments = find_segments(tmp_path / "out" / "index.json", None, ReadingProblems())
     assert [s.version for s in segments] == ["8.0", "8.0"]
     interface = make_interface(SMALL, tmp_path / "worlds")
     for number, segment in enumerate(segments):
         frames, written = play_clip(interface, play, episode_seed(5, number))
-        problems = Problems()
+        problems = ReadingProblems()
         track = read_track(segment, ReadingRules(), problems)
         assert not problems.counts
         assert [json.loads(text) for text in segment.lines.read_text().splitlines()] == written
@@ -176,24 +176,13 @@ def test_recording_goes_on_behind_the_last_whole_clip(tmp_path):
 
 def test_unlabelled_recordings_have_no_lines(tmp_path):
     record_clips(tmp_path / "web", PlayConfig(world=SMALL, clips=1, steps=8), tmp_path / "worlds", 5, labelled=False)
-    (segment,) = find_segments(tmp_path / "web", None, Problems())
+    (segment,) = find_segments(tmp_path / "web", None, ReadingProblems())
     assert segment.lines is None
 
 
 def test_only_the_stand_in_has_scripted_players(tmp_path):
     with pytest.raises(UsageError, match="record people there"):
         record_clips(tmp_path, PlayConfig(world=WorldConfig(environment="MineRL-v0")), tmp_path, 0)
-
-
-def test_items_pay_once_up_to_their_quantity():
-    rewards = ItemRewards()
-    assert sum(rewards({"log": count}) for count in (0, 5, 3, 9)) == pytest.approx(8 * 1 / 8)
-    rewards.reset()
-    assert rewards({"torch": 1}) == pytest.approx(1 / 8)
-    assert rewards({"torch": 0}) + rewards({"torch": 1}) == 0
-    assert rewards({"diamond": 2}) == pytest.approx(2 * 8 / 3)
-    assert rewards({"diamond": 3, "dirt": 50}) == pytest.approx(8 / 3)
-    assert DIAMOND_PICKAXE["iron_ore"] == (3, 4.0)
 
 
 def test_fleets_in_processes_play_what_fleets_here_play(tmp_path):

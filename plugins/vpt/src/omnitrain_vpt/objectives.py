@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from omnitrain.api import Batch, Context, Fields, Loss, Part
 from omnitrain.engine import unwrap
-from omnitrain_vpt.configs.data import CloningConfig, InverseConfig
+from omnitrain_vpt.configs.objectives import CloningConfig, InverseConfig
 from omnitrain_vpt.models.network.blocks import State
 from omnitrain_vpt.models.network.heads import LogProbs, log_prob
 

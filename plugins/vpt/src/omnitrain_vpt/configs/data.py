@@ -1,15 +1,12 @@
-"""Settings of data, models, objectives and evaluators. Imports nothing heavy: it is read to check a recipe."""
+"""Settings of recordings, of the play that is recorded, and of the world that is played."""
 
 from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from omnitrain.api import Config
-
-Size = Literal["tiny", "mini", "small", "1x", "2x", "3x"]
-IdmSize = Literal["tiny", "mini", "small", "4x"]
 
 
 class WorldConfig(Config):
@@ -131,97 +128,3 @@ class RecordingsConfig(Config):
     """Decode once into memory-mapped frames; else decode while training, one chunk ahead in a thread."""
     threads: int = Field(default=2, ge=1, le=64)
     """Files decoded at the same time."""
-
-
-class PolicyConfig(Config):
-    """The policy. Names of parameters are the official ones."""
-
-    size: Size = "mini"
-    """1x, 2x and 3x are the paper's 71 M, 248 M and 0.5 B; the others are small ones of ours."""
-    model_file: str | None = None
-    """An official .model file, which decides shapes and temperature in place of `size`."""
-    weights: str | None = None
-    """An official .weights file, or safetensors with the same names."""
-    image_size: int | None = Field(default=None, ge=8)
-    """Side of the frames; null for the size's own (128 for the paper's)."""
-    timesteps: int | None = Field(default=None, ge=1)
-    """Steps of a chunk; null for the size's own."""
-    memory: int | None = Field(default=None, ge=1)
-    """Steps of memory beside them; null for the size's own. Paper: 128."""
-    temperature: float | None = Field(default=None, gt=0)
-    """Divides the logits; null for 2.0 or that of the .model file."""
-    head_gain: float | None = Field(default=None, gt=0)
-    """Norm of the first weights of each output; null for the size's own. Official: 0.01; our small ones: 1."""
-
-
-class IdmConfig(Config):
-    """The inverse dynamics model. Names of parameters are the official ones."""
-
-    size: IdmSize = "mini"
-    """4x is the paper's; the others are small ones of ours."""
-    model_file: str | None = None
-    """An official .model file, which decides shapes in place of `size`."""
-    weights: str | None = None
-    """An official .weights file, or safetensors with the same names."""
-    image_size: int | None = Field(default=None, ge=8)
-    """Side of the frames; null for the size's own."""
-    head_gain: float | None = Field(default=None, gt=0)
-    """Norm of the first weights of each output; null for the size's own. Official: 0.01; our small ones: 1."""
-    conv3d: bool = True
-    """Begin with the convolution over time (claim C2 takes it away)."""
-    conv3d_spatial: Literal[1, 3] = 1
-    """Its extent in height and width. Paper: 3; released kwargs: 1."""
-    causal: bool = False
-    """See only the past, for comparison (claim C1)."""
-    use_lastlayer: bool = True
-    """Let the dense layer before the heads take part. Paper: yes; official code computes it and ignores it, so released
-    weights need false."""
-
-    @model_validator(mode="after")
-    def _released_weights_ignore_it(self) -> IdmConfig:
-        if self.model_file is not None and self.use_lastlayer:
-            raise ValueError("use_lastlayer must be false with a model_file: released weights are made without that layer")
-        return self
-
-
-class CloningConfig(Config):
-    """Negative log-likelihood of the joint actions of streams, memory carried from chunk to chunk, gradients cut."""
-
-
-class InverseConfig(Config):
-    """Negative log-likelihood of the 20 buttons and 2 camera axes of windows, summed over them, per frame."""
-
-
-class ActionsConfig(Config):
-    """Predicted against recorded actions: accuracy, precision, recall and F1 per key, camera R2, beside "always null"."""
-
-    split: str = "valid"
-    """Split to measure on."""
-    max_clips: int = Field(default=64, ge=1)
-    """Most clips."""
-    stride: int | None = Field(default=None, ge=1)
-    """Steps between windows; null for half a window."""
-
-
-class LikelihoodConfig(Config):
-    """Held-out negative log-likelihood of a policy, null actions left out, memory carried through every clip."""
-
-    split: str = "valid"
-    """Split to measure on."""
-    max_clips: int = Field(default=64, ge=1)
-    """Most clips."""
-
-
-class EpisodesConfig(Config):
-    """Episodes played by the policy: achievement rates with Wilson intervals, items, video of the best and the median."""
-
-    world: WorldConfig = WorldConfig()
-    """Where it plays; unseen worlds have other numbers than those that were recorded."""
-    episodes: int = Field(default=32, ge=1)
-    """How many episodes. Paper: about 2500."""
-    count: int = Field(default=16, ge=1)
-    """Environments stepped together."""
-    processes: int = Field(default=0, ge=0)
-    """Processes that they are shared out among; 0 steps them here. The result is the same."""
-    video: bool = True
-    """Film the best and the median episode (they are played once more with the same actions)."""

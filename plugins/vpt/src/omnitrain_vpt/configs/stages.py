@@ -1,4 +1,4 @@
-"""Settings of the stages. Imports nothing heavy."""
+"""Settings of the stages."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ class RewardConfig(Config):
 
 
 class ReinforceConfig(Config):
-    """Reinforcement fine-tuning: phasic policy gradient with a leash to the pretrained policy (section 4.5)."""
+    """Reinforcement fine-tuning: phasic policy gradient with a leash to the pretrained policy (section 4.4)."""
 
     model: UseModel
     """The policy to fine-tune."""

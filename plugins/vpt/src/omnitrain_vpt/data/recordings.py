@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from omnitrain.api import Batch, BatchPlan, Context, Fields, Piece, numpy_generator
 from omnitrain.errors import DataError, Unreachable
@@ -19,10 +18,10 @@ from omnitrain_vpt import __version__
 from omnitrain_vpt.configs.data import RecordingsConfig
 from omnitrain_vpt.data.augment import augmented
 from omnitrain_vpt.data.stream import ChunkStream
-from omnitrain_vpt.paper.actions import to_factored, to_joint
+from omnitrain_vpt.paper.actions import to_factored
 from omnitrain_vpt.paper.minecraft import BUTTONS
 from omnitrain_vpt.recordings.clips import CachedClips, Clips, Reader, StreamedClips, build_cache
-from omnitrain_vpt.recordings.format import Problems, ReadingRules, Segment, find_segments
+from omnitrain_vpt.recordings.format import ReadingProblems, ReadingRules, Segment, find_segments
 from omnitrain_vpt.recordings.frames import pointer
 from omnitrain_vpt.world.environments import worlds_folder
 from omnitrain_vpt.world.recording import record_clips
@@ -65,7 +64,7 @@ class RecordingsData:
     def __init__(self, config: RecordingsConfig) -> None:
         self.config = config
         self.batch: Fields = WINDOW_FIELDS if config.layout == "windows" else STREAM_FIELDS
-        self.found = Problems()
+        self.found = ReadingProblems()
         self._segments: list[Segment] | None = None
         self._files: str | None = None
         self.clips: Clips | None = None
@@ -196,11 +195,6 @@ class RecordingsData:
             raise DataError(f"{self.folder_or_index} has no split {split!r}; there are {', '.join(self._by_split)}.")
         return self._by_split[split]
 
-    def joint(self, clip: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Return a clip's joint actions (buttons, camera), int64[n] each."""
-        track = self.ready().tracks[clip]
-        return to_joint(track.buttons, track.bins)
-
     def collate(self, examples: Sequence[Batch]) -> Batch:
         """Stack windows, or rows of streams."""
         join = torch.stack if self.config.layout == "windows" else torch.cat
@@ -273,7 +267,14 @@ class StreamedRecordings(RecordingsData):
 
     def batches(self, split: str, plan: BatchPlan) -> ChunkStream:
         """Return the chunks of a split; each row stays with its clip to the clip's end."""
-        return ChunkStream(self, split, plan)
+        numbers = self.clip_numbers(split)
+        if not numbers:
+            raise DataError(f"The split {split!r} has no clips.")
+        return self.chunks(numbers, plan)
+
+    def chunks(self, numbers: Sequence[int], plan: BatchPlan) -> ChunkStream:
+        """Return the chunks of some clips."""
+        return ChunkStream(self.ready(), numbers, self.config.steps, self.config.image_size, plan)
 
     def examples(self, split: str) -> Iterator[Batch]:
         """Yield the chunks of every clip once, one row each."""

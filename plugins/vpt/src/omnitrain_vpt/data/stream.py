@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from omnitrain.api import Batch, BatchPlan, numpy_generator
-from omnitrain.errors import DataError
-
-if TYPE_CHECKING:
-    from omnitrain_vpt.data.recordings import RecordingsData
+from omnitrain_vpt.recordings.clips import Clips
 
 
 class ChunkStream:
@@ -23,13 +20,13 @@ class ChunkStream:
     A row that comes to its clip's end takes the next clip of the epoch's order and says `first`; no clip's tail is lost when
     another row runs dry. The rest of a chunk behind a clip's end repeats the last frame and has no weight. State: the order's
     epoch and position, and (clip, step) of each row. The next chunk is made in a thread while the last one is used.
+
+    numbers: of the clips to go through, of which every process takes its share. size: side of the frames.
     """
 
-    def __init__(self, data: RecordingsData, split: str, plan: BatchPlan) -> None:
-        self.data, self.plan = data, plan
-        self.clips = data.clip_numbers(split)[plan.rank :: plan.world] or data.clip_numbers(split)
-        if not self.clips:
-            raise DataError(f"The split {split!r} has no clips.")
+    def __init__(self, clips: Clips, numbers: Sequence[int], steps: int, size: int, plan: BatchPlan) -> None:
+        self.clips, self.steps, self.size, self.plan = clips, steps, size, plan
+        self.numbers = numbers[plan.rank :: plan.world] or numbers
         self.epoch, self.taken = 0, 0
         self.rows: list[tuple[int, int]] = [(-1, 0)] * plan.batch_size
         self._joint: dict[int, tuple[NDArray[np.int64], NDArray[np.int64]]] = {}
@@ -38,7 +35,7 @@ class ChunkStream:
 
     def _order(self, epoch: int) -> NDArray[np.int64]:
         if epoch not in self._orders:
-            order = np.array(self.clips)
+            order = np.array(self.numbers)
             if self.plan.train:
                 numpy_generator(self.plan.seed + 1_000_003 * epoch).shuffle(order)
             self._orders = {epoch: order}
@@ -46,7 +43,7 @@ class ChunkStream:
 
     def _next_clip(self) -> int:
         """Return the next clip of the order; -1 when every clip was taken once and that is all."""
-        if self.taken == len(self.clips):
+        if self.taken == len(self.numbers):
             if not self.plan.train:
                 return -1
             self.epoch, self.taken = self.epoch + 1, 0
@@ -55,19 +52,17 @@ class ChunkStream:
 
     def _advance(self) -> list[tuple[int, int]] | None:
         """Return (clip, step) of each row's next chunk and go past it; None at the end. A row without a clip has -1."""
-        steps = self.data.config.steps
-        tracks = self.data.ready().tracks
+        tracks = self.clips.tracks
         begun = []
         for row, (clip, step) in enumerate(self.rows):
             if clip < 0 or step >= len(tracks[clip]):
                 clip, step = self._next_clip(), 0
             begun.append((clip, step))
-            self.rows[row] = (clip, step + steps)
+            self.rows[row] = (clip, step + self.steps)
         return begun if any(clip >= 0 for clip, _ in begun) else None
 
     def _make(self, begun: list[tuple[int, int]]) -> Batch:
-        data, steps = self.data, self.data.config.steps
-        size, count = data.config.image_size, len(begun)
+        steps, size, count = self.steps, self.size, len(begun)
         frames = np.zeros((count, steps, size, size, 3), np.uint8)
         joint = np.zeros((2, count, steps), np.int64)
         weights = np.zeros((count, steps), np.float32)
@@ -75,9 +70,9 @@ class ChunkStream:
             if clip < 0:
                 continue
             if clip not in self._joint:
-                self._joint[clip] = data.joint(clip)
+                self._joint[clip] = self.clips.tracks[clip].joint
             length = min(steps, len(self._joint[clip][0]) - step)
-            frames[row, :length] = data.ready().frames(clip, step, step + length)
+            frames[row, :length] = self.clips.frames(clip, step, step + length)
             frames[row, length:] = frames[row, length - 1]
             for part in (0, 1):
                 joint[part, row, :length] = self._joint[clip][part][step : step + length]

@@ -1,25 +1,19 @@
-"""Evaluators `vpt/actions`, `vpt/likelihood` and `vpt/episodes`."""
+"""Evaluator `vpt/actions`: predicted against recorded actions."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-from omnitrain.api import BatchPlan, Context, Evaluation, Metric, Run, Table
-from omnitrain.engine import to_device
+from omnitrain.api import Context, Evaluation, Metric, Run, Table
 from omnitrain.errors import UsageError
-from omnitrain_vpt.configs.data import ActionsConfig, LikelihoodConfig
-from omnitrain_vpt.data.recordings import StreamedRecordings, WindowedRecordings
-from omnitrain_vpt.models.network.heads import log_prob
-from omnitrain_vpt.models.network.policy import MinecraftPolicy
-from omnitrain_vpt.models.policy import Labeller
-from omnitrain_vpt.objectives import joint_actions
+from omnitrain_vpt.configs.evaluators import ActionsConfig
+from omnitrain_vpt.data.recordings import WindowedRecordings
+from omnitrain_vpt.models.labeller import Labeller, action_log_probs
 from omnitrain_vpt.paper.actions import CAMERA
 from omnitrain_vpt.paper.minecraft import BUTTONS
-from omnitrain_vpt.stages.label import action_log_probs
 
 
 def r_squared(truth: NDArray[Any], predicted: NDArray[Any]) -> float:
@@ -116,44 +110,6 @@ class ActionsEvaluator:
         return Evaluation(metrics, measured.tables)
 
 
-class LikelihoodEvaluator:
-    """See `LikelihoodConfig`."""
-
-    def __init__(self, config: LikelihoodConfig) -> None:
-        self.config = config
-
-    @torch.no_grad()
-    def __call__(self, predictor: Any, data: Any, run: Run, /) -> Evaluation:
-        """Return the negative log-likelihood per frame, and that of each head.
-
-        Raises UsageError for another model or layout.
-        """
-        if not isinstance(predictor, MinecraftPolicy) or not isinstance(data, StreamedRecordings):
-            raise UsageError('vpt/likelihood measures vpt/policy on vpt/recordings in the layout "streams".')
-        device = next(predictor.parameters()).device
-        stream = data.batches(self.config.split, BatchPlan(min(8, self.config.max_clips), 0, train=False))
-        stream.clips = stream.clips[: self.config.max_clips]
-        sums: dict[str, float] = {}
-        weight, state = 0.0, predictor.initial_state(stream.plan.batch_size)
-        for found in stream:
-            batch = to_device(found, device)
-            output = predictor(batch["frames"], batch["first"], state)
-            state = output.state
-            actions = joint_actions(batch)
-            for name, values in output.log_probs.items():
-                nll = -(log_prob({name: values}, actions) * batch["loss_weights"]).sum()
-                sums[name] = sums.get(name, 0.0) + float(nll)
-            weight += float(batch["loss_weights"].sum())
-        count = round(weight)
-        metrics = {"nll": Metric(sum(sums.values()) / weight, count, "lower")}
-        return Evaluation({**metrics, **{f"{n}_nll": Metric(v / weight, count, "lower") for n, v in sums.items()}})
-
-
-def build_actions(config: ActionsConfig, context: Context) -> ActionsEvaluator:
+def build(config: ActionsConfig, context: Context) -> ActionsEvaluator:
     """Make the evaluator `vpt/actions`."""
     return ActionsEvaluator(config)
-
-
-def build_likelihood(config: LikelihoodConfig, context: Context) -> LikelihoodEvaluator:
-    """Make the evaluator `vpt/likelihood`."""
-    return LikelihoodEvaluator(config)

@@ -17,7 +17,8 @@ from omnitrain_control.environments import environment_seed, episode_seed
 from omnitrain_control.intervals import mean_interval, wilson
 from omnitrain_control.rollouts import Collector
 from omnitrain_control.video import write_video
-from omnitrain_vpt.configs.data import EpisodesConfig, WorldConfig
+from omnitrain_vpt.configs.data import WorldConfig
+from omnitrain_vpt.configs.evaluators import EpisodesConfig
 from omnitrain_vpt.models.acting import PolicyActor, environment_actions
 from omnitrain_vpt.models.network.policy import MinecraftPolicy
 from omnitrain_vpt.paper.rewards import DIAMOND_PICKAXE

@@ -17,14 +17,15 @@ from omnitrain.api import BatchPlan
 from omnitrain.api.bench import Bar, Bench
 from omnitrain_control.environments import Fleet
 from omnitrain_control.video import read_frames
-from omnitrain_vpt.configs.data import PolicyConfig, RecordingsConfig, WorldConfig
+from omnitrain_vpt.configs.data import RecordingsConfig, WorldConfig
+from omnitrain_vpt.configs.models import PolicyConfig
 from omnitrain_vpt.data.recordings import StreamedRecordings
 from omnitrain_vpt.models.network.heads import log_prob
 from omnitrain_vpt.models.network.policy import MinecraftPolicy
 from omnitrain_vpt.models.policy import policy_architecture
 from omnitrain_vpt.paper.minecraft import LineWriter
 from omnitrain_vpt.recordings.clips import Reader, StreamedClips
-from omnitrain_vpt.recordings.format import Problems, ReadingRules, find_segments, write_segment
+from omnitrain_vpt.recordings.format import ReadingProblems, ReadingRules, find_segments, write_segment
 from omnitrain_vpt.recordings.frames import pointer
 from omnitrain_vpt.world.environments import make_fleet, make_interface, worlds_folder
 from omnitrain_vpt.world.interface import HumanInterface
@@ -120,7 +121,9 @@ def _recordings() -> Path:
 
 def _decode_alone() -> float:
     begin = perf_counter()
-    count = sum(1 for segment in find_segments(_recordings(), None, Problems()) for _ in read_frames(segment.video, "bgr24"))
+    count = sum(
+        1 for segment in find_segments(_recordings(), None, ReadingProblems()) for _ in read_frames(segment.video, "bgr24")
+    )
     return count / (perf_counter() - begin)
 
 
@@ -128,7 +131,7 @@ def _decode_ahead() -> float:
     """Frames a second of streams that decode one chunk ahead while the last one is used."""
     data = StreamedRecordings(RecordingsConfig(path=str(_recordings()), image_size=SIDE, steps=25, valid_fraction=0.0))
     reader = Reader(ReadingRules(), "quantised", SIDE, pointer(None), None, False)
-    clips = StreamedClips(data.segments(), reader, Problems())
+    clips = StreamedClips(data.segments(), reader, ReadingProblems())
     data.use_clips(clips)
     begin, count = perf_counter(), 0
     for batch in data.batches("train", BatchPlan(2, 0, train=False)):

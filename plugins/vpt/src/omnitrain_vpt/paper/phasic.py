@@ -1,4 +1,4 @@
-"""The losses of phasic policy gradient with a leash (section 4.5, app. G; Cobbe et al. 2021)."""
+"""The losses of phasic policy gradient with a leash (section 4.4, app. G; Cobbe et al. 2021)."""
 
 from __future__ import annotations
 

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from typing import Any, Protocol, runtime_checkable
-
-import gymnasium
 
 DIAMOND_PICKAXE: Mapping[str, tuple[float, float]] = {
     "log": (8, 1.0),
@@ -56,43 +53,3 @@ class ItemRewards:
             else:
                 total += (held - before) * whole
         return float(total)
-
-
-@runtime_checkable
-class CountsItems(Protocol):
-    """An environment that tells what its player holds."""
-
-    def items(self) -> Mapping[str, int]: ...
-
-
-def held_items(environment: gymnasium.Env[Any, Any], observation: Any) -> Mapping[str, int]:
-    """Return item counts: of the environment where it tells them, else of MineRL's observation."""
-    bare = environment.unwrapped
-    if isinstance(bare, CountsItems):
-        return bare.items()
-    if isinstance(observation, Mapping) and isinstance(observation.get("inventory"), Mapping):
-        return {str(name): int(count) for name, count in observation["inventory"].items()}
-    return {}
-
-
-class RewardedItems(gymnasium.Wrapper[Any, Any, Any, Any]):
-    """An environment whose reward is that of items."""
-
-    def __init__(self, environment: gymnasium.Env[Any, Any], rewards: ItemRewards) -> None:
-        super().__init__(environment)
-        self.rewards = rewards
-
-    def reset(self, **arguments: Any) -> tuple[Any, dict[str, Any]]:
-        """Begin an episode; what is held at its start pays nothing."""
-        observation, info = self.env.reset(**arguments)
-        self.rewards.reset()
-        self.rewards(held_items(self.env, observation))
-        return observation, info
-
-    def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
-        """Step, with the items' reward in place of the environment's."""
-        observation, _, terminated, truncated, info = self.env.step(action)
-        reward = self.rewards(held_items(self.env, observation))
-        if terminated or truncated:
-            info = {**info, "items": dict(self.rewards.most)}
-        return observation, reward, terminated, truncated, info

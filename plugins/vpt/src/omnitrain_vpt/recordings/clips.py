@@ -17,7 +17,7 @@ from omnitrain.errors import DataError
 from omnitrain_control.cache import build_once
 from omnitrain_control.episodes import EpisodeStore, EpisodeWriter
 from omnitrain_control.video import Frame
-from omnitrain_vpt.recordings.format import Problems, ReadingRules, Segment, Track, read_track, video_track
+from omnitrain_vpt.recordings.format import ReadingProblems, ReadingRules, Segment, Track, read_track, video_track
 from omnitrain_vpt.recordings.frames import Pointer, track_frames
 
 Frames = NDArray[np.uint8]
@@ -47,7 +47,7 @@ class Reader:
         self.reading, self.nulls, self.size, self.picture = reading, nulls, size, picture
         self.max_frames, self.strict = max_frames, strict
 
-    def track(self, segment: Segment, problems: Problems, labelled: bool = True) -> Track | None:
+    def track(self, segment: Segment, problems: ReadingProblems, labelled: bool = True) -> Track | None:
         """Return the kept frames' actions, or None for a recording that can't be used.
 
         Raises DataError for one that is broken, where that is not allowed.
@@ -81,7 +81,7 @@ class Reader:
         if self.strict:
             raise DataError(f"{reason.rstrip('.')}. Mend it, or set reading.broken to skip.")
 
-    def decode(self, segment: Segment, track: Track, problems: Problems) -> Frames:
+    def decode(self, segment: Segment, track: Track, problems: ReadingProblems) -> Frames:
         """Return the frames of a track; fewer where the video is cut.
 
         Raises DataError for a cut video, where that is not allowed.
@@ -91,7 +91,7 @@ class Reader:
             self.cut_short(segment, len(found), track, problems)
         return np.stack(found) if found else np.zeros((0, self.size, self.size, 3), np.uint8)
 
-    def cut_short(self, segment: Segment, found: int, track: Track, problems: Problems) -> None:
+    def cut_short(self, segment: Segment, found: int, track: Track, problems: ReadingProblems) -> None:
         """Count a video that gives only the first `found` frames of its track.
 
         Raises DataError where that is not allowed.
@@ -101,13 +101,13 @@ class Reader:
 
 
 def _parallel(
-    segments: Sequence[Segment], threads: int, work: Callable[[Segment, Problems], tuple[Track, Frames] | None]
-) -> Iterator[tuple[Segment, tuple[Track, Frames] | None, Problems]]:
+    segments: Sequence[Segment], threads: int, work: Callable[[Segment, ReadingProblems], tuple[Track, Frames] | None]
+) -> Iterator[tuple[Segment, tuple[Track, Frames] | None, ReadingProblems]]:
     """Yield results in the order of the segments; at most a few per thread wait at a time."""
     with ThreadPoolExecutor(threads) as pool:
         for begin in range(0, len(segments), threads * 4):
             group = segments[begin : begin + threads * 4]
-            kept = [Problems() for _ in group]
+            kept = [ReadingProblems() for _ in group]
             yield from zip(group, pool.map(work, group, kept), kept, strict=True)
 
 
@@ -130,14 +130,14 @@ class CachedClips:
 
 
 def build_cache(
-    folder: Path, segments: Sequence[Segment], reader: Reader, threads: int, found: Problems, each: Callable[[], None]
+    folder: Path, segments: Sequence[Segment], reader: Reader, threads: int, found: ReadingProblems, each: Callable[[], None]
 ) -> Path:
     """Decode recordings into a folder, several at the same time, unless that was done before.
 
     found: problems that were met before. Raises DataError when nothing is left.
     """
 
-    def work(segment: Segment, problems: Problems) -> tuple[Track, Frames] | None:
+    def work(segment: Segment, problems: ReadingProblems) -> tuple[Track, Frames] | None:
         track = reader.track(segment, problems)
         if track is None:
             return None
@@ -145,7 +145,7 @@ def build_cache(
         return (track.take(np.arange(len(frames))), frames) if len(frames) else None
 
     def build(path: Path) -> None:
-        names, problems = [], Problems()
+        names, problems = [], ReadingProblems()
         problems.merge(found)
         with EpisodeWriter(path) as writer:
             for segment, result, own in _parallel(segments, threads, work):
@@ -179,9 +179,9 @@ class StreamedClips:
     A video that was cut ends where it was cut; damage in its middle is found, and told, when it is reached.
     """
 
-    def __init__(self, segments: Sequence[Segment], reader: Reader, found: Problems) -> None:
+    def __init__(self, segments: Sequence[Segment], reader: Reader, found: ReadingProblems) -> None:
         self._reader = reader
-        problems = Problems()
+        problems = ReadingProblems()
         problems.merge(found)
         kept = [(segment, track) for segment in segments if (track := reader.track(segment, problems)) is not None]
         if not kept:
@@ -222,6 +222,6 @@ class StreamedClips:
             told = clip in self._cut
             self._cut.add(clip)
         if not told:
-            problems = Problems()
+            problems = ReadingProblems()
             self._reader.cut_short(self._segments[clip], found, self.tracks[clip], problems)
             log.warning("%s: the rest is the last frame, or black; cache: true leaves it out", problems.summary())

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from omnitrain.errors import DataError
 from omnitrain_control.video import probe_video, write_video
-from omnitrain_vpt.paper.actions import CAMERA, is_null
+from omnitrain_vpt.paper.actions import CAMERA, is_null, to_joint
 from omnitrain_vpt.paper.minecraft import BUTTONS, Action, SequenceRules, checked_line, gui_factor, unknown_keys
 
 RATE = 20
@@ -25,7 +25,7 @@ _VERSION = re.compile(r"^\d+\.\d+$")
 
 
 @dataclass
-class Problems:
+class ReadingProblems:
     """What was wrong with recordings: kind to count, and the first few places of each."""
 
     counts: Counter[str] = field(default_factory=Counter)
@@ -43,7 +43,7 @@ class Problems:
         if len(shown) < SHOWN:
             shown.append(place)
 
-    def merge(self, other: Problems) -> None:
+    def merge(self, other: ReadingProblems) -> None:
         """Add what another reader has found."""
         for kind, count in other.counts.items():
             self.counts[kind] += count
@@ -72,7 +72,7 @@ class Segment:
         return parts[-1] if parts else ""
 
 
-def find_segments(path: Path, base: Path | None, problems: Problems) -> list[Segment]:
+def find_segments(path: Path, base: Path | None, problems: ReadingProblems) -> list[Segment]:
     """Return the recordings of a folder (all .mp4 below it) or of an index file, sorted by name.
 
     base: where the paths of an index file begin; by default the index file's folder, since its own "basedir" is an address.
@@ -108,7 +108,7 @@ def _index_names(path: Path) -> list[str]:
         raise DataError(f'{path} is no index file: expected {{"basedir": ..., "relpaths": [...]}} ({error!r}).') from error
 
 
-def read_lines(path: Path, problems: Problems) -> list[Mapping[str, Any] | None]:
+def read_lines(path: Path, problems: ReadingProblems) -> list[Mapping[str, Any] | None]:
     """Return the parsed lines of a .jsonl, None for one that is broken: its frame is still consumed.
 
     Blank lines at the end are no lines. Raises DataError when the file can't be read or is empty.
@@ -135,7 +135,7 @@ def read_lines(path: Path, problems: Problems) -> list[Mapping[str, Any] | None]
 def kept_lines(
     lines: Iterable[Mapping[str, Any] | None],
     rules: SequenceRules,
-    problems: Problems | None = None,
+    problems: ReadingProblems | None = None,
     path: str = "",
 ) -> Iterator[tuple[int, Action]]:
     """Yield (frame number, action) of every well-formed line, null actions included.
@@ -182,6 +182,11 @@ class Track:
         """Camera bins int64[n, 2]."""
         return CAMERA.encode(self.camera)
 
+    @property
+    def joint(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Joint actions (buttons, camera), int64[n] each."""
+        return to_joint(self.buttons, self.bins)
+
     def take(self, rows: NDArray[Any]) -> Track:
         """Return some of the frames, by index or mask."""
         return Track(self.frames[rows], self.buttons[rows], self.camera[rows], self.raw_null[rows], self.cursor[rows])
@@ -205,7 +210,7 @@ class ReadingRules:
     gui_factors: bool = True
 
 
-def read_track(segment: Segment, reading: ReadingRules, problems: Problems) -> Track:
+def read_track(segment: Segment, reading: ReadingRules, problems: ReadingProblems) -> Track:
     """Return the actions of a labelled recording, as far as the video has frames by its header and its length.
 
     Raises DataError when the recording has no lines or can't be opened.

@@ -17,9 +17,10 @@ from omnitrain.errors import DataError, EnvironmentFault, UsageError
 from omnitrain_control.video import Frame, VideoFacts, VideoWriter, probe_video, read_frames
 from omnitrain_vpt.configs.stages import CleanConfig
 from omnitrain_vpt.data.recordings import RecordingsData
-from omnitrain_vpt.recordings.format import RATE, Problems, Segment, write_index
+from omnitrain_vpt.paper.cleaning import clean_runs, median_filter
+from omnitrain_vpt.recordings.format import RATE, ReadingProblems, Segment, write_index
 from omnitrain_vpt.recordings.frames import resize
-from omnitrain_vpt.stages.label import WORK, finish_recordings, write_whole
+from omnitrain_vpt.recordings.work import WORK, finish_recordings, write_whole
 
 Floats = NDArray[np.float64]
 Embed = Callable[[Sequence[Frame]], Floats]
@@ -64,19 +65,6 @@ def embedding(name: str) -> Embed:
             return np.asarray(model.get_image_features(**inputs).double().numpy(), np.float64)
 
     return embed
-
-
-def median_filter(labels: NDArray[Any], width: int = 7) -> NDArray[np.int64]:
-    """Return the running median of classes 0 and 1, int64[n]; at the ends the window is filled with the edge's class."""
-    half = width // 2
-    padded = np.pad(np.asarray(labels, np.int64), half, mode="edge")
-    return np.asarray(np.median(np.lib.stride_tricks.sliding_window_view(padded, width), -1), np.int64)
-
-
-def clean_runs(labels: NDArray[Any], least: int) -> list[tuple[int, int]]:
-    """Return (begin, end) of the runs of 1 that are at least `least` long."""
-    edges = np.flatnonzero(np.diff(np.concatenate([[0], np.asarray(labels, np.int64), [0]])))
-    return [(int(b), int(e)) for b, e in zip(edges[::2], edges[1::2], strict=True) if e - b >= least]
 
 
 def with_artefacts(frame: Frame, generator: np.random.Generator) -> Frame:
@@ -139,7 +127,7 @@ class _Cleaning:
 
         self.config, self.embed, self.folder = config, embed, folder
         self.classifier: Any = make_pipeline(StandardScaler(), SVC(kernel="rbf"))
-        self.problems = Problems()
+        self.problems = ReadingProblems()
 
     def examples(self, data: RecordingsData, generator: np.random.Generator) -> list[Frame]:
         """Draw frames of all recordings."""
@@ -253,10 +241,10 @@ def clean(config: CleanConfig, run: Run) -> None:
             "lower least_share or least_s, or give other examples."
         )
     write_index(folder, names)
-    finish_recordings(run, folder, data)
+    finish_recordings(run, folder, data.config)
 
 
-def _report(verdicts: Sequence[tuple[Segment, Verdict]], accuracy: float, problems: Problems) -> Evaluation:
+def _report(verdicts: Sequence[tuple[Segment, Verdict]], accuracy: float, problems: ReadingProblems) -> Evaluation:
     seen = sum(verdict.frames for _, verdict in verdicts)
     kept = sum(end - begin for _, verdict in verdicts for begin, end in verdict.runs)
     metrics = {

@@ -10,55 +10,20 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-from omnitrain.api import Evaluation, Metric, Run, Table
+from omnitrain.api import Evaluation, Metric, Table
 from omnitrain.engine import choose_device, evaluating
 from omnitrain.errors import DataError, UsageError
 from omnitrain_vpt.configs.stages import LabelConfig
 from omnitrain_vpt.data.recordings import RecordingsData
+from omnitrain_vpt.models.labeller import Labeller, label_frames
 from omnitrain_vpt.models.network.policy import InverseDynamics
-from omnitrain_vpt.models.policy import Labeller
-from omnitrain_vpt.paper.actions import CAMERA, CAMERA_BINS
+from omnitrain_vpt.paper.actions import CAMERA
 from omnitrain_vpt.paper.minecraft import BUTTONS, LineWriter
-from omnitrain_vpt.paper.windows import plan_windows
-from omnitrain_vpt.recordings.format import Problems, Segment, video_track, write_index, write_lines
+from omnitrain_vpt.recordings.format import ReadingProblems, Segment, video_track, write_index, write_lines
 from omnitrain_vpt.recordings.frames import Pointer, pointer, track_frames
-
-Actions = tuple[NDArray[np.uint8], NDArray[np.int64]]
-WORK = "unfinished"
-
-
-def action_log_probs(
-    labeller: Labeller, frames: NDArray[np.uint8], window: int = 128, stride: int = 64, batch_size: int = 16
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Return log-probabilities of (buttons [n, 20, 2], camera bins [n, 2, 11]) of a clip's frames uint8[n, size, size, 3].
-
-    Every frame is labelled once, by the window in whose middle it lies most. A clip shorter than a window is filled up with
-    its last frame; what is labelled there is thrown away.
-    """
-    plan = plan_windows(len(frames), window, stride)
-    padded = frames
-    if len(frames) < window:
-        padded = np.concatenate([frames, np.repeat(frames[-1:], window - len(frames), 0)])
-    buttons = np.zeros((len(frames), len(BUTTONS), 2), np.float32)
-    camera = np.zeros((len(frames), 2, CAMERA_BINS), np.float32)
-    for begin in range(0, len(plan.starts), batch_size):
-        starts = plan.starts[begin : begin + batch_size]
-        batch = torch.from_numpy(np.stack([padded[s : s + window] for s in starts]))
-        for number, found in enumerate(zip(*labeller.log_probs(batch), strict=True), begin):
-            own = np.flatnonzero(plan.owner == number)
-            buttons[own], camera[own] = (part[own - plan.starts[number]] for part in found)
-    return buttons, camera
-
-
-def label_frames(
-    labeller: Labeller, frames: NDArray[np.uint8], window: int = 128, stride: int = 64, batch_size: int = 16
-) -> Actions:
-    """Return the likeliest (buttons uint8[n, 20], camera bins int64[n, 2]) of a clip's frames, see `action_log_probs`."""
-    buttons, camera = action_log_probs(labeller, frames, window, stride, batch_size)
-    return buttons.argmax(-1).astype(np.uint8), camera.argmax(-1)
+from omnitrain_vpt.recordings.work import WORK, finish_recordings, write_whole
 
 
 def lines_of(buttons: NDArray[np.uint8], camera: NDArray[np.int64]) -> list[dict[str, Any]]:
@@ -81,19 +46,12 @@ def _copy_video(source: Path, target: Path) -> None:
         shutil.copyfile(source, target)
 
 
-def write_whole(path: Path, text: str) -> None:
-    """Write a file that says that something is done: it is there whole or not at all."""
-    part = path.with_name(f"{path.name}.part")
-    part.write_text(text, encoding="utf-8")
-    part.replace(path)
-
-
 class _Labelling:
     """The work of one stage, video by video; what is done is kept in a folder that a stopped stage finds again."""
 
     def __init__(self, config: LabelConfig, labeller: Labeller, folder: Path, size: int, picture: Pointer) -> None:
         self.config, self.labeller, self.folder, self.size, self.picture = config, labeller, folder, size, picture
-        self.problems = Problems()
+        self.problems = ReadingProblems()
         self.counts = np.zeros(len(BUTTONS) + 1, np.int64)
         self.frames, self.nulls = 0, 0
 
@@ -174,13 +132,4 @@ def label(config: LabelConfig, run: Run) -> None:
         raise DataError(f"None of {len(segments)} videos can be labelled: {work.problems.summary()}.")
     write_index(folder, names)
     run.report("label", work.report(names))
-    finish_recordings(run, folder, data)
-
-
-def finish_recordings(run: Run, folder: Path, data: RecordingsData) -> None:
-    """Make a folder of recordings the stage's artifact "data", read with the settings of `data`."""
-    settings = data.config.model_dump(mode="json", exclude={"path", "base", "elsewhere", "builtin", "max_clips", "max_frames"})
-    with run.artifact("data", "data", use="vpt/recordings", config=settings) as path:
-        if path.exists():
-            path.rmdir()
-        folder.rename(path)
+    finish_recordings(run, folder, data.config)

@@ -23,8 +23,7 @@ from omnitrain_vpt.data.recordings import WindowedRecordings
 from omnitrain_vpt.models.acting import environment_actions
 from omnitrain_vpt.paper.actions import JOINT_BUTTONS, JOINT_CAMERAS, to_joint
 from omnitrain_vpt.paper.phasic import leash
-from omnitrain_vpt.stages.reinforce import reward_table
-from omnitrain_vpt.world.environments import make_fleet
+from omnitrain_vpt.world.environments import make_fleet, reward_table
 
 try:
     from stable_baselines3 import PPO
@@ -197,7 +196,7 @@ class Baseline:
             values["episodes"] = float(len(self.environment.finished))
         return values
 
-    def collect(self) -> dict[str, Any]:
+    def state_dict(self) -> dict[str, Any]:
         """Return everything that decides how it goes on."""
         cloned = self.policy.__dict__["cloned"]
         return {
@@ -208,7 +207,7 @@ class Baseline:
             "position": {"timesteps": self.ppo.num_timesteps, "starts": np.asarray(self.ppo._last_episode_starts)},
         }
 
-    def restore(self, state: Mapping[str, Any]) -> None:
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on from a saved state."""
         self.policy.load_state_dict(state["cloned"])
         self.policy.begin_leash()
@@ -238,7 +237,7 @@ def ppo(config: PpoConfig, run: Run) -> None:
     fleet = make_fleet(config.world, run.workspace, config.environments, seed, config.processes, config.image_size, table)
     with fleet:
         loop = Baseline(config, run, fleet)
-        journal = Journal(run, loop.collect, loop.restore, config.checkpoint_every)
+        journal = Journal(run, loop.state_dict, loop.load_state_dict, config.checkpoint_every)
         begin = journal.resume()
         if begin == 0:
             loop.clone(data)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from omnitrain.api import Run
 from omnitrain_vpt.configs.stages import RecordConfig
-from omnitrain_vpt.stages.label import WORK
+from omnitrain_vpt.recordings.work import WORK, finish_recordings
 from omnitrain_vpt.world.environments import worlds_folder
 from omnitrain_vpt.world.recording import record_clips
 
@@ -16,7 +16,4 @@ def record(config: RecordConfig, run: Run) -> None:
     worlds, seed = worlds_folder(run.workspace), run.seed("play")
     with run.progress("recording", config.clips) as bar:
         record_clips(folder, config, worlds, seed, config.version, config.labelled, bar.advance)
-    with run.artifact("data", "data", use="vpt/recordings", config={}) as path:
-        if path.exists():
-            path.rmdir()
-        folder.rename(path)
+    finish_recordings(run, folder)

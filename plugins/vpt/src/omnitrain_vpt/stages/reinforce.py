@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -17,24 +17,18 @@ from omnitrain.errors import NumericalError, UsageError
 from omnitrain_control.environments import Fleet
 from omnitrain_control.returns import generalised_advantages, normalised
 from omnitrain_control.rollouts import Collector, Rollout
-from omnitrain_vpt.configs.stages import ReinforceConfig, RewardConfig
+from omnitrain_vpt.configs.stages import ReinforceConfig
 from omnitrain_vpt.models.acting import PolicyActor
 from omnitrain_vpt.models.network.blocks import State
 from omnitrain_vpt.models.network.heads import LogProbs, entropy, kl_divergence, log_prob
 from omnitrain_vpt.models.network.policy import MinecraftPolicy, Output
 from omnitrain_vpt.paper.phasic import leash, policy_loss, sleep_loss
-from omnitrain_vpt.paper.rewards import DIAMOND_PICKAXE
-from omnitrain_vpt.world.environments import make_fleet
+from omnitrain_vpt.world.environments import make_fleet, reward_table
 
 Chunk = dict[str, Tensor]
 """One environment's chunk, without a batch dimension: frames, first, actions, old log-probability, advantage, target, and
 the memories (policy_*, pretrained_*) that the two policies had at its beginning."""
 _MOST_BAD_UPDATES = 10
-
-
-def reward_table(config: RewardConfig) -> dict[str, tuple[float, float]]:
-    """Return the table of a config."""
-    return dict(config.items) if config.items is not None else dict(DIAMOND_PICKAXE)
 
 
 def state_rows(state: State, prefix: str, row: int) -> dict[str, Tensor]:
@@ -62,6 +56,9 @@ class WakeTerms:
     clip_fraction: Tensor
     approximate_kl: Tensor
     entropy: Tensor
+
+
+_TERMS = [term.name for term in fields(WakeTerms)]
 
 
 class Phasic:
@@ -224,7 +221,7 @@ class Reinforcement:
             chunks, finished = self.play()
         rho = leash(config.leash, config.leash_decay, number)
         terms = [self.phasic.wake(batch, rho) for batch in self.batches(chunks, config.wake_epochs)]
-        values = {name: float(torch.stack([getattr(t, name) for t in terms]).mean()) for name in WakeTerms.__annotations__}
+        values = {name: float(torch.stack([getattr(t, name) for t in terms]).mean()) for name in _TERMS}
         values = {"rho": rho, "environment_steps": (number + 1.0) * len(chunks) * config.steps, **values}
         if config.sleep_every:
             self.awake += chunks
@@ -244,7 +241,7 @@ class Reinforcement:
         distance, value = (float(torch.stack(part).mean()) for part in zip(*found, strict=True))
         return {"sleep_kl": distance, "sleep_value": value}
 
-    def collect(self) -> dict[str, Any]:
+    def state_dict(self) -> dict[str, Any]:
         """Return everything that decides how the loop goes on."""
         return {
             "phasic": self.phasic.state_dict(),
@@ -254,7 +251,7 @@ class Reinforcement:
             "awake": {str(number): chunk for number, chunk in enumerate(self.awake)},
         }
 
-    def restore(self, state: Mapping[str, Any]) -> None:
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on from a saved state."""
         self.phasic.load_state_dict(state["phasic"])
         self.collector.load_state_dict(state["collector"])
@@ -283,7 +280,7 @@ def reinforce(config: ReinforceConfig, run: Run) -> None:
     fleet = make_fleet(config.world, run.workspace, config.environments, seed, config.processes, size, table)
     with fleet, run.progress("iterations", config.iterations) as bar:
         loop = Reinforcement(config, run, phasic, fleet)
-        journal = Journal(run, loop.collect, loop.restore, config.checkpoint_every)
+        journal = Journal(run, loop.state_dict, loop.load_state_dict, config.checkpoint_every)
         begin = journal.resume()
         for number in range(begin, config.iterations):
             values = loop.iteration(number)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import gymnasium
 import numpy as np
@@ -12,7 +13,8 @@ import numpy as np
 from omnitrain.errors import EnvironmentFault, UsageError
 from omnitrain_control.environments import Fleet, make_environment
 from omnitrain_vpt.configs.data import WorldConfig
-from omnitrain_vpt.paper.rewards import ItemRewards, RewardedItems
+from omnitrain_vpt.configs.stages import RewardConfig
+from omnitrain_vpt.paper.rewards import DIAMOND_PICKAXE, ItemRewards
 from omnitrain_vpt.recordings.frames import resize
 from omnitrain_vpt.world.interface import HumanInterface, is_minecraft
 from omnitrain_vpt.world.terrain import terrain
@@ -103,3 +105,48 @@ def make_fleet(
 def worlds_folder(workspace: Path) -> Path:
     """Return the folder of generated worlds."""
     return workspace / "vpt-worlds"
+
+
+def reward_table(config: RewardConfig) -> dict[str, tuple[float, float]]:
+    """Return the table of a config."""
+    return dict(config.items) if config.items is not None else dict(DIAMOND_PICKAXE)
+
+
+@runtime_checkable
+class CountsItems(Protocol):
+    """An environment that tells what its player holds."""
+
+    def items(self) -> Mapping[str, int]: ...
+
+
+def held_items(environment: gymnasium.Env[Any, Any], observation: Any) -> Mapping[str, int]:
+    """Return item counts: of the environment where it tells them, else of MineRL's observation."""
+    bare = environment.unwrapped
+    if isinstance(bare, CountsItems):
+        return bare.items()
+    if isinstance(observation, Mapping) and isinstance(observation.get("inventory"), Mapping):
+        return {str(name): int(count) for name, count in observation["inventory"].items()}
+    return {}
+
+
+class RewardedItems(gymnasium.Wrapper[Any, Any, Any, Any]):
+    """An environment whose reward is that of items."""
+
+    def __init__(self, environment: gymnasium.Env[Any, Any], rewards: ItemRewards) -> None:
+        super().__init__(environment)
+        self.rewards = rewards
+
+    def reset(self, **arguments: Any) -> tuple[Any, dict[str, Any]]:
+        """Begin an episode; what is held at its start pays nothing."""
+        observation, info = self.env.reset(**arguments)
+        self.rewards.reset()
+        self.rewards(held_items(self.env, observation))
+        return observation, info
+
+    def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
+        """Step, with the items' reward in place of the environment's."""
+        observation, _, terminated, truncated, info = self.env.step(action)
+        reward = self.rewards(held_items(self.env, observation))
+        if terminated or truncated:
+            info = {**info, "items": dict(self.rewards.most)}
+        return observation, reward, terminated, truncated, info

@@ -1,4 +1,4 @@
-"""Lines, frames and broken files for tests."""
+"""Lines, frames, broken files and stages at work for tests."""
 
 import re
 
@@ -6,8 +6,11 @@ import av
 import numpy as np
 import torch
 
+from omnitrain_vpt.configs.stages import CleanConfig, LabelConfig
 from omnitrain_vpt.models.network.architecture import Architecture
 from omnitrain_vpt.models.network.policy import MinecraftPolicy
+from omnitrain_vpt.recordings.frames import pointer
+from omnitrain_vpt.stages.label import _Labelling
 
 
 def line(keys=(), buttons=(), dx=0.0, dy=0.0, **others):
@@ -50,3 +53,24 @@ def write_broken_video(path, count, options, cut=True):
     box = boxes[len(boxes) * 2 // 3]
     middle = box + int.from_bytes(content[box - 4 : box], "big") * 2 // 3
     path.write_bytes(content[:middle] + (b"" if cut else b"\xff" * (len(content) - middle)))
+
+
+class Reading:
+    """Labels a frame with what its brightness says."""
+
+    def log_probs(self, frames):
+        number = ((frames.float().mean((-3, -2, -1)) - 8) / 4).round().long()
+        pressed = torch.nn.functional.one_hot(number % 20, 20)
+        bins = torch.stack([number % 11, (number + 3) % 11], -1)
+        chosen = (torch.nn.functional.one_hot(pressed, 2), torch.nn.functional.one_hot(bins, 11))
+        return tuple(torch.where(choice == 1, -0.5, -2.0).numpy() for choice in chosen)
+
+
+def labelling(folder):
+    config = LabelConfig(data={"use": "vpt/recordings"}, model={"use": "vpt/idm"}, window=8, stride=4)
+    return _Labelling(config, Reading(), folder, 16, pointer(None))
+
+
+def cleaning(**settings):
+    use = {"use": "vpt/recordings"}
+    return CleanConfig(data=use, clean=use, **settings)
