@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from omnitrain.api import Evaluation, Metric, Table
+from omnitrain.api import Evaluation, Metric, Run, Table
 from omnitrain.engine import choose_device, evaluating
 from omnitrain.errors import DataError, UsageError
 from omnitrain_vpt.configs.stages import LabelConfig
