@@ -22,7 +22,7 @@ from omnitrain_testing.checks import (
 )
 from omnitrain_testing.examination import Examination
 from omnitrain_testing.findings import Check
-from omnitrain_testing.subjects import Substituted
+from omnitrain_testing.subjects import Substituted, data_subjects, subjects
 
 HEALTHY = Check("healthy", metadata.healthy)
 DECLARED = "declared exceptions"
@@ -69,11 +69,11 @@ def _on(subject: Any, function: Callable[[Any], Iterable[str]]) -> Callable[[Exa
 
 
 def _exercised(examination: Examination) -> Iterator[Check]:
-    for held in examination.data:
+    for held in data_subjects(examination):
         yield Check(f"{held.name} batch fields", _on(held, data.batch_fields))
         yield Check(f"{held.name} read twice", _on(held, data.read_twice))
         yield Check(f"{held.name} fingerprint", _on(held, data.fingerprint))
-    for subject in examination.subjects:
+    for subject in subjects(examination):
         if isinstance(subject, Substituted) and subject.kinds == {"data"} and not _only_here(examination, subject):
             continue
         yield Check(f"{subject.name} gradients", _on(subject, objectives.gradients))

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
+from collections.abc import Callable
 from functools import cached_property
 from importlib.metadata import Distribution, distribution
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import unquote, urlparse
 
 from omnitrain.api import Component, Plugin
@@ -17,8 +18,9 @@ from omnitrain.errors import OmnitrainError, PluginError
 from omnitrain.plugins import PluginState, Registry, discover
 from omnitrain.recipes import ResolvedRecipe, load_recipe
 from omnitrain_testing.declaration import Declaration, with_file
-from omnitrain_testing.subjects import DataSubject, Subject, data_subjects, subjects_of
 from omnitrain_testing.workers import Workers
+
+T = TypeVar("T")
 
 
 class Examination:
@@ -38,6 +40,7 @@ class Examination:
         self.declared = with_file(declared, self.plugin, self.package) if healthy else declared
         self._workers = workers
         self._own_workers: Workers | None = None
+        self._made: dict[str, Any] = {}
         self.loaded: dict[str, list[str] | str] | None = None
 
     @property
@@ -107,15 +110,12 @@ class Examination:
         same = [c for c in self.plugin.components if c.name == component.name]
         return address if len(same) == 1 else f"{component.kind} {address}"
 
-    @cached_property
-    def subjects(self) -> tuple[Subject, ...]:
-        """Combinations of data, model and objective on which the plugin's own ones are exercised."""
-        return tuple(subjects_of(self))
-
-    @cached_property
-    def data(self) -> tuple[DataSubject, ...]:
-        """The plugin's own data, each as it is used."""
-        return tuple(data_subjects(self))
+    def once(self, name: str, make: Callable[[], T]) -> T:
+        """Return what `make` gives, made at the first call of that name."""
+        if name not in self._made:
+            self._made[name] = make()
+        found: T = self._made[name]
+        return found
 
     def ask(self, number: int, action: str, recipe: str, **more: Any) -> dict[str, Any]:
         """Have a worker run or dry-run a recipe; see `Workers.ask`."""

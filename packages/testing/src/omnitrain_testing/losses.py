@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from omnitrain.api import CarriesState, Loss
 from omnitrain.engine import isolated
-
-if TYPE_CHECKING:
-    from omnitrain_testing.subjects import Subject
 
 SEED = 20
 
@@ -84,17 +81,17 @@ def measure(objective: Any, model: nn.Module, batch: dict[str, Any]) -> Measured
 
 
 class Sharp:
-    """A subject's model and objective in the highest precision that they take. tolerance: relative, of comparisons."""
+    """An objective and a model in the highest precision that they take. tolerance: relative, of comparisons."""
 
     cast: Callable[[dict[str, Any]], dict[str, Any]]
 
-    def __init__(self, subject: Subject) -> None:
-        self.objective = subject.objective
-        self.model, self.cast, self.tolerance = subject.model().double(), _doubled, 1e-5
+    def __init__(self, objective: Any, make_model: Callable[[], nn.Module], batch: dict[str, Any]) -> None:
+        self.objective = objective
+        self.model, self.cast, self.tolerance = make_model().double(), _doubled, 1e-5
         try:
-            evaluate(self.objective, self.model, self.cast(subject.batch))
+            evaluate(objective, self.model, self.cast(batch))
         except (RuntimeError, TypeError):  # some part insists on float32
-            self.model, self.cast, self.tolerance = subject.model(), _same, 1e-4
+            self.model, self.cast, self.tolerance = make_model(), _same, 1e-4
 
     def __call__(self, batch: dict[str, Any]) -> Measured:
         """Measure one batch."""

@@ -179,7 +179,12 @@ def own_use(examination: Examination, run_recipe: ResolvedRecipe, use: Use) -> s
     return address if address is not None and address.startswith(f"{examination.plugin.name}/") else None
 
 
-def subjects_of(examination: Examination) -> Iterator[Subject]:
+def subjects(examination: Examination) -> tuple[Subject, ...]:
+    """Return the combinations of data, model and objective on which the plugin's own ones are exercised."""
+    return examination.once("subjects", lambda: tuple(_subjects(examination)))
+
+
+def _subjects(examination: Examination) -> Iterator[Subject]:
     """Yield the training stages of tiny that hold something of the plugin's own, then what is substituted into them."""
     tiny = examination.tiny
     if tiny is None:
@@ -291,7 +296,12 @@ def use_of(address: str, config: Config) -> Use:
     return use
 
 
-def data_subjects(examination: Examination) -> Iterator[DataSubject]:
+def data_subjects(examination: Examination) -> tuple[DataSubject, ...]:
+    """Return the plugin's own data, each as it is used."""
+    return examination.once("data", lambda: tuple(_data_subjects(examination)))
+
+
+def _data_subjects(examination: Examination) -> Iterator[DataSubject]:
     """Yield data of tiny's stages, then own data inside other components, then data with given settings."""
     seen: set[str] = set()
     tiny = examination.tiny

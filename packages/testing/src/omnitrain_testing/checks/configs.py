@@ -135,7 +135,7 @@ def _same(a: Any, b: Any) -> bool:
 
 def exercised(examination: Examination, component: Component) -> Iterator[str]:
     """Every component takes part in the recipe tiny or in a combination that the kit makes."""
-    from omnitrain_testing.subjects import NO_PARTNER, PARTS, Substituted
+    from omnitrain_testing.subjects import NO_PARTNER, PARTS, Substituted, data_subjects, subjects
 
     address = f"{examination.plugin.name}/{component.name}"
     if (component.kind, address) in used_in_tiny(examination):
@@ -145,9 +145,9 @@ def exercised(examination: Examination, component: Component) -> Iterator[str]:
     if component.kind not in PARTS:
         yield f"The {component.kind} {address} is not exercised: add it to the recipe tiny."
         return
-    if component.kind == "data" and any(s.name == name for s in examination.data):
+    if component.kind == "data" and any(s.name == name for s in data_subjects(examination)):
         return
-    found = [s for s in examination.subjects if isinstance(s, Substituted) and s.name == name]
+    found = [s for s in subjects(examination) if isinstance(s, Substituted) and s.name == name]
     if not found:
         yield f"The {component.kind} {address} is not exercised: {advice}."
     elif found[0].found is None:

@@ -66,7 +66,7 @@ def padding(subject: Subject) -> Iterator[str]:
     if chosen is None:
         yield Note(NO_PARTNER)
         return
-    sharp = Sharp(chosen)
+    sharp = Sharp(chosen.objective, chosen.model, chosen.batch)
     batch = chosen.batch
     wide = widened(batch, chosen.data.batch, chosen.facts)
     if wide is None:
@@ -162,7 +162,7 @@ def splitting(subject: Subject) -> Iterator[str]:
     if isinstance(chosen.objective, CarriesState):
         yield Note("the objective carries state from batch to batch, so parts are no rows of one batch")
         return
-    data, batch, sharp = chosen.data, chosen.batch, Sharp(chosen)
+    data, batch, sharp = chosen.data, chosen.batch, Sharp(chosen.objective, chosen.model, chosen.batch)
     parts = list(data.split_batch(batch, 2)) if isinstance(data, SplitsBatches) else split_rows(batch, data.batch, 2)
     if len(parts) < 2:
         yield Note("a batch of one row can't be split")
