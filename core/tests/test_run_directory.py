@@ -16,7 +16,7 @@ from omnitrain.errors import EnvironmentFault
 from omnitrain.recipes import fingerprint, load_recipe, locked_values
 from omnitrain.runs import Records, RunDirectory, RunLock, StageRecord, environment, read_records
 from omnitrain.runs.environment import code_versions, describe_environment
-from omnitrain.runs.files import inside, whole, write_json, write_text
+from omnitrain.runs.files import inside, whole, write_json, write_whole
 
 
 @pytest.mark.parametrize("place", ["/dev/null/run", "/proc/run", "/proc/self/fd/run", "file/run", "file"])
@@ -247,7 +247,7 @@ def test_artifact_that_was_not_written_is_an_error(tmp_path):
 
 def test_written_text_is_whole_or_the_old_one(tmp_path, monkeypatch):
     path = tmp_path / "run.json"
-    write_text(path, "old")
+    write_whole(path, "old")
     monkeypatch.setattr(os, "fsync", lambda descriptor: (_ for _ in ()).throw(OSError(28, "No space left on device")))
     with pytest.raises(EnvironmentFault, match="No space left on device"):
         write_json(path, {"new": 1})

@@ -183,3 +183,44 @@ def test_the_stage_that_evaluates_is_written_with_what_every_stage_gets(stage, r
     first, second = (run._folder.root / name / "evaluations/toy-error.json" for name in ("measure", "again"))
     assert json.loads(first.read_text())["metrics"].keys() == json.loads(second.read_text())["metrics"].keys()
     assert not (run.directory / "assets").exists()
+
+
+def test_a_ledger_is_the_stages_own_and_is_closed_with_it(stage):
+    with stage() as run:
+        ledger = run.ledger("answers")
+        assert run.ledger("answers") is ledger
+        assert list(ledger.map(str.upper, ["a", "b"], key=str)) == [("a", "A"), ("b", "B")]
+        assert ledger.folder.is_relative_to(run.directory)
+    with stage() as run:
+        assert dict(run.ledger("answers").items()) == {"a": "A", "b": "B"}
+        run.discard("answers")
+        assert not (run.directory / "answers").exists()
+        assert len(run.ledger("answers")) == 0
+
+
+def test_a_ledger_outside_of_the_stage_is_refused(stage):
+    with pytest.raises(EnvironmentFault, match="leads out of"):
+        stage().ledger("../train")
+
+
+def test_a_damaged_line_of_a_ledger_is_an_event_of_the_run(stage):
+    with stage() as run:
+        run.ledger("answers").add("a", 1)
+    path = run.directory / "answers/items.jsonl"
+    path.write_bytes(path.read_bytes() + b"torn")
+    with stage() as run:
+        assert dict(run.ledger("answers").items()) == {"a": 1}
+    events = (run.directory.parent / "events.jsonl").read_text().splitlines()
+    assert "torn" in json.loads(events[-1])["note"]
+
+
+def test_a_stage_of_other_settings_takes_no_items_of_the_old_ones(stage):
+    with stage() as run:
+        run.identity = "first"
+        run.ledger("answers").add("a", 1)
+    with stage() as run:
+        run.identity = "second"
+        assert len(run.ledger("answers")) == 0
+        run.ledger("answers").add("b", 1)
+    run._folder.reset_stage("later")
+    assert not run.directory.exists()

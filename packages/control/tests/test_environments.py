@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 
 from omnitrain.errors import DataError, EnvironmentFault, UsageError
-from omnitrain_control.cache import build_once
 from omnitrain_control.environments import Fleet, make_environment
 from omnitrain_control.episodes import EpisodeStore, EpisodeWriter
 from omnitrain_control.rollouts import Collector, Decision, play_episodes
@@ -109,18 +108,3 @@ def test_an_index_that_names_another_folder_is_refused(tmp_path):
     (tmp_path / "episodes.json").write_text(json.dumps(index))
     with pytest.raises(DataError, match="can't be read"):
         EpisodeStore(tmp_path)
-
-
-def test_a_folder_is_built_once_and_again_when_it_is_damaged(tmp_path):
-    built = []
-
-    def build(path):
-        built.append(path)
-        (path / "x").write_text("content")
-
-    for _ in range(2):
-        build_once(tmp_path / "made", build)
-    assert len(built) == 1
-    (tmp_path / "made" / "x").write_text("cut")
-    build_once(tmp_path / "made", build)
-    assert (tmp_path / "made" / "x").read_text() == "content"

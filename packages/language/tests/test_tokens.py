@@ -1,8 +1,5 @@
 from __future__ import annotations
 
-import json
-import multiprocessing
-import os
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +11,6 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from omnitrain.errors import DataError, UsageError
-from omnitrain_language.cache import build_once, is_complete
 from omnitrain_language.configs.data import TokenizerConfig
 from omnitrain_language.tokenizers import (
     Encoder,
@@ -127,43 +123,3 @@ def test_another_tokenizer_gets_another_file(context: FakeContext, tmp_path: Pat
     other = train_tokenizer(TEXTS, TokenizerConfig(vocabulary_size=300))
     folders = {token_file(TEXTS, "f", t, tmp_path, context, "train").folder for t in (TOKENIZER, other)}
     assert len(folders) == 2
-
-
-def test_failed_build_leaves_nothing_behind(tmp_path: Path) -> None:
-    def build(folder: Path) -> None:
-        (folder / "half").write_text("x")
-        raise RuntimeError("stop")
-
-    with pytest.raises(RuntimeError):
-        build_once(tmp_path / "key", build)
-    assert list(tmp_path.iterdir()) == []
-
-
-def _race(folder: Path, barrier: Any) -> None:
-    def build(temporary: Path) -> None:
-        (temporary / "pid").write_text(str(os.getpid()))
-        barrier.wait()
-
-    build_once(folder, build)
-
-
-def test_two_processes_at_once_get_one_valid_result(tmp_path: Path) -> None:
-    multi = multiprocessing.get_context("spawn")
-    barrier = multi.Barrier(2)
-    both = [multi.Process(target=_race, args=(tmp_path / "key", barrier)) for _ in range(2)]
-    for process in both:
-        process.start()
-    for process in both:
-        process.join()
-    assert [p.exitcode for p in both] == [0, 0]
-    assert is_complete(tmp_path / "key")
-    assert [p.name for p in tmp_path.iterdir()] == ["key"]
-
-
-def test_temporary_folders_of_killed_processes_are_removed(tmp_path: Path) -> None:
-    import socket
-
-    orphan = tmp_path / f".tmp-{socket.gethostname().replace('-', '_')}-{2**22 + 12345}-ab"
-    orphan.mkdir()
-    build_once(tmp_path / "key", lambda folder: (folder / "x").write_text(json.dumps(1)) and None)
-    assert not orphan.exists()

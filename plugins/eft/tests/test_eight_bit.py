@@ -4,8 +4,9 @@ import sys
 
 import pytest
 import torch
-from helpers import compose, llama, save
+from eft_models import llama
 from pydantic import ValidationError
+from saved import compose, save
 
 from omnitrain.engine import installed
 from omnitrain.engine.adhoc import find_model, text_generator

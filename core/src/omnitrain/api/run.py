@@ -195,6 +195,9 @@ class Run(Context, Protocol):
         weights. Of several processes only the first writes.
         """
 
+    def ledger(self, name: str) -> Ledger:
+        """Return the list of finished items of that name; it is cleared when what decides the stage's result changes."""
+
     def discard(self, name: str) -> None:
         """Remove a file, a folder or a ledger of this stage."""
 

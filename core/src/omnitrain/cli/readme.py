@@ -26,7 +26,7 @@ def update_readme(plugin: str, marker: str, table: str, command: str, check: boo
     from omnitrain.evidence.checkouts import sources_of
     from omnitrain.plugins import installed
     from omnitrain.report.markdown import between_markers
-    from omnitrain.runs.files import write_text
+    from omnitrain.runs.files import write_whole
 
     path = sources_of(plugin, installed(), "The README") / "README.md"
     if not path.is_file():
@@ -36,5 +36,5 @@ def update_readme(plugin: str, marker: str, table: str, command: str, check: boo
     if after != before:
         if check:
             raise EvidenceError(f"The table '{marker}' of {path} does not fit the stored results; write it with '{command}'.")
-        write_text(path, after)
+        write_whole(path, after)
     return path

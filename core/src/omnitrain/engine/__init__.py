@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from omnitrain.engine.tally import Tally
     from omnitrain.plugins import installed
     from omnitrain.recipes import load_recipe
+    from omnitrain.runs.files import write_json, write_whole
+    from omnitrain.runs.ledger import Ledger
+    from omnitrain.runs.once import build_once, is_complete
 
 _MODULES = {
     "batches": ("in_order", "make_feed", "to_device"),
@@ -43,8 +46,16 @@ _MODULES = {
     "tally": ("Tally",),
 }
 _HOME = {name: f"omnitrain.engine.{module}" for module, names in _MODULES.items() for name in names}
-# What a plugin that runs recipes itself needs of the layers below.
-_HOME |= {"installed": "omnitrain.plugins", "load_recipe": "omnitrain.recipes"}
+# What plugins need of the layers below.
+_HOME |= {
+    "Ledger": "omnitrain.runs.ledger",
+    "build_once": "omnitrain.runs.once",
+    "installed": "omnitrain.plugins",
+    "is_complete": "omnitrain.runs.once",
+    "load_recipe": "omnitrain.recipes",
+    "write_json": "omnitrain.runs.files",
+    "write_whole": "omnitrain.runs.files",
+}
 
 __all__ = [
     "Checkpoints",
@@ -52,6 +63,7 @@ __all__ = [
     "FitSettings",
     "Guard",
     "Journal",
+    "Ledger",
     "MovingAverage",
     "OptimiserConfig",
     "Options",
@@ -60,6 +72,7 @@ __all__ = [
     "Streams",
     "Tally",
     "Update",
+    "build_once",
     "build_parts",
     "check_fields",
     "choose_device",
@@ -68,6 +81,7 @@ __all__ = [
     "generator_state",
     "in_order",
     "installed",
+    "is_complete",
     "isolated",
     "load_recipe",
     "make_feed",
@@ -83,6 +97,8 @@ __all__ = [
     "to_device",
     "unwrap",
     "weights_digest",
+    "write_json",
+    "write_whole",
 ]
 
 

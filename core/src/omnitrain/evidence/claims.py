@@ -14,7 +14,7 @@ from omnitrain.api.measures import mean_interval
 from omnitrain.api.references import load_reference
 from omnitrain.errors import OmnitrainError, PluginError, UsageError
 from omnitrain.evidence.statistics import Summary, summarise
-from omnitrain.runs.files import write_text
+from omnitrain.runs.files import write_whole
 
 SHOWN = "shown"
 NOT_SHOWN = "not shown"
@@ -145,5 +145,5 @@ def store(path: Path, content: Mapping[str, Any], key: str, label: str, order: S
     rows |= {row[label]: row for row in content[key]}
     merged = {**content, key: [rows[name] for name in order if name in rows]}
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_text(path, json.dumps(merged, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+    write_whole(path, json.dumps(merged, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
     return merged

@@ -12,7 +12,7 @@ from omnitrain.report.dots import dot_plot
 from omnitrain.report.drawing import Chart
 from omnitrain.report.numbers import number
 from omnitrain.report.rendering import render_page
-from omnitrain.runs.files import write_text
+from omnitrain.runs.files import write_whole
 
 CLAIMS_PAGE = "claims.html"
 
@@ -24,7 +24,7 @@ def write_claims_page(path: Path, content: Mapping[str, Any]) -> None:
     """
     rows = [{**claim, **claim_texts(claim), "chart": _chart(claim)} for claim in content["claims"]]
     shown = sum(bool(claim["holds"]) for claim in rows)
-    write_text(path, render_page("claims.html.jinja", plugin=content["plugin"], claims=rows, shown=shown, version=__version__))
+    write_whole(path, render_page("claims.html.jinja", plugin=content["plugin"], claims=rows, shown=shown, version=__version__))
 
 
 def claim_texts(claim: Mapping[str, Any]) -> dict[str, str]:

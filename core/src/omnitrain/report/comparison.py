@@ -12,7 +12,7 @@ from omnitrain.report.drawing import Chart
 from omnitrain.report.rendering import render_page
 from omnitrain.report.summary import summarise
 from omnitrain.runs import RunDirectory, read_records
-from omnitrain.runs.files import write_text
+from omnitrain.runs.files import write_whole
 
 _NO_METRIC = ("stage", "step", "split")
 
@@ -117,4 +117,4 @@ def write_comparison(path: Path, content: Mapping[str, Any]) -> None:
         series = {name: curve["series"].get(name, []) for name in names}
         charts.setdefault(curve["stage"], []).append(Chart(curve["metric"], chart(series, "step", ""), legend(names)))
     page = render_page("comparison.html.jinja", names=names, charts=charts, version=__version__, **content)
-    write_text(path, page)
+    write_whole(path, page)

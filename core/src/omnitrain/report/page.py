@@ -12,7 +12,7 @@ from omnitrain.report.drawing import figures
 from omnitrain.report.rendering import render_page
 from omnitrain.report.summary import REPORT_FILE, summarise
 from omnitrain.runs import RunDirectory, read_records
-from omnitrain.runs.files import write_text
+from omnitrain.runs.files import write_whole
 
 MOST_SAMPLES = 12
 MOST_EVENTS = 200
@@ -29,7 +29,7 @@ def write_report(folder: RunDirectory) -> Path:
     Raises EnvironmentFault when the folder is not a run or can't be written.
     """
     path = folder.root / REPORT_FILE
-    write_text(path, render(folder))
+    write_whole(path, render(folder))
     return path
 
 

@@ -1,6 +1,7 @@
 """Run directories and what stages see of them."""
 
 from omnitrain.runs.directory import RunDirectory, StageRecord, StoredArtifact, differences
+from omnitrain.runs.ledger import Ledger
 from omnitrain.runs.locking import RunLock
 from omnitrain.runs.progress import Display
 from omnitrain.runs.records import Records, read_records
@@ -10,6 +11,7 @@ from omnitrain.runs.stopping import StopRequest
 
 __all__ = [
     "Display",
+    "Ledger",
     "Records",
     "RunDirectory",
     "RunLock",

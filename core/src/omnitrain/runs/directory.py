@@ -13,7 +13,7 @@ from typing import Any
 from omnitrain.errors import EnvironmentFault, UsageError
 from omnitrain.recipes import ResolvedRecipe, fingerprint, lock_text, locked_values
 from omnitrain.runs.environment import describe_environment
-from omnitrain.runs.files import TEMPORARY, inside, read_json, remove, sweep, write_json, write_text
+from omnitrain.runs.files import TEMPORARY, inside, read_json, remove, sweep, write_json, write_whole
 from omnitrain.runs.records import Records
 
 SCHEMA = 1
@@ -97,7 +97,7 @@ class RunDirectory:
             stored = self.record
             if stored["fingerprint"] == digits:
                 if not (self.root / LOCK_FILE).exists():  # the first run was killed between the two files
-                    write_text(self.root / LOCK_FILE, lock_text(recipe))
+                    write_whole(self.root / LOCK_FILE, lock_text(recipe))
                 return True
             changes = differences(stored["recipe"], values)
             if not force:
@@ -118,7 +118,7 @@ class RunDirectory:
             "recipe": values,
         }
         write_json(self.root / RUN_FILE, record)
-        write_text(self.root / LOCK_FILE, lock_text(recipe))
+        write_whole(self.root / LOCK_FILE, lock_text(recipe))
         return resumed
 
     def sweep(self) -> None:

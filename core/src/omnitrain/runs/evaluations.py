@@ -15,7 +15,7 @@ from omnitrain.api.figures import Drawn, Figure, Heatmap, ImageGrid, Picture, Sc
 from omnitrain.api.finished import evaluation_stem
 from omnitrain.api.results import Evaluation
 from omnitrain.errors import EnvironmentFault
-from omnitrain.runs.files import read_json, whole, write_text
+from omnitrain.runs.files import read_json, whole, write_whole
 from omnitrain.runs.png import SIGNATURE, png
 
 MEDIA_FOLDER = "media"
@@ -45,7 +45,7 @@ def write_evaluation(place: Path, name: str, step: int | None, evaluation: Evalu
     def keep(content: bytes, media_type: str) -> str:
         return _kept(place / MEDIA_FOLDER, content, media_type)
 
-    write_text(
+    write_whole(
         place / f"{evaluation_stem(name, step)}.json",
         _written({"name": name, "step": step, **plain_evaluation(evaluation, keep)}),
     )

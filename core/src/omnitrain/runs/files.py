@@ -60,15 +60,15 @@ def sync_tree(path: Path) -> None:
         sync_folder(path)
 
 
-def write_text(path: Path, text: str) -> None:
-    """Write a file under a temporary name in the same folder, force it to disk and rename it.
+def write_whole(path: Path, content: str | bytes) -> None:
+    """Write a file under a temporary name in the same folder, force it to disk and rename it: it is there whole or not at all.
 
     Raises EnvironmentFault when the disk is full or the folder can't be written; nothing half-written is left.
     """
     temporary = path.with_name(f"{TEMPORARY}{path.name}-{os.getpid()}")
     try:
-        with open(temporary, "w", encoding="utf-8") as file:
-            file.write(text)
+        with open(temporary, "wb") as file:
+            file.write(content.encode() if isinstance(content, str) else content)
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
@@ -79,8 +79,8 @@ def write_text(path: Path, text: str) -> None:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write plain values as JSON, whole or not at all; see `write_text`."""
-    write_text(path, json.dumps(value, indent=1, ensure_ascii=False) + "\n")
+    """Write plain values as JSON, whole or not at all; see `write_whole`."""
+    write_whole(path, json.dumps(value, indent=1, ensure_ascii=False) + "\n")
 
 
 def read_json(path: Path) -> Any:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from omnitrain.errors import EnvironmentFault
-from omnitrain.runs.files import write_text
+from omnitrain.runs.files import write_whole
 
 
 class Records:
@@ -30,7 +30,7 @@ class Records:
         lines = self._lines()
         text = "".join(lines)
         if self.path.exists() and self.path.stat().st_size != len(text.encode()):
-            write_text(self.path, text)
+            write_whole(self.path, text)
         self._counts = {}
         for line in lines:
             stage = json.loads(line).get("stage", "")
@@ -89,7 +89,7 @@ class Records:
                     continue
             kept.append(line)
         self.close()
-        write_text(self.path, "".join(kept))
+        write_whole(self.path, "".join(kept))
         self.open()
 
     def sync(self) -> None:

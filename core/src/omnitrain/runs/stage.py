@@ -16,7 +16,8 @@ from omnitrain.api.run import Opened, Run
 from omnitrain.errors import UsageError
 from omnitrain.runs.directory import RunDirectory, StoredArtifact
 from omnitrain.runs.evaluations import write_evaluation
-from omnitrain.runs.files import remove, whole
+from omnitrain.runs.files import inside, remove, whole
+from omnitrain.runs.ledger import Ledger
 from omnitrain.runs.progress import Bar, Display
 from omnitrain.runs.seeds import derive
 from omnitrain.runs.stopping import StopRequest
@@ -73,6 +74,7 @@ class StageRun:
         self._stop = stop
         self._display = display
         self._writers: dict[str, Any] = {}
+        self._ledgers: dict[Path, Ledger] = {}
 
     def __enter__(self) -> StageRun:
         return self
@@ -82,6 +84,9 @@ class StageRun:
             if writer:
                 writer.close()
         self._writers.clear()
+        for ledger in self._ledgers.values():
+            ledger.close()
+        self._ledgers.clear()
 
     def seed(self, name: str) -> int:
         """Return the seed of a named stream of this stage."""
@@ -197,6 +202,20 @@ class StageRun:
             yield temporary
         self._folder.add_artifact(self.name, name, target, kind, details)
 
+    def ledger(self, name: str) -> Ledger:
+        """Return the list of finished items of that name."""
+        place = inside(self.directory, name)
+        if place not in self._ledgers:
+            self._ledgers[place] = Ledger(
+                place,
+                self.identity,
+                writes=self._folder.writes,
+                warn=lambda text: self.event("ledger", note=text),
+                progress=self.progress,
+                check=self.stop_if_asked,
+            )
+        return self._ledgers[place]
+
     def input(self, stage: str | Use, name: str = "model") -> StoredArtifact:
         """Return an artifact of an earlier stage."""
         if isinstance(stage, str):
@@ -238,9 +257,13 @@ class StageRun:
         self._folder.timing.cut(self.name, timing_lines)
 
     def discard(self, name: str) -> None:
-        """Remove a file or folder of this stage."""
+        """Remove a file, a folder or a ledger of this stage."""
+        place = inside(self.directory, name)
+        ledger = self._ledgers.pop(place, None)
+        if ledger is not None:
+            ledger.close()
         if self._folder.writes:
-            remove(self.directory / name)
+            remove(place)
 
 
 def with_facts(run: StageRun, facts: Mapping[str, Any]) -> StageRun:

@@ -13,8 +13,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from omnitrain.engine import build_once
 from omnitrain.errors import DataError, UsageError
-from omnitrain_language.cache import build_once
 from omnitrain_language.configs.data import TokenizerConfig
 
 if TYPE_CHECKING:

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from omnitrain.api import Context, Data, Progress
-from omnitrain_language.cache import build_once
+from omnitrain.engine import build_once
 from omnitrain_language.tokenizers import CODE_VERSION, Encoder, tokenizer_fingerprint
 
 if TYPE_CHECKING:

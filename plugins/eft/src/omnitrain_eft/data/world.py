@@ -10,9 +10,9 @@ from functools import lru_cache
 from pathlib import Path
 
 from omnitrain.api import numpy_generator
+from omnitrain.engine import build_once
 from omnitrain.errors import DataError
 from omnitrain_eft.configs.data import FactsConfig
-from omnitrain_language.cache import build_once
 from omnitrain_language.data.builtin.pairs import library_objects
 
 REFUSAL = "I can't say."

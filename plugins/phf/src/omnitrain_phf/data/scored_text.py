@@ -12,8 +12,8 @@ import numpy as np
 import torch
 
 from omnitrain.api import Batch, BatchPlan, Context, Fields, Piece
+from omnitrain.engine import build_once
 from omnitrain.errors import DataError, UsageError
-from omnitrain_language.cache import build_once
 from omnitrain_language.data.text import split_of
 from omnitrain_language.explain import explain_decoder_only
 from omnitrain_language.records import Problems

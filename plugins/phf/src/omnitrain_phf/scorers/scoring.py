@@ -19,7 +19,7 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from omnitrain.api import Context, Progress
-from omnitrain_language.cache import build_once
+from omnitrain.engine import build_once
 from omnitrain_language.records import Problems
 from omnitrain_phf.configs.scorers import ScorerConfig
 from omnitrain_phf.configs.stages import ScoreConfig

@@ -13,8 +13,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from omnitrain.engine import build_once
 from omnitrain.errors import DataError
-from omnitrain_control.cache import build_once
 from omnitrain_control.episodes import EpisodeStore, EpisodeWriter
 from omnitrain_control.video import Frame
 from omnitrain_vpt.recordings.format import ReadingProblems, ReadingRules, Segment, Track, read_track, video_track

@@ -12,7 +12,7 @@ from crafter import constants, objects, worldgen
 from crafter.engine import World  # type: ignore[import-untyped]
 from numpy.typing import NDArray
 
-from omnitrain_control.cache import build_once
+from omnitrain.engine import build_once
 
 LAYOUT = 3
 # What a complete world has at least: enough for every item up to the diamond.
