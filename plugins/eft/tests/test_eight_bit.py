@@ -4,9 +4,8 @@ import sys
 
 import pytest
 import torch
-from eft_models import llama
+from helpers import compose, llama, save
 from pydantic import ValidationError
-from saved import compose, save
 
 from omnitrain.engine import installed
 from omnitrain.engine.adhoc import find_model, text_generator

@@ -2,21 +2,16 @@
 
 import pytest
 import torch
-from eft_models import VOCABULARY, ensemble_of, gpt2, llama, random_prompts, two_experts, windowed
+from helpers import EOS, GREEDY, VOCABULARY, ensemble_of, gpt2, random_prompts, two_experts
 from transformers import DynamicCache
 
 from omnitrain.errors import UsageError
 from omnitrain_eft.evidence.tables import table_decoder
-from omnitrain_eft.models.caches import CachedModel, can_roll_back, new_cache
 from omnitrain_eft.models.decoding.loop import Decoding, generate
 from omnitrain_eft.models.decoding.plain import CompositionDecoder, SingleDecoder
 from omnitrain_eft.models.decoding.processors import Processing
 from omnitrain_eft.models.ensemble import Ensemble, Prompts
-from omnitrain_eft.models.stacking import can_stack, stack
 from omnitrain_eft.paper.composition import Dials
-
-GREEDY = Processing(temperature=0.0)
-EOS = [1]
 
 
 def own_prompts(prompts):
@@ -100,131 +95,6 @@ def test_the_end_comes_from_the_small_pair():
     tuned[:, 1] = 9.0
     found = generate(table_decoder([never, tuned, torch.zeros(3, 3)], Dials()), [[2]], Decoding(5, GREEDY), [1], 0)
     assert found.rows == [[1]]
-
-
-def test_processors_come_in_the_order_of_transformers(ensemble):
-    from transformers import (
-        LogitsProcessorList,
-        MinNewTokensLengthLogitsProcessor,
-        MinPLogitsWarper,
-        NoRepeatNGramLogitsProcessor,
-        RepetitionPenaltyLogitsProcessor,
-        TemperatureLogitsWarper,
-        TopKLogitsWarper,
-        TopPLogitsWarper,
-    )
-
-    history = [3, 4, 3, 4, 3]
-    scores = 3 * torch.randn(1, VOCABULARY, generator=torch.Generator().manual_seed(0))
-    peer = LogitsProcessorList(
-        [
-            RepetitionPenaltyLogitsProcessor(1.4),
-            NoRepeatNGramLogitsProcessor(2),
-            MinNewTokensLengthLogitsProcessor(3, 4, 1, device="cpu"),
-            TemperatureLogitsWarper(0.7),
-            TopKLogitsWarper(20),
-            TopPLogitsWarper(0.8),
-            MinPLogitsWarper(0.02),
-        ]
-    )
-    ours = Processing(0.7, 20, 0.8, 0.02, repetition_penalty=1.4, no_repeat_ngram_size=2, min_new_tokens=4)
-    found = ours(scores, [history], [2], [1])
-    torch.testing.assert_close(found, peer(torch.tensor([history]), scores))
-
-
-def test_custom_processors_and_banned_ids_are_applied(ensemble):
-    def only_nine(ids, scores):
-        kept = torch.full_like(scores, -torch.inf)
-        kept[:, 9] = scores[:, 9]
-        return kept
-
-    found = generate(CompositionDecoder(ensemble, Dials()), [[4, 5]], Decoding(3, Processing(0.0, custom=(only_nine,))), EOS, 0)
-    assert found.rows == [[9, 9, 9]]
-    banned = tuple(i for i in range(VOCABULARY) if i != 8)
-    found = generate(CompositionDecoder(ensemble, Dials()), [[4]], Decoding(2, Processing(0.0, banned_ids=banned)), EOS, 0)
-    assert found.rows == [[8, 8]]
-
-
-def test_stacked_models_share_their_weights_and_give_their_logits(family):
-    models = [family(2, 16, seed) for seed in range(3)]
-    ids = torch.randint(2, VOCABULARY, (2, 7))
-    with torch.no_grad():
-        alone = torch.cat([model(ids).logits for model in models])
-    whole = stack(models)
-    position = torch.arange(7).expand(6, -1)
-    with torch.no_grad():
-        together = whole(ids.repeat(3, 1), position_ids=position).logits
-        after = torch.cat([model(ids).logits for model in models])
-    torch.testing.assert_close(together, alone)
-    assert torch.equal(after, alone)
-    held = {p.untyped_storage().data_ptr(): p.untyped_storage().nbytes() for m in (whole, *models) for p in m.parameters()}
-    single = {p.untyped_storage().data_ptr(): p.untyped_storage().nbytes() for p in family(2, 16, 9).parameters()}
-    assert sum(held.values()) == 3 * sum(single.values())
-
-
-def test_models_of_other_shapes_are_not_stacked():
-    assert not can_stack([gpt2(1, 16, 0), gpt2(1, 32, 1)])
-    assert not can_stack([gpt2(1, 16, 0), llama(1, 16, 1)])
-    assert not can_stack([gpt2(1, 16, 0)])
-
-
-def test_rolled_back_rows_continue_as_after_a_fresh_prefill(family):
-    model = family(2, 16, 0)
-    cached = CachedModel(model, 0)
-    prompts = random_prompts(4, 3)
-    cached.start(prompts)
-    appended = torch.randint(2, VOCABULARY, (4, 5))
-    cached.extend(appended)
-    counts = torch.tensor([1, 5, 3, 2])
-    cached.keep(counts, 5)
-    follow = torch.randint(2, VOCABULARY, (4, 2))
-    found = cached.extend(follow)[:, -1]
-    for row, prompt in enumerate(prompts):
-        text = [*prompt, *appended[row, : counts[row]].tolist(), *follow[row].tolist()]
-        with torch.no_grad():
-            fresh = model(torch.tensor([text])).logits[0, -1]
-        torch.testing.assert_close(found[row], fresh, rtol=1e-4, atol=1e-4)
-
-
-def test_gaps_are_closed_when_most_of_a_cache_is_gaps():
-    model = gpt2(1, 16, 0)
-    cached = CachedModel(model, 0)
-    cached.start([[3], [4]])
-    texts = [[3], [4]]
-    for turn in range(60):
-        tokens = torch.tensor([[5 + turn % 3, 6], [7, 8 + turn % 5]])
-        cached.extend(tokens)
-        first = turn % 2
-        cached.keep(torch.tensor([2, 0] if first else [0, 2]), 2)
-        texts[0 if first else 1] += tokens[0 if first else 1].tolist()
-    assert cached.width <= 2 * max(map(len, texts)) + 64
-    last = cached.extend(torch.tensor([[9], [9]]))[:, -1]
-    for row, text in enumerate(texts):
-        with torch.no_grad():
-            fresh = model(torch.tensor([[*text, 9]])).logits[0, -1]
-        torch.testing.assert_close(last[row], fresh, rtol=1e-4, atol=1e-4)
-
-
-def test_caches_that_cannot_be_cropped_are_known_and_refused():
-    model = windowed(1, 16, 0)
-    assert not can_roll_back(new_cache(model.config))
-    cached = CachedModel(model, 0, "the large base")
-    cached.start([[3, 4, 5]])
-    cached.extend(torch.tensor([[6, 7]]))
-    with pytest.raises(UsageError, match="set block_size to 0"):
-        cached.keep(torch.tensor([1]), 2)
-
-
-def test_sliding_windows_are_decoded_plainly_as_without_caches():
-    ensemble = ensemble_of(windowed(1, 32, 0), windowed(1, 16, 1), windowed(1, 16, 2))
-    prompts, settings = random_prompts(4, 5), Decoding(10, GREEDY)
-    rows = generate(CompositionDecoder(ensemble, Dials()), prompts, settings, [], 0).rows
-    for prompt, row in zip(prompts, rows, strict=True):
-        text = [*prompt, *row]
-        with torch.no_grad():
-            every = [model(torch.tensor([text])).logits[0] for model in (ensemble.large, *ensemble.small)]
-        best = (every[0] + every[1] - every[2]).argmax(dim=-1)[len(prompt) - 1 : -1]
-        assert best.tolist() == row
 
 
 def test_several_experts_with_own_bases_and_a_negative_weight_are_decoded_by_the_formula(family):

@@ -2,39 +2,15 @@
 
 import pytest
 import torch
-from eft_models import VOCABULARY, ensemble_of, gpt2, random_prompts, two_experts, windowed
+from helpers import GREEDY, SETTINGS, VOCABULARY, cut, ensemble_of, gpt2, inputs, random_prompts, two_experts, windowed
 from transformers import LogitsProcessorList
 
-from omnitrain.errors import NumericalError, UsageError
+from omnitrain.errors import UsageError
 from omnitrain_eft.models.decoding.loop import Decoding, generate
 from omnitrain_eft.models.decoding.plain import CompositionDecoder
-from omnitrain_eft.models.decoding.processors import Processing
-from omnitrain_eft.models.ensemble import Prompts
 from omnitrain_eft.models.logits_processor import EmulatedFineTuning
 from omnitrain_eft.models.wrapper import ComposedCausalLM
 from omnitrain_eft.paper.composition import Dials
-from omnitrain_language.decoding import left_padded
-
-GREEDY = Processing(temperature=0.0)
-SETTINGS = {"max_new_tokens": 12, "do_sample": False, "pad_token_id": 0, "eos_token_id": 1}
-
-
-def inputs(prompts):
-    ids, mask = left_padded(prompts, 0, torch.device("cpu"))
-    return {"input_ids": ids, "attention_mask": mask.long()}
-
-
-def cut(rows, width):
-    found = []
-    for row in rows[:, width:].tolist():
-        found.append(row[: row.index(1) + 1] if 1 in row else row)
-    return found
-
-
-@pytest.fixture
-def composed(family):
-    ensemble = ensemble_of(family(2, 32, 0), family(1, 16, 1), family(1, 16, 2))
-    return ensemble, ComposedCausalLM(ensemble, Dials())
 
 
 def test_wrapper_and_processor_and_own_loop_agree_in_generate(composed):
@@ -80,25 +56,6 @@ def test_beams_of_wrapper_and_processor_agree(composed):
     assert torch.equal(wrapped, ensemble.large.generate(**given, **settings, logits_processor=processor))
 
 
-def test_processor_takes_prompts_of_its_own_per_model_and_row(composed):
-    ensemble, _ = composed
-    prompts = random_prompts(3, 7)
-    own = Prompts(prompts, [[[5, *p] for p in prompts], [p[1:] or [3] for p in prompts]])
-    expected = generate(CompositionDecoder(ensemble, Dials()), own, Decoding(12, GREEDY), [1], 0).rows
-    given = inputs(prompts)
-    processor = LogitsProcessorList([EmulatedFineTuning(ensemble, Dials(), own.small)])
-    made = ensemble.large.generate(**given, **SETTINGS, logits_processor=processor)
-    assert cut(made, given["input_ids"].shape[1]) == expected
-
-
-def test_processor_reads_the_prompt_once_and_then_one_token(composed):
-    ensemble, _ = composed
-    processor = EmulatedFineTuning(ensemble, Dials(), stacked=False)
-    settings = {**SETTINGS, "eos_token_id": None}
-    ensemble.large.generate(**inputs([[5, 6, 7]]), **settings, logits_processor=LogitsProcessorList([processor]))
-    assert [lane.model.tokens_read for lane in processor._models.lanes] == [3 + 11, 3 + 11]
-
-
 def test_assisted_generation_takes_the_composition_as_its_target():
     large, expert, base = gpt2(2, 32, 0), gpt2(1, 16, 1), gpt2(1, 16, 2, scale=2.0)
     model = ComposedCausalLM(ensemble_of(large, expert, base), Dials())
@@ -107,15 +64,6 @@ def test_assisted_generation_takes_the_composition_as_its_target():
     helper = gpt2(1, 16, 1)
     assisted = model.generate(**given, **{**SETTINGS, "eos_token_id": None}, assistant_model=helper)
     assert torch.equal(plain, assisted)
-
-
-def test_processor_names_a_nan_logit_of_a_small_model():
-    broken = gpt2(1, 16, 1)
-    broken.lm_head.weight.data[7] = torch.nan
-    ensemble = ensemble_of(gpt2(2, 32, 0), gpt2(1, 16, 2), broken)
-    processor = LogitsProcessorList([EmulatedFineTuning(ensemble, Dials())])
-    with pytest.raises(NumericalError, match="NaN or infinity"):
-        ensemble.large.generate(**inputs([[5, 6, 7]]), **SETTINGS, logits_processor=processor)
 
 
 @pytest.mark.parametrize("place", [0, 1, 2], ids=["large", "expert", "base"])
@@ -148,15 +96,3 @@ def test_both_shapes_agree_with_the_own_loop_for_several_experts_and_a_negative_
     assert cut(ComposedCausalLM(several, dials).generate(**given, **SETTINGS), width) == own
     processor = LogitsProcessorList([EmulatedFineTuning(several, dials)])
     assert cut(several.large.generate(**given, **SETTINGS, logits_processor=processor), width) == own
-
-
-def test_a_static_cache_of_the_large_base_goes_with_the_processor(composed):
-    ensemble, _ = composed
-    given = inputs([[5, 6, 7]])
-    settings = {**SETTINGS, "eos_token_id": None}
-    processor = EmulatedFineTuning(ensemble, Dials())
-    dynamic = ensemble.large.generate(**given, **settings, logits_processor=LogitsProcessorList([processor]))
-    static = ensemble.large.generate(
-        **given, **settings, logits_processor=LogitsProcessorList([processor]), cache_implementation="static"
-    )
-    assert torch.equal(dynamic, static)

@@ -5,8 +5,7 @@ import random
 
 import pytest
 import torch
-from eft_models import VOCABULARY, gpt2
-from saved import WORDS, compose, save
+from helpers import VOCABULARY, WORDS, compose, gpt2, save
 
 from omnitrain.cli import run
 from omnitrain.errors import DataError, UsageError

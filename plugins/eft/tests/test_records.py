@@ -1,0 +1,57 @@
+"""Files of dialogues and preferences, sound and malformed."""
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from omnitrain.errors import DataError
+from omnitrain_eft.data.records import read_dialogues, read_preferences
+
+
+def write(path, *records):
+    path.write_text("\n".join(r if isinstance(r, str) else json.dumps(r) for r in records) + "\n", "utf-8")
+    return str(path)
+
+
+def test_dialogue_files_hold_messages_or_prompts(tmp_path):
+    talk = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello."}]
+    path = write(tmp_path / "a.jsonl", {"messages": talk}, {"prompt": "Why?", "reference": "So."}, {"prompt": "Who?"})
+    with pytest.raises(DataError, match=r"a\.jsonl:3: no reply"):
+        list(read_dialogues(path, refuse=True))
+    found = list(read_dialogues(path, refuse=False))
+    assert [(r.prompt, r.reply) for r in found] == [(talk[:1], "Hello."), ("Why?", "So.")]
+    assert [r.reply for r in read_dialogues(path, refuse=True, needs_reply=False)] == ["Hello.", "So.", ""]
+
+
+@pytest.mark.parametrize(
+    ("record", "fault"),
+    [
+        ("{", "not JSON"),
+        ("[1]", "record is list"),
+        ({"messages": []}, "no list"),
+        ({"messages": [{"content": "x"}]}, "no 'role'"),
+        ({"messages": [{"role": "user", "content": ""}]}, "empty text"),
+        ({"text": "x"}, "neither 'messages' nor 'prompt'"),
+        ({"messages": [{"role": "assistant", "content": "x"}]}, "a reply only"),
+    ],
+)
+def test_malformed_dialogues_are_named_by_file_and_line(tmp_path, record, fault):
+    path = write(tmp_path / "b.jsonl", {"prompt": "x", "reference": "y"}, record)
+    with pytest.raises(DataError, match=r"b\.jsonl:2: .*" + fault):
+        list(read_dialogues(path, refuse=True))
+
+
+@given(st.lists(st.one_of(st.text(max_size=20), st.dictionaries(st.text(max_size=8), st.integers() | st.text(max_size=8)))))
+def test_reading_never_fails_on_other_content(tmp_path_factory, records):
+    path = tmp_path_factory.mktemp("any") / "c.jsonl"
+    path.write_bytes("\n".join(json.dumps(r) for r in records).encode("utf-8", "surrogatepass"))
+    assert all(r.reply for r in read_dialogues(str(path), refuse=False))
+
+
+def test_preferences_need_three_texts(tmp_path):
+    path = write(tmp_path / "d.jsonl", {"prompt": "x", "chosen": "y", "rejected": "z"}, {"prompt": "x", "chosen": "y"})
+    with pytest.raises(DataError, match=r"d\.jsonl:2: no field 'rejected'"):
+        list(read_preferences(path, refuse=True))
+    assert [r.chosen for r in read_preferences(path, refuse=False)] == ["y"]
