@@ -1,4 +1,4 @@
-"""Returns, bins, intervals."""
+"""Returns and bins."""
 
 import numpy as np
 import pytest
@@ -8,7 +8,6 @@ from hypothesis import strategies as st
 from omnitrain.errors import UsageError
 from omnitrain_control.bins import Bins
 from omnitrain_control.codecs import codec_of
-from omnitrain_control.intervals import interquartile_mean, mean_interval, wilson
 from omnitrain_control.returns import RewardNormaliser, discounted_returns, generalised_advantages, normalised
 
 
@@ -57,22 +56,6 @@ def test_reward_normaliser_goes_on_from_its_state():
         one(chunk, first)
     other.load_state_dict(one.state_dict())
     assert np.array_equal(one(chunks[2], first), other(chunks[2], first))
-
-
-def test_wilson_interval_holds_the_rate_and_is_never_outside_zero_to_one():
-    assert wilson(0, 0) == (0.0, 1.0)
-    for successes, trials in ((0, 10), (3, 10), (10, 10)):
-        low, high = wilson(successes, trials)
-        assert 0 <= low <= successes / trials <= high + 1e-12 <= 1 + 1e-12
-    assert wilson(5, 10) == pytest.approx((0.2366, 0.7634), abs=1e-4)
-    with pytest.raises(ValueError, match="11 successes of 10"):
-        wilson(11, 10)
-
-
-def test_interquartile_mean_ignores_the_ends():
-    assert interquartile_mean([-1000, 1, 2, 3, 4, 5, 6, 1000]) == pytest.approx(3.5)
-    assert interquartile_mean([7.0]) == 7.0
-    assert mean_interval([2.0])[1:] == (2.0, 2.0)
 
 
 def test_continuous_actions_come_back_within_half_a_bin():

@@ -10,10 +10,10 @@ from conftest import FakeContext
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from omnitrain.api import Generates, Scores
+from omnitrain.api import Generates, Scores, ratio_metric
 from omnitrain.errors import DataError, UsageError
 from omnitrain_language.decoding import CausalDecoder, Seq2SeqDecoder, generate_ids
-from omnitrain_language.evaluators import RatioMean, unigram_entropy
+from omnitrain_language.evaluators import TokenMean, unigram_entropy
 from omnitrain_language.objectives import model_inputs
 from omnitrain_language.predictor import build_predictor
 from omnitrain_language.sampling import GenerationSettings, choose, kept_tokens, uniform_draws
@@ -201,13 +201,13 @@ def test_evaluators_measure_and_write(context: FakeContext, corpus: Path, tmp_pa
 
 
 def test_mean_of_weighted_rows_and_entropy_are_their_formulas() -> None:
-    mean = RatioMean()
-    mean.add(torch.tensor([[2.0, 4.0], [3.0, 0.0]]), torch.tensor([[1.0, 1.0], [1.0, 0.0]]))
+    mean = TokenMean()
+    assert not mean.weight
+    mean.add_tokens(torch.tensor([[2.0, 4.0], [3.0, 0.0]]), torch.tensor([[1.0, 1.0], [1.0, 0.0]]))
+    mean.add_tokens(torch.tensor([[5.0, 5.0], [0.0, 0.0]]), torch.tensor([[1.0, 1.0], [0.0, 0.0]]))
     metric = mean.metric()
-    assert metric is not None
-    assert metric.value == 3.0
-    assert metric.n == 3
-    assert RatioMean().metric() is None
+    assert metric == ratio_metric([6.0, 3.0, 10.0, 0.0], [2.0, 1.0, 2.0, 0.0], "lower", "nats/token", n=5)
+    assert metric.value == 3.8
     import numpy as np
 
     assert unigram_entropy(np.asarray([2, 2, 0, 4])) == pytest.approx(1.5 * math.log(2))

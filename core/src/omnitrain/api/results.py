@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
-from omnitrain.api.figures import Drawn, Picture
+from omnitrain.api.figures import Drawn
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -79,13 +79,9 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """All that an evaluator found: metrics, tables, samples, and figures of any kind for the report, each by name.
-
-    pictures: figures too; put new ones into `figures`.
-    """
+    """All that an evaluator found: metrics, tables, samples, and figures of any kind for the report, each by name."""
 
     metrics: Mapping[str, Metric] = field(default_factory=dict)
     tables: Mapping[str, Table] = field(default_factory=dict)
     samples: Mapping[str, Sequence[Sample]] = field(default_factory=dict)
     figures: Mapping[str, Drawn] = field(default_factory=dict)
-    pictures: Mapping[str, Picture] = field(default_factory=dict)

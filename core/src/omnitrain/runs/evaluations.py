@@ -68,14 +68,12 @@ def plain_evaluation(evaluation: Evaluation, keep: Keep | None = None) -> dict[s
 
     keep: stores an image or a film of a media type and returns its name; without it these figures are left out.
     """
-    drawn: dict[str, Drawn] = {**evaluation.figures, **evaluation.pictures}
-    if keep is None:
-        drawn = {name: figure for name, figure in drawn.items() if not isinstance(figure, (ImageGrid, Picture))}
+    files = () if keep is not None else (ImageGrid, Picture)
     return {
         "metrics": {_text(name): _plain(metric) for name, metric in evaluation.metrics.items()},
         "tables": {_text(name): _plain(table) for name, table in evaluation.tables.items()},
         "samples": {_text(name): _plain(list(samples)) for name, samples in evaluation.samples.items()},
-        "figures": {_text(name): _drawn(figure, keep) for name, figure in drawn.items()},
+        "figures": {_text(n): _drawn(f, keep) for n, f in evaluation.figures.items() if not isinstance(f, files)},
     }
 
 

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from omnitrain.api import Context, Evaluation, Metric, Run, numpy_generator
+from omnitrain.api import Context, Evaluation, Run, mean_metric, numpy_generator
 from omnitrain.errors import UsageError
 from omnitrain_control.codecs import codec_of
 from omnitrain_control.configs.evaluators import RolloutsConfig
 from omnitrain_control.environments import make_fleet
-from omnitrain_control.intervals import mean_interval
 from omnitrain_control.models import Mlp, MlpActor
 from omnitrain_control.rollouts import play_episodes
 
@@ -31,10 +30,11 @@ class Rollouts:
             generator = None if self.config.greedy else numpy_generator(run.seed("actions"))
             actor = MlpActor(predictor, codec_of(fleet.action_space), generator)
             episodes = play_episodes(fleet, actor, self.config.episodes)
-        mean, low, high = mean_interval([e["return"] for e in episodes])
-        length, *_ = mean_interval([e["length"] for e in episodes])
-        count = len(episodes)
-        return Evaluation({"return": Metric(mean, count, "higher", (low, high)), "length": Metric(length, count, unit="steps")})
+        found = {
+            "return": mean_metric([e["return"] for e in episodes], "higher"),
+            "length": mean_metric([e["length"] for e in episodes], unit="steps"),
+        }
+        return Evaluation(found)
 
 
 def build_rollouts(config: RolloutsConfig, context: Context) -> Rollouts:

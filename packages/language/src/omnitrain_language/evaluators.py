@@ -15,6 +15,7 @@ from omnitrain.api import (
     Evaluation,
     Generates,
     Metric,
+    RatioMean,
     Run,
     Sample,
     Scores,
@@ -35,33 +36,15 @@ class CountsTokens(Protocol):
         """Return int64[vocabulary_size]."""
 
 
-class RatioMean:
-    """Sum of losses over sum of weights, with an interval from the spread over rows (the ratio estimator)."""
+class TokenMean(RatioMean):
+    """Mean loss per token in nats, with the interval of a ratio over rows: tokens of a row depend on each other."""
 
     def __init__(self) -> None:
-        self._losses: list[float] = []
-        self._weights: list[float] = []
-        self.tokens = 0
+        super().__init__("lower", "nats/token")
 
-    def add(self, losses: torch.Tensor, weights: torch.Tensor) -> None:
-        """Add rows. losses (already weighted), weights: float[batch, length]."""
-        self._losses += losses.double().sum(dim=-1).tolist()
-        self._weights += weights.double().sum(dim=-1).tolist()
-        self.tokens += int((weights != 0).sum())
-
-    def metric(self) -> Metric | None:
-        """Return the mean with its 95 % interval, or None without any weight."""
-        losses, weights = np.asarray(self._losses), np.asarray(self._weights)
-        total = weights.sum()
-        if total == 0:
-            return None
-        mean = losses.sum() / total
-        rows = int((weights > 0).sum())
-        interval = None
-        if rows > 1:
-            error = math.sqrt(rows / (rows - 1) * float(((losses - mean * weights) ** 2).sum())) / total
-            interval = (float(mean - 1.96 * error), float(mean + 1.96 * error))
-        return Metric(float(mean), self.tokens, "lower", interval, "nats/token")
+    def add_tokens(self, losses: torch.Tensor, weights: torch.Tensor) -> None:
+        """Add rows. losses (already weighted), weights: float[batch, length]; the metric counts tokens with a weight."""
+        self.add(losses.double().sum(dim=-1), weights.double().sum(dim=-1), n=int((weights != 0).sum()))
 
 
 def perplexity(nll: Metric) -> Metric:
@@ -102,10 +85,9 @@ class NllEvaluator:
             total, groups = self._score(predictor, data, split, names, run)
             found = {f"{split}/nll": total, **{f"{split}/{name}/nll": mean for name, mean in groups.items()}}
             for name, mean in found.items():
-                metric = mean.metric()
-                if metric is not None:
-                    metrics[name] = metric
-                    metrics[name.removesuffix("nll") + "perplexity"] = perplexity(metric)
+                if mean.weight:
+                    metrics[name] = mean.metric()
+                    metrics[name.removesuffix("nll") + "perplexity"] = perplexity(metrics[name])
         if config.unigram:
             if not isinstance(data, CountsTokens):
                 raise UsageError("unigram: this data does not count its tokens; set it to false")
@@ -120,18 +102,18 @@ class NllEvaluator:
 
     def _score(
         self, predictor: Scores, data: Any, split: str, names: Sequence[str], run: Run
-    ) -> tuple[RatioMean, dict[str, RatioMean]]:
-        total, groups = RatioMean(), {name: RatioMean() for name in names}
+    ) -> tuple[TokenMean, dict[str, TokenMean]]:
+        total, groups = TokenMean(), {name: TokenMean() for name in names}
         seed, most = run.seed("evaluation order"), self.config.max_batches
         with run.progress(f"score {split}") as progress:
             for batch in in_order(data, split, self.config.batch_size, seed=seed, most=most):
                 scores = predictor.score(batch).cpu()
                 weights = batch["loss_weights"].cpu()
-                total.add(-scores * weights, weights)
+                total.add_tokens(-scores * weights, weights)
                 for number, name in enumerate(names):
                     ids = batch[str(self.config.group)].cpu()
                     chosen = weights * ((ids if ids.ndim == 2 else ids[:, None]) == number)
-                    groups[name].add(-scores * chosen, chosen)
+                    groups[name].add_tokens(-scores * chosen, chosen)
                 progress.advance()
         return total, groups
 

@@ -133,7 +133,7 @@ class Shifts:
         rows = [[dialogues.tokenizer.decode([t]), sum(v) / len(v), len(v)] for t, v in ranked]
         table = Table(("token", "mean total variation", "positions"), rows, f"Tokens at the most changed positions; {PARTS}.")
         caption = "Total variation between the composition and the fine-tuned small model, white 0 to orange 1."
-        return Evaluation(metrics, {"tokens": table}, pictures={"shift maps": Picture(svg_map(maps), caption=caption)})
+        return Evaluation(metrics, {"tokens": table}, figures={"shift maps": Picture(svg_map(maps), caption=caption)})
 
 
 def _map(dialogues: DialoguesData, prompt: list[int], labels: list[int], values: list[float]) -> tuple[str, list[ShiftedToken]]:

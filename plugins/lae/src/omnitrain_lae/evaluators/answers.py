@@ -152,8 +152,10 @@ def evaluation(results: Sequence[Answered]) -> Evaluation:
     return Evaluation(
         metrics,
         {"experts": table, "accuracy matrix": Table(("", *names), cells, "Accuracy of the ensemble on each task.")},
-        figures={"accuracy": figure},
-        pictures={"accuracy matrix": Picture(heat_map(found), caption="Rows: after learning a task. Columns: measured on it.")},
+        figures={
+            "accuracy": figure,
+            "accuracy matrix": Picture(heat_map(found), caption="Rows: after learning a task. Columns: measured on it."),
+        },
     )
 
 

@@ -9,7 +9,7 @@ import torch
 from omnitrain.api import Context, Evaluation, Run, Scores
 from omnitrain.engine import in_order
 from omnitrain.errors import DataError, UsageError
-from omnitrain_language.evaluators import RatioMean
+from omnitrain_language.evaluators import TokenMean
 from omnitrain_phf.configs.evaluators import CleanNllConfig
 
 
@@ -26,7 +26,7 @@ class CleanNll:
         """
         if not isinstance(predictor, Scores) or "token_scores" not in getattr(data, "batch", {}):
             raise UsageError("phf/clean-nll needs a model that can score batches and data with token_scores (phf/scored-text)")
-        config, mean = self.config, RatioMean()
+        config, mean = self.config, TokenMean()
         tokenizer = getattr(predictor, "tokenizer", None)
         known = {} if tokenizer is None else tokenizer.get_vocab()
         controls = torch.tensor([known[t] for t in (config.aligned, config.misaligned) if t in known], dtype=torch.int64)
@@ -35,14 +35,13 @@ class CleanNll:
             for batch in in_order(data, config.split, config.batch_size, seed=seed, most=most):
                 counted = (batch["token_scores"] <= config.threshold) & ~torch.isin(batch["labels"], controls)
                 weights = batch["loss_weights"] * counted
-                mean.add(-predictor.score(batch).cpu() * weights, weights)
+                mean.add_tokens(-predictor.score(batch).cpu() * weights, weights)
                 progress.advance()
-        metric = mean.metric()
-        if metric is None:
+        if not mean.weight:
             raise DataError(
                 f"split {config.split!r} has no token with a score of at most {config.threshold:g}; raise threshold"
             )
-        return Evaluation({"nll": metric})
+        return Evaluation({"nll": mean.metric()})
 
 
 def build(config: CleanNllConfig, context: Context) -> CleanNll:

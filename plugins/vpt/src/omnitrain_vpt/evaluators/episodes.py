@@ -11,10 +11,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from omnitrain.api import Context, Evaluation, Metric, Picture, Run, Table
+from omnitrain.api import Context, Evaluation, Picture, Run, Table, mean_metric, share_metric
 from omnitrain.errors import UsageError
 from omnitrain_control.environments import environment_seed, episode_seed
-from omnitrain_control.intervals import mean_interval, wilson
 from omnitrain_control.rollouts import Collector
 from omnitrain_control.video import write_video
 from omnitrain_vpt.configs.data import WorldConfig
@@ -85,10 +84,9 @@ def film(played: Played, world: WorldConfig, workspace: Path) -> bytes:
 def summary(episodes: list[Played]) -> Evaluation:
     """Return rates of achievements and items with Wilson intervals, and the mean of the items' rewards."""
     count = len(episodes)
-    mean, low, high = mean_interval([e.reward for e in episodes])
     metrics = {
-        "reward": Metric(mean, count, "higher", (low, high)),
-        "length": Metric(float(np.mean([e.info["length"] for e in episodes])), count, unit="steps"),
+        "reward": mean_metric([e.reward for e in episodes], "higher"),
+        "length": mean_metric([e.info["length"] for e in episodes], unit="steps"),
     }
     rows = []
     for group in ("items", "achievements"):
@@ -96,7 +94,7 @@ def summary(episodes: list[Played]) -> Evaluation:
         for name in names:
             numbers = [int(e.info.get(group, {}).get(name, 0)) for e in episodes]
             reached = sum(n > 0 for n in numbers)
-            rate = Metric(reached / count, count, "higher", wilson(reached, count))
+            rate = share_metric(reached, count)
             if group == "items":
                 metrics[name] = rate
             assert rate.interval is not None
@@ -130,7 +128,7 @@ class EpisodesEvaluator:
             content = film(chosen, config.world, run.workspace)
             caption = f"the {name} of {len(order)} episodes: reward {chosen.reward:.2f}, {chosen.info['length']} steps"
             pictures[name] = Picture(content, "video/mp4", caption)
-        return Evaluation(found.metrics, found.tables, pictures=pictures)
+        return Evaluation(found.metrics, found.tables, figures=pictures)
 
 
 def build(config: EpisodesConfig, context: Context) -> EpisodesEvaluator:

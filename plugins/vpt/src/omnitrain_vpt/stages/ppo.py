@@ -12,12 +12,11 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from omnitrain.api import BatchPlan, Metric, Run
+from omnitrain.api import BatchPlan, Run, mean_metric
 from omnitrain.api import Evaluation as Report
 from omnitrain.engine import Journal, choose_device, make_feed
 from omnitrain.errors import DataError, EnvironmentFault, UsageError
 from omnitrain_control.environments import Fleet
-from omnitrain_control.intervals import mean_interval
 from omnitrain_vpt.configs.stages import PpoConfig
 from omnitrain_vpt.data.recordings import WindowedRecordings
 from omnitrain_vpt.models.acting import environment_actions
@@ -255,8 +254,7 @@ def ppo(config: PpoConfig, run: Run) -> None:
 def _finish(run: Run, loop: Baseline, rewards: list[float]) -> None:
     last = loop.environment.finished
     if last:
-        mean, low, high = mean_interval([e["return"] for e in last])
-        run.report("ppo", Report({"last_episodes_reward": Metric(mean, len(last), "higher", (low, high))}))
+        run.report("ppo", Report({"last_episodes_reward": mean_metric([e["return"] for e in last], "higher")}))
     with run.artifact("policy", "weights") as path:
         path.mkdir(parents=True, exist_ok=True)
         weights = {name: value.detach().cpu().contiguous() for name, value in loop.policy.state_dict().items()}

@@ -137,7 +137,7 @@ def correlation_evaluation(
     first = f"{FEASIBILITY} ({next(iter(config.estimators))})"
     points = {t: [(own[s], best[t][s]) for s in own] for t, own in predictions[first].items()}
     picture = scatter(points, first, "best downstream score", "A point is a selection; colours are targets.")
-    return Evaluation(metrics, found, pictures={"feasibility and gains": picture})
+    return Evaluation(metrics, found, figures={"feasibility and gains": picture})
 
 
 def _picks(

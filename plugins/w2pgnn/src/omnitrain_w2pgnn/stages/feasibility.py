@@ -163,7 +163,7 @@ def feasibility_evaluation(judged: dict[str, Feasibility], config: FeasibilityCo
         "graphs": _graphs(judged),
         "motifs": _motifs(judged),
     }
-    return Evaluation(metrics, tables, pictures=pictures)
+    return Evaluation(metrics, tables, figures=pictures)
 
 
 def _summary(judged: dict[str, Feasibility], config: FeasibilityConfig) -> Table:

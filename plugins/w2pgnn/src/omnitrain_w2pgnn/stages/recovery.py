@@ -58,7 +58,7 @@ def recovery(config: RecoveryConfig, run: Any) -> None:
     figure = Figure(points, "graphs", "weight error (L1)", "Error of the fitted weights over the number of sampled graphs.")
     names = {f"type {k}": g for k, g in zip(config.types, true, strict=True)}
     picture = graphon_strip({**names, "planted mixture": goal}, "The true bases.")
-    run.report("w2pgnn/recovery", Evaluation(metrics, tables, figures={"error": figure}, pictures={"bases": picture}))
+    run.report("w2pgnn/recovery", Evaluation(metrics, tables, figures={"error": figure, "bases": picture}))
 
 
 def _exact(
