@@ -90,6 +90,14 @@ def test_unresolved_component_has_no_config():
         _ = UseData(use="a/b").config
 
 
+def test_a_component_is_the_same_before_and_after_it_was_resolved():
+    written, resolved = UseData(use="a/b", rows=1), UseData(use="a/b", rows=1)
+    resolved.resolved(Example())
+    assert resolved == written
+    assert resolved != UseData(use="a/b", rows=2)
+    assert UseData(use="a/b") != UseModel(use="a/b")
+
+
 @given(betas=st.tuples(st.floats(-2, 2), st.floats(-2, 2)))
 def test_betas_are_accepted_where_adam_is_defined(betas):
     defined = all(0 <= b < 1 for b in betas)

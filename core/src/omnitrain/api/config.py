@@ -45,6 +45,12 @@ class Use(BaseModel):
             raise ValueError("write either 'use: plugin/name' or 'from: stage'")
         return self
 
+    def __eq__(self, other: object) -> bool:
+        """Two uses are equal if the same is written; whether one was resolved already makes no difference."""
+        if not isinstance(other, Use) or type(self) is not type(other):
+            return NotImplemented
+        return self.__dict__ == other.__dict__ and self.__pydantic_extra__ == other.__pydantic_extra__
+
     @property
     def stage(self) -> str | None:
         """The stage of `{from: stage}` and `{from: stage/artifact}`."""
