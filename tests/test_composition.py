@@ -9,8 +9,7 @@ from typing import Any
 import pytest
 
 from omnitrain.api.fields import misfits, parse_field
-from omnitrain.engine import Options, run_recipe
-from omnitrain.engine.adhoc import adhoc_run
+from omnitrain.engine import Options, run_recipe, scratch_run
 from omnitrain.errors import UsageError
 from omnitrain.plugins import installed
 from omnitrain.recipes import load_recipe, resolve_component
@@ -123,7 +122,7 @@ def fields(address: str, kind: str, settings: Mapping[str, Any]) -> Mapping[str,
     """The fields that a component declares: a batch's, or what an objective needs."""
     registry = installed()
     config = resolve_component(address, kind, settings, registry, address)
-    with adhoc_run(registry) as run:
+    with scratch_run(registry) as run:
         built = registry.builder(registry.component(address, kind))(config, run)
     declared: Mapping[str, str] = built.batch if kind == "data" else built.needs
     return declared

@@ -7,7 +7,7 @@ import pytest
 import torch
 from conftest import Command
 
-from omnitrain.engine.adhoc import adhoc_run
+from omnitrain.engine import scratch_run
 from omnitrain.engine.building import load_saved_model
 from omnitrain.plugins import installed
 
@@ -15,7 +15,7 @@ TINY = ("run", "language/tiny", "pretrain.fit.steps=3", "pretrain.fit.evaluate_e
 
 
 def logits_of_trained(folder: Path, ids: torch.Tensor) -> torch.Tensor:
-    with adhoc_run(installed()) as run, torch.no_grad():
+    with scratch_run(installed()) as run, torch.no_grad():
         found: torch.Tensor = load_saved_model(folder, run, installed()).eval()(input_ids=ids).logits
     return found
 

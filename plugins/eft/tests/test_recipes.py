@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from omnitrain.cli import run as main
-from omnitrain.engine.adhoc import adhoc_run, find_model, text_generator
+from omnitrain.engine import scratch_run
+from omnitrain.engine.adhoc import find_model, text_generator
 from omnitrain.engine.building import load_saved_model, make_predictor
 from omnitrain.engine.dryrun import dry_run
 from omnitrain.engine.execution import Options, run_recipe
@@ -68,7 +69,7 @@ def test_speculation_and_judges_are_counted(run):
 def test_saved_composition_is_built_again_with_its_weights(run):
     directory = find_model(run / "compose")
     registry = installed()
-    with adhoc_run(registry) as context:
+    with scratch_run(registry) as context:
         model = load_saved_model(directory, context, registry)
         predictor = make_predictor(model, "eft/composition", directory, context, registry)
     for name, stage in (("large", "pretrain-large"), ("small", "pretrain-small"), ("expert-1", "prefer-small")):

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from omnitrain.engine.execution import Options, run_recipe
     from omnitrain.engine.guard import Guard
     from omnitrain.engine.journal import Journal
+    from omnitrain.engine.loop import Updated
     from omnitrain.engine.models import count_parameters, save_model, weights_digest
     from omnitrain.engine.optimisers import MovingAverage, make_optimiser, make_schedule, set_learning_rate
     from omnitrain.engine.parts import Parts, build_parts, check_fields
@@ -23,8 +24,10 @@ if TYPE_CHECKING:
         set_generator_state,
         set_rng_state,
     )
+    from omnitrain.engine.scratch import ScratchRun, scratch_run
     from omnitrain.engine.settings import FitSettings, OptimiserConfig, ScheduleConfig
     from omnitrain.engine.tally import Tally
+    from omnitrain.engine.training import Trainer, train
     from omnitrain.plugins import installed
     from omnitrain.recipes import load_recipe
     from omnitrain.runs.files import write_json, write_whole
@@ -38,12 +41,15 @@ _MODULES = {
     "execution": ("Options", "run_recipe"),
     "guard": ("Guard",),
     "journal": ("Journal",),
+    "loop": ("Updated",),
     "models": ("count_parameters", "save_model", "weights_digest"),
     "optimisers": ("MovingAverage", "make_optimiser", "make_schedule", "set_learning_rate"),
     "parts": ("Parts", "build_parts", "check_fields"),
     "rng": ("Streams", "generator_state", "isolated", "rng_state", "seed_everything", "set_generator_state", "set_rng_state"),
+    "scratch": ("ScratchRun", "scratch_run"),
     "settings": ("FitSettings", "OptimiserConfig", "ScheduleConfig"),
     "tally": ("Tally",),
+    "training": ("Trainer", "train"),
 }
 _HOME = {name: f"omnitrain.engine.{module}" for module, names in _MODULES.items() for name in names}
 # What plugins need of the layers below.
@@ -69,9 +75,12 @@ __all__ = [
     "Options",
     "Parts",
     "ScheduleConfig",
+    "ScratchRun",
     "Streams",
     "Tally",
+    "Trainer",
     "Update",
+    "Updated",
     "build_once",
     "build_parts",
     "check_fields",
@@ -90,11 +99,13 @@ __all__ = [
     "rng_state",
     "run_recipe",
     "save_model",
+    "scratch_run",
     "seed_everything",
     "set_generator_state",
     "set_learning_rate",
     "set_rng_state",
     "to_device",
+    "train",
     "unwrap",
     "weights_digest",
     "write_json",

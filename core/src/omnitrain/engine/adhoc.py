@@ -6,18 +6,17 @@ import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, Protocol, get_args, get_type_hints
 
 from omnitrain.api.protocols import Data, Generates, Prepares, TellsFacts
 from omnitrain.api.results import Evaluation
-from omnitrain.engine.building import ComponentBuilder, load_saved_model, make_predictor
-from omnitrain.engine.execution import cache_folder
+from omnitrain.engine.building import load_saved_model, make_predictor
+from omnitrain.engine.scratch import scratch_run
 from omnitrain.errors import EnvironmentFault, UsageError
 from omnitrain.plugins import Registry
-from omnitrain.recipes import ResolvedRecipe, resolve_component
+from omnitrain.recipes import resolve_component
 from omnitrain.recipes.reading import read_value
-from omnitrain.runs import Display, RunDirectory, StageRun, StopRequest, with_facts
+from omnitrain.runs import RunDirectory, StageRun, with_facts
 from omnitrain.runs.directory import COMPONENT_FILE
 
 STAGE = "adhoc"
@@ -87,23 +86,6 @@ def find_model(path: Path) -> Path:
     raise EnvironmentFault(f"{path} {reason}; give a model folder such as RUN_DIR/STAGE/model, or a run directory.")
 
 
-@contextmanager
-def adhoc_run(registry: Registry, seed: int = 0) -> Iterator[StageRun]:
-    """Yield what components get to see of a run, in a temporary folder that is removed afterwards."""
-    with TemporaryDirectory(prefix="omnitrain-") as temporary:
-        folder = RunDirectory(Path(temporary))
-        recipe = ResolvedRecipe(STAGE, "", seed, (), {}, {})
-        builder = ComponentBuilder(registry, folder, recipe)
-        stop = StopRequest()
-        run = StageRun(STAGE, folder, seed, cache_folder(), builder, stop, Display(stop.raise_if_asked))
-        run.directory.mkdir()
-        try:
-            with run:
-                yield run
-        finally:
-            folder.close()
-
-
 def evaluate_saved(
     directory: Path,
     registry: Registry,
@@ -122,7 +104,7 @@ def evaluate_saved(
 
     config = resolve_component(evaluator, "evaluator", settings, registry, "command line")
     stored = read_component(directory)
-    with adhoc_run(registry, seed) as run:
+    with scratch_run(registry, name=STAGE, seed=seed, quiet=False) as run:
         source, facts = _data(stored.get("data"), data, data_settings or {}, registry, run)
         with _loaded(directory, registry, run) as predictor:
             measure = registry.builder(registry.component(evaluator, "evaluator"))(config, with_facts(run, facts))
@@ -176,7 +158,7 @@ def text_generator(directory: Path, registry: Registry, settings: Mapping[str, A
     from omnitrain.engine.models import read_component
 
     address = read_component(directory)["use"]
-    with adhoc_run(registry) as run, _loaded(directory, registry, run) as predictor:
+    with scratch_run(registry, name=STAGE, quiet=False) as run, _loaded(directory, registry, run) as predictor:
         if not isinstance(predictor, Generates):
             raise UsageError(
                 f"The model {address} in {directory} has no ability 'generate_text' (omnitrain.api.Generates); "

@@ -149,11 +149,12 @@ class Engine:
         clip_norm: float | None = None,
         loss: Tensor | None = None,
         parameters: Sequence[nn.Parameter] | None = None,
+        clip_value: float | None = None,
     ) -> Update:
         """Scale, clip and apply the gradients, then drop them. Nothing is applied when loss or gradient is not finite.
 
         scale: factor on every gradient, such as 1 / (sum of weights). loss: checked for being finite with the gradient.
-        parameters: whose gradients; by default those of the optimiser.
+        parameters: whose gradients; by default those of the optimiser. clip_value: bound of each scaled entry.
         """
         if parameters is None:
             parameters = [p for group in optimiser.param_groups for p in group["params"]]
@@ -162,9 +163,9 @@ class Engine:
         gradients = [p.grad for p in parameters if p.grad is not None]
         norm = total_norm(gradients)
         if self.device.type == "cpu":
-            update = self._update_on_host(optimiser, gradients, norm, scale, clip_norm, loss)
+            update = self._update_on_host(optimiser, gradients, norm, scale, (clip_norm, clip_value), loss)
         else:
-            update = self._update_on_device(optimiser, gradients, norm, scale, clip_norm, loss)
+            update = self._update_on_device(optimiser, gradients, norm, scale, (clip_norm, clip_value), loss)
         for parameter in parameters:
             parameter.grad = None
         return update
@@ -175,10 +176,11 @@ class Engine:
         gradients: list[Tensor],
         norm: Tensor,
         scale: Tensor | float,
-        clip_norm: float | None,
+        clips: tuple[float | None, float | None],
         loss: Tensor | None,
     ) -> Update:
         """Reading a number costs nothing on the CPU, and arithmetic of Python numbers less than that of tensors."""
+        clip_norm, clip_value = clips
         factor = float(scale)
         length = norm.item() * factor
         if not math.isfinite(length) or (loss is not None and not math.isfinite(loss.item())):
@@ -187,6 +189,8 @@ class Engine:
             factor *= clip_norm / (length + 1e-6)
         if factor != 1.0 and gradients:
             torch._foreach_mul_(gradients, factor)
+        if clip_value is not None:
+            _clamp(gradients, clip_value)
         optimiser.step()
         return Update(length, True)
 
@@ -196,16 +200,19 @@ class Engine:
         gradients: list[Tensor],
         norm: Tensor,
         scale: Tensor | float,
-        clip_norm: float | None,
+        clips: tuple[float | None, float | None],
         loss: Tensor | None,
     ) -> Update:
         """Scale, clip and check without waiting for the device, where the optimiser can skip an update by itself."""
+        clip_norm, clip_value = clips
         length = norm * scale
         if gradients:
             factor = length.new_tensor(scale) if isinstance(scale, float) else scale
             if clip_norm is not None:
                 factor = factor * torch.clamp(clip_norm / (length + 1e-6), max=1.0)
             torch._foreach_mul_(gradients, factor)
+            if clip_value is not None:
+                _clamp(gradients, clip_value)
         checked = length if loss is None else length + loss.detach()
         if self.precision == "fp16":
             optimiser.step()  # the gradient scaler skips bad updates and lowers its scale
@@ -225,6 +232,11 @@ def unwrap(model: nn.Module) -> nn.Module:
     """Return the module as it was built, without wrappers of compilation or of several processes."""
     inner = getattr(model, "_orig_mod", model)
     return inner.module if isinstance(inner, nn.parallel.DistributedDataParallel) else inner
+
+
+def _clamp(gradients: list[Tensor], bound: float) -> None:
+    torch._foreach_clamp_max_(gradients, bound)
+    torch._foreach_clamp_min_(gradients, -bound)
 
 
 def _skips_on_device(optimiser: torch.optim.Optimizer) -> bool:

@@ -7,10 +7,10 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from omnitrain.engine.adhoc import adhoc_run
 from omnitrain.engine.building import load_saved_model
 from omnitrain.engine.models import read_component
 from omnitrain.engine.rng import isolated
+from omnitrain.engine.scratch import scratch_run
 from omnitrain.errors import UsageError
 from omnitrain.plugins import Registry
 from omnitrain.runs.directory import COMPONENT_FILE
@@ -28,7 +28,7 @@ def export_model(directory: Path, target: Path, registry: Registry) -> list[str]
     if target.exists():
         raise UsageError(f"{target} exists; name a folder that does not.")
     address = read_component(directory)["use"]
-    with adhoc_run(registry) as run, isolated(run.seed("model")):
+    with scratch_run(registry, quiet=False) as run, isolated(run.seed("model")):
         model: Any = load_saved_model(directory, run, registry)
         if hasattr(model, "merge_and_unload"):
             model = model.merge_and_unload()

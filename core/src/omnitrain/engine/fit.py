@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from omnitrain.api import BatchPlan, Run, SavesAssets
+from typing import Any
+
+from omnitrain.api import Run, SavesAssets
 from omnitrain.engine.batches import make_feed
 from omnitrain.engine.engine import Engine
-from omnitrain.engine.loop import Loop
+from omnitrain.engine.loop import Loop, plan_batches
 from omnitrain.engine.memory import explained_shortage
 from omnitrain.engine.models import count_parameters
 from omnitrain.engine.opening import ASSETS
@@ -13,26 +15,26 @@ from omnitrain.engine.parts import build_parts
 from omnitrain.engine.rng import seed_everything
 from omnitrain.engine.settings import FitConfig
 from omnitrain.engine.validation import Validation
-from omnitrain.errors import UsageError
 
 
 def fit(config: FitConfig, run: Run) -> None:
     """Train, evaluate, and leave the artifact "model" (and "ema")."""
     settings = config.fit
     engine = Engine(settings.precision, settings.device, settings.compile)
-    if settings.batch_size % engine.world:
-        raise UsageError(
-            f"fit.batch_size {settings.batch_size} can't be shared by {engine.world} processes; choose a multiple."
-        )
+    plan = plan_batches(settings, engine, run.seed("data"))
     parts = build_parts(config, run)
     assets = run.directory / ASSETS
     assets.mkdir(parents=True, exist_ok=True)
     if isinstance(parts.data, SavesAssets) and engine.is_main:
         parts.data.save_assets(assets)
     seed_everything(run.seed("training") + engine.rank)
-    plan = BatchPlan(settings.batch_size // engine.world, run.seed("data"), engine.rank, engine.world)
     feed = make_feed(parts.data, config.train_split, plan, settings.accumulate, settings.workers)
-    validation = Validation(config, run, parts, engine, assets)
+    address = run.describe_model(config.model)["use"]
+
+    def predictor() -> Any:
+        return run.predictor(parts.model, address, assets)
+
+    validation = Validation(run, parts, engine, settings, config.evaluators, predictor)
     loop = Loop(settings, run, engine, parts.model, parts.objective, feed, validation)
     every, trainable = count_parameters(parts.model)
     run.event("training", parameters=every, trainable=trainable, steps=settings.steps, device=str(engine.device))

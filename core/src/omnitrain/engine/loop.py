@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from omnitrain.api.protocols import Batch, CarriesState, Objective, Weighs
+from omnitrain.api.protocols import Batch, BatchPlan, CarriesState, Objective, Weighs
 from omnitrain.api.results import Loss
 from omnitrain.api.run import Run
 from omnitrain.engine.batches import Feed, example_ids, to_device
-from omnitrain.engine.engine import Engine
+from omnitrain.engine.engine import Engine, Update
 from omnitrain.engine.guard import Guard
 from omnitrain.engine.journal import stage_checkpoints
 from omnitrain.engine.models import load_model_state, model_state
@@ -28,8 +29,44 @@ from omnitrain.errors import DataError, Stopped, UsageError
 SHOW_INTERVAL_S = 0.5
 
 
+@dataclass(frozen=True, slots=True)
+class Updated:
+    """What became of an update. losses: of its micro-batches on this process. norm, applied: see `Update`."""
+
+    step: int
+    losses: tuple[Loss, ...]
+    norm: Tensor | float
+    applied: Tensor | bool
+
+    def mean(self) -> float:
+        """Return the mean loss; on a GPU this waits for it."""
+        return sum(float(loss.total.detach()) for loss in self.losses) / sum(float(loss.weight) for loss in self.losses)
+
+
+@dataclass(frozen=True)
+class Extras:
+    """What a training inside a stage may do in its own way; see `omnitrain.engine.Trainer`."""
+
+    optimiser: torch.optim.Optimizer | None = None
+    rate: Callable[[int], float] | None = None
+    clip_value: float | None = None
+    after: Callable[[Updated], None] | None = None
+
+
+def plan_batches(settings: FitSettings, engine: Engine, seed: int) -> BatchPlan:
+    """Return this process's share of every update.
+
+    Raises UsageError where the batch can't be shared evenly.
+    """
+    if settings.batch_size % engine.world:
+        raise UsageError(
+            f"fit.batch_size {settings.batch_size} can't be shared by {engine.world} processes; choose a multiple."
+        )
+    return BatchPlan(settings.batch_size // engine.world, seed, engine.rank, engine.world)
+
+
 class Loop:
-    """One run of training. Everything that a resumed run needs is in `state` and comes back by `restore`."""
+    """One run of training. Everything that a resumed run needs is in a checkpoint and comes back by `resume`."""
 
     def __init__(
         self,
@@ -40,13 +77,20 @@ class Loop:
         objective: Objective,
         feed: Feed,
         validation: Validation,
+        extras: Extras | None = None,
     ) -> None:
+        extras = extras or Extras()
         self.settings, self.run, self.engine = settings, run, engine
         self.model, self.objective, self.feed, self.validation = model, objective, feed, validation
         self.prepared = engine.prepare(model)
-        self.optimiser = engine.prepare_optimiser(make_optimiser(settings.optimiser, model, settings.learning_rate))
+        optimiser = extras.optimiser or make_optimiser(settings.optimiser, model, settings.learning_rate)
+        for group in optimiser.param_groups:
+            group.setdefault("lr_scale", 1.0)
+        self.optimiser = engine.prepare_optimiser(optimiser)
         self.parameters = [p for group in self.optimiser.param_groups for p in group["params"]]
-        self.rate = make_schedule(settings.schedule, settings.learning_rate, settings.steps)
+        self.rate = extras.rate or make_schedule(settings.schedule, settings.learning_rate, settings.steps)
+        self._clip_value, self._after = extras.clip_value, extras.after
+        self._losses: list[Loss] = []
         decay = settings.ema_decay
         self.average = MovingAverage(model.named_parameters(), decay) if decay is not None else None
         self.tally = Tally(engine)
@@ -66,12 +110,19 @@ class Loop:
 
         Raises Stopped after saving a checkpoint when asked to stop, NumericalError after too many bad updates.
         """
-        self._resume()
+        self.resume()
+        self.until(self.settings.steps)
+
+    def until(self, last: int) -> None:
+        """Train up to an update, 1, 2, ...; the plan of the settings (schedule, end of the log) stays as it is.
+
+        Raises Stopped and NumericalError as `train`.
+        """
         self.prepared.train()
         with self.run.progress("training", self.settings.steps) as bar:
             try:
                 self._finish_due_evaluation()
-                self._go_on(bar)
+                self._go_on(bar, last)
             except Stopped:
                 self.save()
                 self.checkpoints.wait()
@@ -83,21 +134,23 @@ class Loop:
                 self.tally.flush(self._log)
         self.checkpoints.wait()
 
-    def _go_on(self, bar: Any) -> None:
+    def _go_on(self, bar: Any, last: int) -> None:
         settings, shown = self.settings, 0.0
         started, first = time.perf_counter(), self.step
-        while self.step < settings.steps and not self.finished_early:
-            self.one_update()
+        while self.step < last and not self.finished_early:
+            update = self.one_update()
             self.step += 1
             step = self.step
             if step % settings.log_every == 0 or step == settings.steps:
                 self._read_applied()
                 self.tally.close_interval(step, self.rate(step), self._log)
-            if self.validation.active and (
-                step == settings.steps or (settings.evaluate_every and step % settings.evaluate_every == 0)
-            ):
+            measured = settings.evaluate_every and step % settings.evaluate_every == 0
+            if (measured or step == settings.steps) and self.validation.active:
                 self.evaluation_due = True
-                self._finish_due_evaluation()
+            if self._after is not None:
+                losses, self._losses = tuple(self._losses), []
+                self._after(Updated(step, losses, update.norm, update.applied))
+            self._finish_due_evaluation()
             if settings.checkpoint_every and step % settings.checkpoint_every == 0 and step < settings.steps:
                 self.save()
             now = time.perf_counter()
@@ -115,7 +168,7 @@ class Loop:
         asked = self.run.should_stop() and step < self.settings.steps
         return asked if self.engine.world == 1 else self.engine.any(asked)
 
-    def one_update(self) -> None:
+    def one_update(self) -> Update:
         """Run the micro-batches of one update and apply it."""
         batches = self.feed.next()
         if batches is None:
@@ -130,10 +183,17 @@ class Loop:
             checked, scale = loss.total, _inverse(weight)
         else:
             checked, scale = self._accumulate(batches)
-        update = self.engine.update(self.optimiser, scale, self.settings.clip_norm, checked, self.parameters)
+        update = self.engine.update(self.optimiser, scale, self.settings.clip_norm, checked, self.parameters, self._clip_value)
         self._account(update.applied, update.norm, batches)
+        return update
 
     def _forward(self, batch: Batch) -> Loss:
+        loss = self._measure(batch)
+        if self._after is not None:
+            self._losses.append(loss)
+        return loss
+
+    def _measure(self, batch: Batch) -> Loss:
         with self.engine.autocast():
             if self._carrying is not None:
                 if self.carried is None:
@@ -263,6 +323,13 @@ class Loop:
         self._read_applied()
         self._save()
 
+    def save_once(self) -> None:
+        """Take a checkpoint of the present step where there is none yet, and wait until it is safe."""
+        self.checkpoints.wait()
+        if self.step not in self.checkpoints.steps():
+            self.save()
+            self.checkpoints.wait()
+
     def _save(self) -> None:
         self.tally.flush(self._log)
         processes = self.engine.gather(self.process_state())
@@ -299,7 +366,8 @@ class Loop:
             },
         }
 
-    def _resume(self) -> None:
+    def resume(self) -> None:
+        """Go on from the newest checkpoint, or begin; lines that were logged after it are cut."""
         restored = self.checkpoints.load()
         if restored is None:
             self.run.rewind(0, 0)

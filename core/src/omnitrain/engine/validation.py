@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from pathlib import Path
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 
-from omnitrain.api.config import Use
+from omnitrain.api.config import UseEvaluator
 from omnitrain.api.protocols import Batch
 from omnitrain.api.results import Evaluation, Loss, Metric
 from omnitrain.api.run import Run
@@ -16,22 +17,37 @@ from omnitrain.engine.engine import Engine, evaluating
 from omnitrain.engine.evaluate import labelled
 from omnitrain.engine.parts import Parts
 from omnitrain.engine.rng import isolated
-from omnitrain.engine.settings import FitConfig
+from omnitrain.engine.settings import FitSettings
 
 SPLIT = "valid"
 
 
 class Validation:
-    """Measures the model during training without changing it or its randomness."""
+    """Measures the model during training without changing it or its randomness.
 
-    def __init__(self, config: FitConfig, run: Run, parts: Parts, engine: Engine, assets: Path) -> None:
-        self._config, self._run, self._parts, self._engine, self._assets = config, run, parts, engine, assets
-        self._has_split = SPLIT in parts.data.splits() and config.fit.evaluate_batches > 0
+    evaluators: what is measured besides the loss on the split "valid". predictor: makes what they ask.
+    """
+
+    def __init__(
+        self,
+        run: Run,
+        parts: Parts,
+        engine: Engine,
+        settings: FitSettings,
+        evaluators: Sequence[UseEvaluator] = (),
+        predictor: Callable[[], Any] | None = None,
+    ) -> None:
+        self._run, self._parts, self._engine, self._settings = run, parts, engine, settings
+        self._evaluators, self._predictor = evaluators, predictor
 
     @property
     def active(self) -> bool:
         """Whether there is anything to measure."""
-        return self._has_split or bool(self._config.evaluators)
+        return self._has_split or bool(self._evaluators)
+
+    @property
+    def _has_split(self) -> bool:
+        return self._settings.evaluate_batches > 0 and SPLIT in self._parts.data.splits()
 
     def run(self, step: int) -> dict[str, float]:
         """Measure everything; return the numbers by "split/name".
@@ -40,12 +56,12 @@ class Validation:
         """
         with isolated(self._run.seed("evaluation")), evaluating(self._parts.model):
             values = self._loss(step) if self._has_split else {}
-            for label, use in labelled(self._config.evaluators):
+            for label, use in labelled(self._evaluators):
                 values.update(self._evaluate(label, use, step))
         return values
 
     def _loss(self, step: int) -> dict[str, float]:
-        settings = self._config.fit
+        settings = self._settings
         size = max(settings.batch_size // settings.accumulate, 1)
         data, most = self._parts.data, settings.evaluate_batches
         total, weight = 0.0, 0.0
@@ -70,10 +86,9 @@ class Validation:
         with torch.no_grad(), self._engine.autocast():
             return self._parts.objective(self._parts.model, to_device(batch, self._engine.device))
 
-    def _evaluate(self, label: str, use: Use, step: int) -> dict[str, float]:
+    def _evaluate(self, label: str, use: UseEvaluator, step: int) -> dict[str, float]:
         evaluator = self._run.build(use, self._parts.facts)
-        address = self._run.describe_model(self._config.model)["use"]
-        predictor = self._run.predictor(self._parts.model, address, self._assets)
+        predictor = self._predictor() if self._predictor is not None else self._parts.model
         evaluation: Evaluation = evaluator(predictor, self._parts.data, self._run)
         self._run.report(label, evaluation, step)
         return {f"{label}/{name}": metric.value for name, metric in evaluation.metrics.items()}

@@ -44,6 +44,10 @@ class StopRequest:
             os._exit(INTERRUPTED_TWICE)
         self._reason = self._reason or ("Ctrl-C" if number == signal.SIGINT else signal.Signals(number).name)
 
+    def ask(self, reason: str) -> None:
+        """Make the request without a signal."""
+        self._reason = self._reason or reason
+
     @property
     def reason(self) -> str | None:
         """Why the run should stop, or None."""
