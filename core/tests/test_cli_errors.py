@@ -86,6 +86,15 @@ def test_interrupt_has_the_shells_exit_code(failing: Callable[[BaseException], N
     assert run(["plugins"]) == 130
 
 
+@pytest.mark.parametrize("name", ["new-plugin", "check"])
+def test_command_for_authors_says_what_to_install(
+    name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(group, "plugin_commands", dict)
+    assert run([name, "sums"]) == 2
+    assert f"'{name}' comes with omnitrain-testing. Install it with 'pip install omnitrain-testing'." in capsys.readouterr().err
+
+
 def test_misspelt_command_is_answered_with_the_nearest(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["plugin"]) == 2
     assert "Did you mean 'plugins'" in capsys.readouterr().err

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parent / "support"))
+SUPPORT = str(Path(__file__).parent / "support")
+sys.path.insert(0, SUPPORT)
+os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [SUPPORT, os.environ.get("PYTHONPATH", "")]))  # for the fork server
 os.environ["OMP_NUM_THREADS"] = "1"
 for _name in ("OMNITRAIN_PLUGINS", "OMNITRAIN_STRICT"):
     os.environ.pop(_name, None)

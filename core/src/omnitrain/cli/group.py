@@ -9,7 +9,7 @@ import click
 
 from omnitrain import __version__
 from omnitrain.api.references import load_reference
-from omnitrain.cli.table import COMMANDS
+from omnitrain.cli.table import COMMANDS, ELSEWHERE
 from omnitrain.errors import PluginError, nearest
 
 EPILOG = """\b
@@ -43,6 +43,8 @@ class LazyGroup(click.Group):
         """Find the command that was called; a miss names the nearest ones."""
         name = args[0]
         command = self.get_command(ctx, name)
+        if command is None and name in ELSEWHERE:
+            ctx.fail(f"{name!r} comes with {ELSEWHERE[name]}. Install it with 'pip install {ELSEWHERE[name]}'.")
         if command is None:
             ctx.fail(f"There is no command {name!r}. {nearest(name, self.list_commands(ctx))}")
         return name, command, args[1:]

@@ -21,7 +21,9 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "parity": ("Compare a plugin with the official code's golden vectors.", f"{_HOME}.parity:parity"),
     "reproduce": ("Measure the claims of a plugin's paper again.", f"{_HOME}.reproduce:reproduce"),
     "bench": ("Time a plugin beside its peers.", "omnitrain.cli.commands.bench:bench"),
-    "new-plugin": ("Write a complete plugin to start from.", f"{_HOME}.new_plugin:new_plugin"),
     "doctor": ("Check this environment.", f"{_HOME}.doctor:doctor"),
     "completion": ("Print the shell's completion script.", f"{_HOME}.completion:completion"),
 }
+
+# Commands of packages that authors install, told of where they are missing: name to distribution.
+ELSEWHERE = {"check": "omnitrain-testing", "new-plugin": "omnitrain-testing"}

@@ -6,9 +6,12 @@ from omnitrain.api import Command, Plugin, hookimpl
 
 PLUGIN = Plugin(
     name="testing",
-    summary="The contract kit: what a plugin must hold to, as a command and as a pytest plugin.",
+    summary="For authors: a plugin to start from, and the contract that it must hold to, as a command and as a pytest plugin.",
     api="1.1",
-    commands=(Command("check", "Check a plugin against the contract.", ".command:check"),),
+    commands=(
+        Command("new-plugin", "Write a complete plugin to start from.", ".authoring.command:new_plugin"),
+        Command("check", "Check a plugin against the contract.", ".command:check"),
+    ),
 )
 
 

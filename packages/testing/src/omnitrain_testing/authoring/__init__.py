@@ -1,0 +1,1 @@
+"""For authors: a complete plugin to start from."""
