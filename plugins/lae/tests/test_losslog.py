@@ -53,7 +53,7 @@ def test_a_state_carries_sum_and_bad_steps_over():
     log.add(loss(float("nan")), torch.tensor(False), 2, 1)
     log.settle()
     other = LossLog(run, every=100, allowed=1)
-    other.load_state(log.state())
+    other.load_state_dict(log.state_dict())
     with pytest.raises(NumericalError):
         other.add(loss(float("inf")), False, 3, 1)
     other.write(3, 1, last=True)

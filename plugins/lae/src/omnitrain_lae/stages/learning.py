@@ -48,7 +48,7 @@ class _Trainable:
 
 
 class Learning:
-    """One run over all tasks. Everything that a resumed run needs is in `state` and comes back when it starts.
+    """One run over all tasks. Everything that a resumed run needs is in `state_dict` and comes back when it starts.
 
     task_ended: called after each task with its answers, before the next one begins.
     """
@@ -320,9 +320,9 @@ class Learning:
         self.losses.settle()
         self.run_.sync_records()
         # Tasks without steps need numbers of their own.
-        self.checkpoints.save(self.total + self.task, self.state())
+        self.checkpoints.save(self.total + self.task, self.state_dict())
 
-    def state(self) -> dict[str, Any]:
+    def state_dict(self) -> dict[str, Any]:
         """Return everything that decides how learning goes on."""
         return {
             "learner": self.learner.state(self.config.tune == "backbone"),
@@ -337,7 +337,7 @@ class Learning:
                 "updates": self.updates,
                 "averaged": self.averaged,
                 "begun": self.begun,
-                "losses": self.losses.state(),
+                "losses": self.losses.state_dict(),
                 "feed": self.feed.state_dict() if self.feed is not None else None,
                 "lines": list(self.run_.line_counts()),
             },
@@ -361,7 +361,7 @@ class Learning:
             assert self.optimiser is not None
             self.optimiser.load_state_dict(parts["optimiser"])
             self._go_on(where)
-        self.losses.load_state(where["losses"])
+        self.losses.load_state_dict(where["losses"])
         self.run_.rewind(*where["lines"])
         set_rng_state(parts["random"])
         self.run_.event("resumed", task=self.task + 1, step=self.step)

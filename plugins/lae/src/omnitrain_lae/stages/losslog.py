@@ -55,10 +55,10 @@ class LossLog:
                     "gradient and were not applied. Lower the learning rate or look at the images of that task."
                 )
 
-    def state(self) -> list[float]:
-        """Return what `load_state` needs to go on, after `settle`."""
+    def state_dict(self) -> list[float]:
+        """Return what `load_state_dict` needs to go on, after `settle`."""
         return [self._sum, self._weight, self._skipped]
 
-    def load_state(self, state: list[float]) -> None:
+    def load_state_dict(self, state: list[float]) -> None:
         """Go on from a state."""
         self._sum, self._weight, self._skipped = float(state[0]), float(state[1]), int(state[2])
