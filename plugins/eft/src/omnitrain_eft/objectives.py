@@ -41,6 +41,6 @@ class Dpo:
         return Loss(torch.where(weights != 0, loss * weights, 0.0).sum(), weight, parts)
 
 
-def build(config: DpoConfig, context: Context) -> Dpo:
+def build_dpo(config: DpoConfig, context: Context) -> Dpo:
     """Make the objective `eft/dpo`."""
     return Dpo(config)
