@@ -8,9 +8,11 @@ from typing import Any
 
 import pytest
 
+from omnitrain.api import Evaluation, Heatmap, Piece, Text
 from omnitrain.cli import run
 from omnitrain.report.comparison import compare_runs, run_names
 from omnitrain.runs import RunDirectory
+from omnitrain.runs.evaluations import write_evaluation
 
 SHORT = ["train.fit.evaluate_every=2", "train.fit.log_every=1", "train.fit.checkpoint_every=3"]
 
@@ -103,3 +105,17 @@ def test_fewer_than_two_runs_or_something_else_is_refused(
     assert run(["compare", str(runs[0]), str(tmp_path)]) == 5
     assert "is not a run directory" in capsys.readouterr().err
     assert run(["compare", *map(str, runs), "--html", str(tmp_path / "absent" / "page.html")]) == 5
+
+
+def test_figures_of_one_name_stand_side_by_side(runs: tuple[Path, Path], tmp_path: Path) -> None:
+    copies = [tmp_path / "left", tmp_path / "right"]
+    for source, copied in zip(runs, copies, strict=True):
+        shutil.copytree(source, copied)
+        figures = {"map": Heatmap((), (), [[1.0, 2.0]]), "text": Text([[Piece(copied.name)]])}
+        write_evaluation(copied / "measure" / "evaluations", "toy/drawn", None, Evaluation(figures=figures))
+    assert run(["compare", *map(str, copies), "--html", str(tmp_path / "page.html"), "--json"]) == 0
+    page = (tmp_path / "page.html").read_text(encoding="utf-8")
+    shown = page.partition('<h2 id="figures">')[2].partition('<h2 id="metrics">')[0]
+    titles = re.findall(r"<h3>(.*?) <span|<h4 class=\"name\">(.*?)</h4>", shown)
+    assert [a or b for a, b in titles] == ["map", "left", "right", "text", "left", "right"]
+    assert shown.count('<svg class="heat"') == 2

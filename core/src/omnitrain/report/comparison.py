@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from omnitrain import __version__
+from omnitrain.report.content import evaluation_folder, evaluations
 from omnitrain.report.curves import chart, legend
-from omnitrain.report.drawing import Chart
+from omnitrain.report.drawing import Chart, figures
 from omnitrain.report.rendering import render_page
 from omnitrain.report.summary import summarise
 from omnitrain.runs import RunDirectory, read_records
 from omnitrain.runs.files import write_whole
 
+# Of figures of one name; a page of more takes long to open.
+MOST_FIGURES = 40
 _NO_METRIC = ("stage", "step", "split")
 
 
@@ -116,5 +120,21 @@ def write_comparison(path: Path, content: Mapping[str, Any]) -> None:
         # Every run keeps its colour, also in a drawing that lacks some of them.
         series = {name: curve["series"].get(name, []) for name in names}
         charts.setdefault(curve["stage"], []).append(Chart(curve["metric"], chart(series, "step", ""), legend(names)))
-    page = render_page("comparison.html.jinja", names=names, charts=charts, version=__version__, **content)
+    shown = _figures(content["runs"])
+    page = render_page("comparison.html.jinja", names=names, charts=charts, figures=shown, version=__version__, **content)
     write_whole(path, page)
+
+
+def _figures(runs: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Return {stage, evaluation, name, charts} of the figures that runs hold, those of one name together, titled by run."""
+    found: dict[tuple[str, str, str], list[Chart]] = {}
+    for run in runs:
+        folder = RunDirectory(Path(run["out"]))
+        for stage in folder.record["recipe"]["stages"]:
+            place = evaluation_folder(folder, stage["name"])
+            for evaluation in evaluations(folder, stage["name"]):
+                for drawn in figures(evaluation, place):
+                    group = found.setdefault((stage["name"], evaluation["name"], drawn.title), [])
+                    group.append(replace(drawn, title=run["name"]))
+    keys = ("stage", "evaluation", "name", "charts")
+    return [dict(zip(keys, (*key, charts), strict=True)) for key, charts in list(found.items())[:MOST_FIGURES]]

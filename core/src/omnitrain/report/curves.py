@@ -94,17 +94,22 @@ def chart(series: Mapping[str, Points], x_label: str, y_label: str, bands: Mappi
     names = list(series)
     parts += [_band(points, axes, names.index(name) % SERIES_COLOURS) for name, points in areas.items() if name in series]
     for i, (name, points) in enumerate(series.items()):
-        parts.append(_line(name, thinned(points), axes, i % SERIES_COLOURS))
+        parts.append(_line(name, thinned(points), axes, i))
     return Markup("").join([*parts, Markup("</svg>")])
 
 
 def legend(names: Sequence[str]) -> Markup:
     """Return the legend of a chart's series as HTML."""
     entries = (
-        Markup('<span class="key"><i class="swatch s{}"></i>{}</span>').format(i % SERIES_COLOURS, svg.clean(name))
+        Markup('<span class="key"><i class="swatch {}"></i>{}</span>').format(_kind(i), svg.clean(name))
         for i, name in enumerate(names)
     )
     return Markup("").join(entries)
+
+
+def _kind(index: int) -> str:
+    """Return the classes of a series: when all colours are used they begin again, with broken lines."""
+    return f"s{index % SERIES_COLOURS}" + (" again" if index >= SERIES_COLOURS else "")
 
 
 def thinned(points: Points) -> list[tuple[float, float]]:
@@ -155,7 +160,7 @@ def tick_text(tick: float, ticks: Sequence[float]) -> str:
     return f"{tick + 0.0:.{decimals}f}".replace("-", "\u2212")
 
 
-def _line(name: str, points: Points, axes: Axes, colour: int) -> Markup:
+def _line(name: str, points: Points, axes: Axes, index: int) -> Markup:
     """Draw the unbroken stretches of a series; a point that stands alone is a dot, a few points get dots to hover."""
     stretches: list[list[tuple[float, float, float, float]]] = [[]]
     for x, y in points:
@@ -167,12 +172,13 @@ def _line(name: str, points: Points, axes: Axes, colour: int) -> Markup:
     for stretch in stretches:
         if len(stretch) > 1:
             path = " ".join(f"{px:.1f},{py:.1f}" for px, py, _, _ in stretch)
-            parts.append(Markup('<polyline class="line s{}" points="{}"/>').format(colour, path))
+            parts.append(Markup('<polyline class="line {}" points="{}"/>').format(_kind(index), path))
         sparse = len(points) <= 24 or len(stretch) == 1
         for px, py, x, y in stretch if len(points) <= HOVERED_POINTS or len(stretch) == 1 else ():
             dot = Markup('<circle class="dot s{}{}" cx="{:.1f}" cy="{:.1f}" r="{}"><title>{}</title></circle>')
             said = f"{name}: {number(float(y))} at {number(float(x) if x % 1 else int(x))}"
-            parts.append(dot.format(colour, "" if sparse else " unseen", px, py, 2.6 if sparse else 5, svg.clean(said)))
+            kind, radius = ("", 2.6) if sparse else (" unseen", 5)
+            parts.append(dot.format(index % SERIES_COLOURS, kind, px, py, radius, svg.clean(said)))
     return Markup("").join(parts)
 
 

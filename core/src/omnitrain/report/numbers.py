@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 from omnitrain.runs.progress import duration
@@ -43,6 +44,16 @@ def _power(value: float, digits: int) -> str:
 def seconds(value: float) -> str:
     """Write a time: 1.8 s, 3 min 20 s."""
     return f"{value:.1f} s" if value < 10 else duration(value)
+
+
+def numeric_columns(rows: Sequence[Sequence[Any]], columns: int) -> list[int]:
+    """Return which columns of a table hold numbers and nothing else but empty cells."""
+    found = []
+    for column in range(columns):
+        cells = [row[column] for row in rows if column < len(row) and row[column] not in ("", None)]
+        if cells and all(numeric(cell) for cell in cells):
+            found.append(column)
+    return found
 
 
 def numeric(value: Any) -> bool:

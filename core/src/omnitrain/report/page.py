@@ -18,6 +18,7 @@ MOST_SAMPLES = 12
 MOST_EVENTS = 200
 MOST_ROWS = 500
 MOST_CHARTS = 6
+MOST_TABLES = 3
 # Tables of more metrics than this are folded.
 MOST_METRICS = 12
 ARROWS = {"higher": "\u2191 higher is better", "lower": "\u2193 lower is better", "none": ""}
@@ -60,6 +61,7 @@ def _page(folder: RunDirectory) -> dict[str, Any]:
         "most_samples": MOST_SAMPLES,
         "most_rows": MOST_ROWS,
         "most_charts": MOST_CHARTS,
+        "most_tables": MOST_TABLES,
         "most_metrics": MOST_METRICS,
         "version": __version__,
     }
@@ -96,9 +98,12 @@ def _shown(evaluation: dict[str, Any], stage: str, place: Path) -> dict[str, Any
 
 
 def _in_order(evaluations: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return first what has figures or tables, then what has numbers or samples only; evaluations of nothing are left out."""
+    """Return first what has figures, then what has tables, then what has numbers or samples only.
+
+    Evaluations of nothing are left out.
+    """
     shown = [e for e in evaluations if any(e[part] for part in ("metrics", "tables", "samples", "figures"))]
-    return sorted(shown, key=lambda e: not (e["figures"] or e["tables"]))
+    return sorted(shown, key=lambda e: 0 if e["figures"] else 1 if e["tables"] else 2)
 
 
 def _logged(metrics: dict[str, float], measured: list[dict[str, Any]]) -> list[dict[str, Any]]:
