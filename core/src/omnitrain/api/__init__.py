@@ -52,6 +52,7 @@ from omnitrain.api.protocols import (
 from omnitrain.api.references import load_reference
 from omnitrain.api.results import Auxiliary, Direction, Evaluation, Loss, Metric, Part, Sample, Table
 from omnitrain.api.run import Artifact, Context, Ledger, Opened, Progress, Run
+from omnitrain.api.trackers import OpensTracker, Tracker
 from omnitrain.api.version import API_VERSION
 
 if TYPE_CHECKING:
@@ -98,6 +99,7 @@ __all__ = [
     "NamesSaved",
     "Objective",
     "Opened",
+    "OpensTracker",
     "OrdersBatches",
     "Part",
     "Picture",
@@ -120,6 +122,7 @@ __all__ = [
     "TellsArtifacts",
     "TellsFacts",
     "Text",
+    "Tracker",
     "Use",
     "UseArtifact",
     "UseData",

@@ -20,15 +20,20 @@ from omnitrain.recipes import ResolvedRecipe, Stage, fingerprint, locked_stage, 
 from omnitrain.runs import Display, RunDirectory, RunLock, StageRecord, StageRun, StopRequest, differences
 from omnitrain.runs.environment import code_versions
 from omnitrain.runs.files import explained_disk_faults
+from omnitrain.runs.trackers import Trackers, find_trackers
 
 
 @dataclass(frozen=True)
 class Options:
-    """How a recipe is run. time_limit_s: stop with a checkpoint after that time. force: see RunDirectory.claim."""
+    """How a recipe is run.
+
+    force: see RunDirectory.claim. time_limit_s: stop with a checkpoint after that time. trackers: see find_trackers.
+    """
 
     force: bool = False
     quiet: bool = False
     time_limit_s: float | None = None
+    trackers: tuple[str, ...] | None = None
 
 
 def cache_folder() -> Path:
@@ -72,6 +77,7 @@ def run_recipe(
     options = options or Options()
     registry = registry or installed()
     first = int(os.environ.get("RANK", "0")) == 0
+    trackers = Trackers(find_trackers(options.trackers), out, _tracked_settings(recipe))
     folder = RunDirectory(out, writes=first)
     if first:
         folder.create()
@@ -87,7 +93,8 @@ def run_recipe(
             for stage in recipe.stages:
                 code = stage_code(stage, registry)
                 upstream[stage.name] = stage_fingerprint(recipe, stage, upstream, code)
-                run = StageRun(stage.name, folder, recipe.seed, cache_folder(), builder, stop, display, upstream[stage.name])
+                digits, place = upstream[stage.name], cache_folder()
+                run = StageRun(stage.name, folder, recipe.seed, place, builder, stop, display, digits, trackers=trackers)
                 _run_stage(stage, run, folder, code, registry, options.force)
                 _meet()
         except BaseException:
@@ -101,6 +108,11 @@ def run_recipe(
         finally:
             folder.close()
     return folder
+
+
+def _tracked_settings(recipe: ResolvedRecipe) -> dict[str, dict[str, Any]]:
+    """Return what trackers get to know of each stage."""
+    return {stage.name: {"recipe": recipe.address, "seed": recipe.seed, **locked_stage(stage)} for stage in recipe.stages}
 
 
 def _meet() -> None:

@@ -21,6 +21,7 @@ from omnitrain.runs.ledger import Ledger
 from omnitrain.runs.progress import Bar, Display
 from omnitrain.runs.seeds import derive
 from omnitrain.runs.stopping import StopRequest
+from omnitrain.runs.trackers import Trackers
 
 
 class Builder(Protocol):
@@ -62,6 +63,7 @@ class StageRun:
         display: Display,
         identity: str = "",
         facts: Mapping[str, Any] | None = None,
+        trackers: Trackers | None = None,
     ) -> None:
         self.name = name
         self.directory = folder.stage_folder(name)
@@ -73,17 +75,15 @@ class StageRun:
         self._builder = builder
         self._stop = stop
         self._display = display
-        self._writers: dict[str, Any] = {}
+        self._trackers = trackers
         self._ledgers: dict[Path, Ledger] = {}
 
     def __enter__(self) -> StageRun:
         return self
 
     def __exit__(self, *problem: object) -> None:
-        for writer in self._writers.values():
-            if writer:
-                writer.close()
-        self._writers.clear()
+        if self._trackers is not None:
+            self._trackers.close(self._tracker_failed)
         for ledger in self._ledgers.values():
             ledger.close()
         self._ledgers.clear()
@@ -167,12 +167,11 @@ class StageRun:
     def log(self, step: int, values: Mapping[str, float], split: str = "train") -> None:
         """Append metrics of a step."""
         self._folder.metrics.append(self.name, step=step, split=split, **values)
-        if self.name not in self._writers and self._folder.writes:
-            self._writers[self.name] = _tensorboard_writer(self._folder.root / "tensorboard" / self.name)
-        writer = self._writers.get(self.name)
-        for key, value in values.items():
-            if writer and isinstance(value, (int, float)):
-                writer.add_scalar(f"{split}/{key}", value, step)
+        if self._trackers is not None and self._folder.writes:
+            self._trackers.log(self.name, step, values, split, self._tracker_failed)
+
+    def _tracker_failed(self, name: str, error: Exception) -> None:
+        self.event("tracker failed", tracker=name, fault=f"{type(error).__name__}: {error}")
 
     def timing(self, step: int, values: Mapping[str, float]) -> None:
         """Append rates and seconds of a step."""
@@ -271,12 +270,3 @@ def with_facts(run: StageRun, facts: Mapping[str, Any]) -> StageRun:
     other = copy.copy(run)
     other.facts = facts
     return other
-
-
-def _tensorboard_writer(directory: Path) -> Any:
-    """Return a TensorBoard writer where the package is installed, else False."""
-    try:
-        from tensorboard.summary import Writer
-    except ImportError:
-        return False
-    return Writer(str(directory))

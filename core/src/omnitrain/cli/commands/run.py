@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +33,13 @@ if TYPE_CHECKING:
     metavar="SECONDS",
     help="Stop with a checkpoint after that time.",
 )
+@click.option(
+    "--tracker",
+    "trackers",
+    multiple=True,
+    metavar="NAME",
+    help="Send metrics to tensorboard, wandb, mlflow, another one that is installed, or none; may be given several times.",
+)
 def run(
     target: str,
     overrides: tuple[str, ...],
@@ -41,6 +49,7 @@ def run(
     as_json: bool,
     quiet: bool,
     time_limit: float | None,
+    trackers: tuple[str, ...],
 ) -> None:
     """Run a recipe with OVERRIDES of the form stage.key=value. A run directory is gone on with where it stopped.
 
@@ -58,7 +67,8 @@ def run(
         return
     if not quiet:
         note(f"run directory: {place}")
-    _execute(recipe, place, force, quiet, as_json, time_limit)
+    options = {"force": force, "quiet": quiet, "time_limit_s": time_limit, "trackers": trackers or None}
+    _execute(recipe, place, options, as_json)
 
 
 def _check(recipe: ResolvedRecipe, out: Path, quiet: bool, as_json: bool) -> None:
@@ -79,7 +89,7 @@ def _check(recipe: ResolvedRecipe, out: Path, quiet: bool, as_json: bool) -> Non
         raise found.error
 
 
-def _execute(recipe: ResolvedRecipe, out: Path, force: bool, quiet: bool, as_json: bool, time_limit: float | None) -> None:
+def _execute(recipe: ResolvedRecipe, out: Path, options: Mapping[str, Any], as_json: bool) -> None:
     from omnitrain.engine.execution import Options, run_recipe
     from omnitrain.report import summarise
     from omnitrain.runs import RunDirectory
@@ -87,7 +97,7 @@ def _execute(recipe: ResolvedRecipe, out: Path, force: bool, quiet: bool, as_jso
     log = out / "run.log"
     logged = log.stat().st_size if log.exists() else 0
     try:
-        folder = run_recipe(recipe, out, Options(force, quiet, time_limit), finished=_write_report)
+        folder = run_recipe(recipe, out, Options(**options), finished=_write_report)
     except Exception as error:
         if log.exists() and log.stat().st_size > logged:
             error.add_note(f"The traceback is in {log}.")
