@@ -10,6 +10,7 @@ from torch import nn
 from omnitrain.api import Loss
 from omnitrain.engine import FitSettings, Parts, Trainer, isolated, scratch_run, seed_everything, train
 from omnitrain.errors import DataError, NumericalError, Stopped
+from omnitrain.report.content import stage_charts
 from omnitrain_toy import configs, parts
 
 SETTINGS = {"steps": 12, "batch_size": 8, "learning_rate": 0.05, "log_every": 3, "checkpoint_every": 4, "evaluate_batches": 0}
@@ -226,3 +227,12 @@ def test_scratch_run_builds_what_it_was_given():
     with scratch_run(build=lambda use, facts: (use, facts), facts={"n": 1}) as run:
         assert run.build("anything") == ("anything", {"n": 1})
         assert run.part("a").build("anything", {}) == ("anything", {})
+
+
+def test_report_draws_the_trainings_inside_a_stage_under_their_names(run):
+    for name in ("one", "two"):
+        train(run.part(name), toy_parts(), settings(evaluate_batches=2, evaluate_every=6))
+    loss = next(chart for chart in stage_charts(run.lines(), run.name) if chart.title == "loss")
+    assert [name in loss.legend for name in ("one", "one valid", "two", "two valid")] == [True] * 4
+    many = [{**line, "stage": f"{run.name}/{number}"} for number in range(9) for line in run.lines(f"{run.name}/one")]
+    assert stage_charts(many, run.name) == []

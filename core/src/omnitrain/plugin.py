@@ -31,5 +31,5 @@ def omnitrain_plugin() -> Plugin:
                 needs=("omnitrain-core[torch]",),
             ),
         ),
-        bench=".engine.benches:benches",
+        bench=".benches:benches",
     )

@@ -24,6 +24,7 @@ class ScratchRun(StageRun):
     _lines: list[dict[str, Any]]
     _events: list[dict[str, Any]]
     _build: Build | None
+    _writes: bool
 
     def lines(self, stage: str | None = None, split: str | None = None) -> list[dict[str, Any]]:
         """Return the metrics logged so far: {"stage", "step", "split", and the values}; a part's stage is "name/part"."""
@@ -47,6 +48,8 @@ class ScratchRun(StageRun):
     def log(self, step: int, values: Mapping[str, float], split: str = "train") -> None:
         """Keep metrics of a step."""
         self._lines.append({"stage": self.name, "step": step, "split": split, **values})
+        if self._writes:
+            self._folder.metrics.append(self.name, step=step, split=split, **values)
 
     def timing(self, step: int, values: Mapping[str, float]) -> None:
         """Take note of nothing."""
@@ -81,12 +84,14 @@ def scratch_run(
     workspace: Path | None = None,
     build: Build | None = None,
     quiet: bool = True,
+    writes: bool = False,
 ) -> Iterator[ScratchRun]:
     """Yield a `Run` in a temporary folder, which is removed afterwards with all that was written into it.
 
     registry: of the components that it can build, by default all that are installed. name, seed: what its seeds depend on.
     facts: what the data is said to tell. workspace: by default the cache of this machine. build: called with a field and the
     facts in place of building what the field holds. quiet: show no progress and no events.
+    writes: write the lines of metrics to the folder too, which costs what it costs in a run.
     """
     with TemporaryDirectory(prefix="omnitrain-") as temporary:
         folder = RunDirectory(Path(temporary))
@@ -95,7 +100,7 @@ def scratch_run(
         stop = StopRequest()
         display = Display(stop.raise_if_asked, quiet)
         run = ScratchRun(name, folder, seed, workspace or cache_folder(), builder, stop, display, "scratch", facts)
-        run._lines, run._events, run._build = [], [], build
+        run._lines, run._events, run._build, run._writes = [], [], build, writes
         run.directory.mkdir()
         try:
             with run:

@@ -19,6 +19,7 @@ from omnitrain.runs.directory import LOCK_FILE
 from omnitrain.runs.evaluations import read_evaluation
 
 TRAIN = "train"
+MOST_PARTS = 8
 _FIRST = ("loss",)
 WATCHED = ("gradient_norm", "learning_rate", "skipped_updates")
 _NO_METRIC = ("stage", "step", "split")
@@ -38,17 +39,31 @@ def _finite(value: Any) -> bool:
 
 
 def stage_charts(rows: list[dict[str, Any]], stage: str) -> list[Chart]:
-    """Draw each metric of a stage that was measured at two steps or more; splits share the drawing of a metric."""
+    """Draw each metric of a stage that was measured at two steps or more; splits share the drawing of a metric.
+
+    So do the trainings inside the stage, under their names, where they are few enough to be told apart.
+    """
+    parts = {name for row in rows if (name := str(row.get("stage", ""))).startswith(f"{stage}/")}
+    names = {stage, *parts} if len(parts) <= MOST_PARTS else {stage}
     found: dict[str, dict[str, list[tuple[float, float]]]] = {}
     for row in rows:
-        if row.get("stage") != stage:
+        if row.get("stage") not in names:
             continue
+        label = _label(row, stage)
         for key, value in row.items():
             if key not in _NO_METRIC and _finite(value):
-                found.setdefault(key, {}).setdefault(row.get("split", ""), []).append((float(row["step"]), float(value)))
+                found.setdefault(key, {}).setdefault(label, []).append((float(row["step"]), float(value)))
     drawn = {k: s for k, s in found.items() if len({x for points in s.values() for x, _ in points}) > 1}
     order = sorted(drawn, key=lambda k: (k not in _FIRST, k in WATCHED, list(found).index(k)))
     return [_metric_chart(key, drawn[key]) for key in order]
+
+
+def _label(row: dict[str, Any], stage: str) -> str:
+    """Return the split of a line, or "part" and "part valid" of a training inside the stage."""
+    split, part = str(row.get("split", "")), row["stage"].removeprefix(stage).removeprefix("/")
+    if not part:
+        return split
+    return part if split == TRAIN else f"{part} {split}"
 
 
 def _metric_chart(key: str, splits: dict[str, list[tuple[float, float]]]) -> Chart:

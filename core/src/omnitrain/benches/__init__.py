@@ -7,11 +7,11 @@ from omnitrain.api.bench import Bench
 
 def benches() -> list[Bench]:
     """Return all of them; peers that are not installed are named as absent."""
-    from omnitrain.engine.benches.checkpoint import checkpoint_bench
-    from omnitrain.engine.benches.data import batches_bench
-    from omnitrain.engine.benches.loop import everything_bench, fixed_cost_bench, precision_bench, real_size_bench
-    from omnitrain.engine.benches.resume import load_bench, place_bench
-    from omnitrain.engine.benches.start import start_bench
+    from omnitrain.benches.checkpoint import checkpoint_bench
+    from omnitrain.benches.data import batches_bench
+    from omnitrain.benches.loop import everything_bench, fixed_cost_bench, precision_bench, real_size_bench
+    from omnitrain.benches.resume import load_bench, place_bench
+    from omnitrain.benches.start import start_bench
 
     found = [
         fixed_cost_bench(),

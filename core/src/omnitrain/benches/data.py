@@ -11,8 +11,8 @@ import torch
 
 from omnitrain.api import Batch, BatchPlan
 from omnitrain.api.bench import Bar, Bench
+from omnitrain.benches.language_model import scratch
 from omnitrain.engine.batches import make_feed
-from omnitrain.engine.benches.language_model import scratch
 
 TOKENS, LENGTH, ROWS = 4_000_000, 128, 64
 BATCHES = 100

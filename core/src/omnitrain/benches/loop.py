@@ -15,21 +15,22 @@ from torch import nn
 
 from omnitrain.api import BatchPlan
 from omnitrain.api.bench import Bar, Bench
-from omnitrain.engine.batches import make_feed
-from omnitrain.engine.benches.language_model import (
+from omnitrain.benches.language_model import (
     SIZES,
     MeanLoss,
-    NoValidation,
-    QuietRun,
     Rows,
     Size,
     make_model,
     one_thread,
     scratch,
 )
+from omnitrain.engine.batches import make_feed
 from omnitrain.engine.engine import Engine
 from omnitrain.engine.loop import Loop
+from omnitrain.engine.parts import Parts
+from omnitrain.engine.scratch import scratch_run
 from omnitrain.engine.settings import FitSettings
+from omnitrain.engine.validation import Validation
 
 RATE = 3e-4
 
@@ -59,7 +60,6 @@ def ours(size: Size, steps: int, activation: str = "gelu_new", precision: Any = 
     """Time our loop: clipping, schedule, shuffled batches; with logging and checkpoints too if `everything`."""
     model = make_model(size, activation)
     clock = _Clock(model)
-    folder = scratch()
     settings = FitSettings(
         steps=steps,
         batch_size=size.rows,
@@ -68,10 +68,12 @@ def ours(size: Size, steps: int, activation: str = "gelu_new", precision: Any = 
         log_every=1 if everything else 10,
         checkpoint_every=max(steps // 2, 1) if everything else 0,
     )
-    feed = make_feed(Rows(size, (steps + 1) * size.rows), "train", BatchPlan(size.rows, 0))
-    run = QuietRun(folder, everything)
-    Loop(settings, run, Engine(precision, "cpu"), model, MeanLoss(), feed, NoValidation()).train()  # type: ignore[arg-type]
-    shutil.rmtree(folder)
+    parts = Parts(Rows(size, (steps + 1) * size.rows), model, MeanLoss())
+    feed = make_feed(parts.data, "train", BatchPlan(size.rows, 0))
+    engine = Engine(precision, "cpu")
+    with scratch_run(writes=everything) as run:
+        validation = Validation(run, parts, engine, settings)
+        Loop(settings, run, engine, model, parts.objective, feed, validation).train()
     return clock.mean() if everything else clock.median()
 
 

@@ -8,7 +8,7 @@ import time
 import torch
 
 from omnitrain.api.bench import Bar, Bench
-from omnitrain.engine.benches.language_model import one_thread, scratch
+from omnitrain.benches.language_model import one_thread, scratch
 from omnitrain.engine.checkpoints import Checkpoints
 
 MEBIBYTES = 120

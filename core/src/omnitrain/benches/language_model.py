@@ -6,7 +6,6 @@ import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -94,73 +93,6 @@ class MeanLoss:
         ids = batch["input_ids"]
         count = float(ids.shape[0] * (ids.shape[1] - 1))
         return Loss(model(input_ids=ids, labels=ids).loss * count, count)
-
-
-class NoValidation:
-    """Nothing to measure in between."""
-
-    active = False
-
-    def run(self, step: int) -> dict[str, float]:
-        """Return nothing."""
-        return {}
-
-
-class _Bar:
-    def __enter__(self) -> _Bar:
-        return self
-
-    def __exit__(self, *problem: object) -> None:
-        return None
-
-    def show(self, done: float, **values: float) -> None:
-        return None
-
-    def advance(self, amount: float = 1, **values: float) -> None:
-        return None
-
-
-class QuietRun:
-    """A run that writes metrics to a scratch folder and shows nothing."""
-
-    identity = "bench"
-
-    def __init__(self, directory: Path, log: bool = False) -> None:
-        self.directory = directory
-        self._log = open(directory / "metrics.jsonl", "a", encoding="utf-8") if log else None  # noqa: SIM115
-
-    def log(self, step: int, values: Mapping[str, float], split: str = "train") -> None:
-        """Write a line where metrics are on."""
-        if self._log is not None:
-            self._log.write(f"{step} {dict(values)}\n")
-            self._log.flush()
-
-    def event(self, name: str, **details: Any) -> None:
-        """Nothing."""
-
-    def timing(self, step: int, values: Mapping[str, float]) -> None:
-        """Nothing."""
-
-    def rewind(self, metric_lines: int, timing_lines: int) -> None:
-        """Nothing."""
-
-    def line_counts(self) -> tuple[int, int]:
-        """Return no lines."""
-        return 0, 0
-
-    def sync_records(self) -> None:
-        """Nothing."""
-
-    def should_stop(self) -> bool:
-        """Never."""
-        return False
-
-    def stop_if_asked(self) -> None:
-        """Nothing."""
-
-    def progress(self, label: str, total: float | None = None) -> _Bar:
-        """Return a bar that shows nothing."""
-        return _Bar()
 
 
 def scratch() -> Path:

@@ -11,10 +11,10 @@ import torch
 
 from omnitrain.api import BatchPlan
 from omnitrain.api.bench import Bar, Bench
+from omnitrain.benches.checkpoint import large_state
+from omnitrain.benches.data import LENGTH, ROWS, Items, TokenRows
+from omnitrain.benches.language_model import one_thread, scratch
 from omnitrain.engine.batches import make_feed
-from omnitrain.engine.benches.checkpoint import large_state
-from omnitrain.engine.benches.data import LENGTH, ROWS, Items, TokenRows
-from omnitrain.engine.benches.language_model import one_thread, scratch
 from omnitrain.engine.checkpoints import Checkpoints
 
 UPDATES = 400
