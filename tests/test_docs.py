@@ -1,6 +1,7 @@
 """The recipes and commands that docs/ shows are accepted as they stand."""
 
 import re
+import runpy
 import shlex
 from pathlib import Path
 
@@ -12,6 +13,8 @@ from omnitrain.cli.table import COMMANDS
 from omnitrain.plugins import installed
 from omnitrain.recipes import load_recipe
 from omnitrain.recipes.reading import read_text
+from omnitrain.report.drawing import figures
+from omnitrain.runs.evaluations import read_evaluation, write_evaluation
 from workspace import ROOT
 
 PAGES = {path.name: path.read_text(encoding="utf-8") for path in sorted((ROOT / "docs").glob("*.md"))}
@@ -48,6 +51,18 @@ def test_recipe_of_the_docs_resolves(name: str, line: int, text: str, tmp_path: 
     rows = read_text(text, name).value.get("variants", {})
     for place in [str(file), *(f"{file}#{row}" for row in rows)]:
         assert load_recipe(place).stages
+
+
+def test_python_of_the_page_on_measures_runs_and_its_figures_are_drawn(tmp_path: Path) -> None:
+    for _, line, text in (block for block in blocks("python") if block[0] == "measures.md"):
+        file = tmp_path / "measures.py"
+        file.write_text("\n" * (line - 1) + text, encoding="utf-8")
+        names = runpy.run_path(str(file))
+        if "found" in names:
+            write_evaluation(tmp_path, f"line {line}", None, names["found"])
+    drawn = [chart for path in sorted(tmp_path.glob("*.json")) for chart in figures(read_evaluation(path), tmp_path)]
+    assert len(drawn) == 8
+    assert not [chart.title for chart in drawn if "damaged" in chart.drawing or "missing" in chart.drawing]
 
 
 @pytest.mark.parametrize(("place", "words"), commands())

@@ -59,6 +59,8 @@ def _show(evaluation: Evaluation) -> None:
     for name, found in evaluation.tables.items():
         print()
         table(list(found.columns), [list(row) for row in found.rows], found.caption or name)
+    if evaluation.figures:
+        print(f"\nfigures: {', '.join(evaluation.figures)} (drawn in the report of a run that has this evaluator)")
     for name, samples in evaluation.samples.items():
         for i, sample in enumerate(samples[:SHOWN_SAMPLES]):
             print(f"\n{name} {i + 1} of {len(samples)}")
