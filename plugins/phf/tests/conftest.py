@@ -11,8 +11,11 @@ import numpy as np
 import pytest
 import torch
 
+from omnitrain_language.predictor import LanguagePredictor
 from omnitrain_phf.configs.data import ScoredTextConfig
+from omnitrain_phf.configs.models import CausalWithValuesConfig
 from omnitrain_phf.data.scored_text import ScoredTextData
+from omnitrain_phf.models.causal import build
 from omnitrain_testing.contexts import FakeContext
 
 with warnings.catch_warnings():
@@ -72,3 +75,32 @@ def make_data(records, context):
         return data
 
     return make
+
+
+@pytest.fixture
+def make_predictor(make_data, make_context):
+    """Return a small fresh model that writes, with the tokenizer of some data."""
+
+    def make(**settings):
+        data = make_data(**settings)
+        model = build(CausalWithValuesConfig(size="tiny", max_length=64), make_context(**data.facts()))
+        return LanguagePredictor(model, data.tokenizer)
+
+    return make
+
+
+@pytest.fixture
+def predictor(make_predictor):
+    """One with control tokens."""
+    return make_predictor(control={"threshold": 0.0, "drop_token_fraction": 0.1})
+
+
+@pytest.fixture
+def plain_predictor(make_predictor):
+    """One without."""
+    return make_predictor()
+
+
+@pytest.fixture
+def run(make_context):
+    return make_context()

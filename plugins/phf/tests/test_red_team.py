@@ -4,12 +4,14 @@ from types import SimpleNamespace
 
 import pytest
 
+from omnitrain.errors import DataError
 from omnitrain_language.predictor import LanguagePredictor
 from omnitrain_phf.configs.evaluators import RedTeamConfig
 from omnitrain_phf.configs.models import CausalWithValuesConfig
 from omnitrain_phf.evaluators import red_team as red_teaming
-from omnitrain_phf.evaluators.red_team import RedTeam
+from omnitrain_phf.evaluators.red_team import RedTeam, load_pool, save_pool
 from omnitrain_phf.models.causal import build
+from omnitrain_phf.paper.prompt_pool import PromptPool
 
 SETTINGS = {
     "attacker": {"use": "language/causal"},
@@ -80,3 +82,16 @@ def test_question_that_is_cut_inside_of_a_character_still_fits(team, monkeypatch
     monkeypatch.setitem(red_teaming.TEMPLATES, "pii", "\u4e16\u754c" * 40)
     found, _ = team("wide")
     assert found.metrics["pool/best"].n == 2
+
+
+def test_pool_keeps_its_scores_on_disk(tmp_path):
+    pool = PromptPool()
+    pool.add("a", [0.001])
+    pool.add("b", [0.5, 0.7])
+    save_pool(pool, tmp_path / "pool.json", rounds=[{"x": 1}])
+    loaded, content = load_pool(tmp_path / "pool.json")
+    assert loaded == pool
+    assert content["rounds"] == [{"x": 1}]
+    (tmp_path / "pool.json").write_text("{", "utf-8")
+    with pytest.raises(DataError, match="delete it"):
+        load_pool(tmp_path / "pool.json")

@@ -9,6 +9,8 @@ import pytest
 import torch
 
 from omnitrain_testing.contexts import FakeContext
+from omnitrain_w2pgnn.configs.data import GraphsConfig
+from omnitrain_w2pgnn.data.graphs import GraphsData
 from omnitrain_w2pgnn.graphs.structure import from_edges
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -60,3 +62,10 @@ def odd_graphs():
         nx.complete_graph(5),
         nx.gnp_random_graph(12, 0.3, seed=1),
     ]
+
+
+@pytest.fixture
+def karate(context):
+    graphs = GraphsData(GraphsConfig(path="karate"), context)
+    context.builder = lambda use, facts: graphs
+    return context

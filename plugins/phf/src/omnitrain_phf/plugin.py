@@ -8,12 +8,14 @@ from omnitrain_phf.evidence.claims import CLAIMS
 VALUES = ".configs.models:CausalWithValuesConfig"
 PREDICTOR = "omnitrain_language.predictor:build_predictor"
 METHODS = ("mle", "filtering", "conditional", "ul", "rwr", "awr")
-FINETUNED = {"toxicity": ("ul", "filtering", "awr", "rwr"), "pii": METHODS, "pep8": ()}
+FOUR = ("ul", "filtering", "awr", "rwr")
+TABLES = {"toxicity": METHODS, "toxicity-finetune": FOUR, "pii": METHODS, "pii-finetune": METHODS, "pep8": METHODS}
 
 
-def _paper(task: str, method: str, then: str = "") -> Recipe:
-    what = f"MLE on {task}, then {method}" if then else f"{method} on {task}"
-    return Recipe(f"paper-{task}-{method}{then}", f"{what}, the paper's settings.", f"recipes/paper/{task}{then}.yaml#{method}")
+def _paper(table: str, method: str) -> Recipe:
+    task, _, then = table.partition("-")
+    name, what = (f"{method}-{then}", f"MLE on {task}, then {method}") if then else (method, f"{method} on {task}")
+    return Recipe(f"paper-{task}-{name}", f"{what}, the paper's settings.", f"recipes/paper/{table}.yaml#{method}")
 
 
 PLUGIN = Plugin(
@@ -53,12 +55,7 @@ PLUGIN = Plugin(
         Recipe("red-team", "One objective, attacked with prompts round by round."),
         Recipe("objectives", "All six objectives on one stream, and their front."),
         Recipe("paper", "Toxicity, conditional, with the paper's settings.", "recipes/paper/toxicity.yaml#conditional"),
-        *(
-            _paper(task, method, then)
-            for task, finetuned in FINETUNED.items()
-            for then, methods in (("", METHODS), ("-finetune", finetuned))
-            for method in methods
-        ),
+        *(_paper(table, method) for table, methods in TABLES.items() for method in methods),
     ),
     claims=CLAIMS,
     parity=".evidence.parity:ADAPTERS",
