@@ -5,25 +5,22 @@ from __future__ import annotations
 from omnitrain.api import Component, Plugin, Recipe, hookimpl
 from omnitrain_w2pgnn.evidence.claims import CLAIMS
 
-OBJECTIVES = {
-    "contrast": "Contrast within a batch: GCC end to end, GraphCL.",
-    "moco": "GCC with a queue and a momentum encoder.",
-    "masking": "Tell hidden nodes and edges from the rest.",
-}
-
 PLUGIN = Plugin(
     name="w2pgnn",
     summary="W2PGNN: whether, and on what, to pre-train graph neural networks.",
     api="1.1",
     paper="When to Pre-Train Graph Neural Networks? From Data Generation Perspective! (KDD 2023), arXiv 2303.16458",
+    modules=("model", "objective"),
     components=(
         Component("data", "graphs", "Ego networks or whole graphs of a named source."),
         Component("data", "saved", "Graphs that a stage saved.", ".configs.data:SavedGraphsConfig"),
         Component("data", "walks", "GCC: pairs of random-walk subgraphs around a node."),
         Component("data", "augmentations", "GraphCL: pairs of augmentations of a graph."),
         Component("data", "masked", "Graphs with hidden nodes and edges."),
-        Component("model", "gin", "Graph isomorphism network over structural features.", build=".models:build_gin"),
-        *(Component("objective", name, what, build=f".objectives:build_{name}") for name, what in OBJECTIVES.items()),
+        Component("model", "gin", "Graph isomorphism network over structural features."),
+        Component("objective", "contrast", "Contrast within a batch: GCC end to end, GraphCL."),
+        Component("objective", "moco", "GCC with a queue and a momentum encoder."),
+        Component("objective", "masking", "Tell hidden nodes and edges from the rest."),
         Component("evaluator", "frozen", "Logistic regression on a frozen encoder's embeddings."),
         Component("stage", "feasibility", "How feasible pre-training is for a target."),
         Component("stage", "select", "Which candidates to pre-train on under a budget."),
