@@ -2,16 +2,11 @@
 
 import json
 import math
-import os
-import subprocess
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
-SUPPORT = Path(__file__).parent / "support"
 SQUARES = [{}, {"carried": True}]
 
 
@@ -93,24 +88,22 @@ def test_average_and_carried_state_stay_finite(train):
         assert all(np.isfinite(tensor).all() for tensor in stored.values())
 
 
-ON_DEVICE_PATH = """
-import sys
-from omnitrain.engine.engine import Engine
-Engine._update_on_host = Engine._update_on_device
-from omnitrain.cli import run
-sys.exit(run(sys.argv[1:]))
-"""
-
-
-def test_updates_skipped_on_the_device_are_named_and_end_the_run(tmp_path):
-    """The path that updates take on a GPU, where the optimiser itself skips bad ones."""
-    settings = ("train.data.rows=8", "train.data.nan_at=[3]", "train.fit.skip_nonfinite=6")
-    command = [sys.executable, "-c", ON_DEVICE_PATH, "run", "toy/tiny", *settings, "--out", str(tmp_path / "run"), "--quiet"]
-    paths = os.pathsep.join(map(str, [SUPPORT, os.environ.get("PYTHONPATH", "")]))
-    environment = {**os.environ, "PYTHONPATH": paths, "OMNITRAIN_CACHE": str(tmp_path / "cache"), "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 7, done.stderr
-    events = [json.loads(line) for line in (tmp_path / "run/events.jsonl").read_text().splitlines()]
-    skipped = [event for event in events if event["event"] == "skipped update"]
+def test_updates_skipped_on_the_device_are_named_and_end_the_run(train):
+    settings = {"rows": {"rows": 8, "nan_at": [3]}, "fit": {"skip_nonfinite": 6, "checkpoint_every": 0}}
+    outcome = train("run", job={"device_path": True}, **settings)
+    assert outcome.code == 7, outcome.error
+    assert "7 updates in a row, up to step 7," in outcome.error["text"]
+    skipped = outcome.events("skipped update")
     assert [event["step"] for event in skipped] == [1, 2, 3, 4, 5, 6, 7]
     assert all(3 in event["examples"] for event in skipped)
+
+
+def test_both_paths_of_an_update_skip_the_same_and_end_alike(train):
+    settings = {"rows": {"nan_at": [7]}, "fit": {"log_every": 1, "ema_decay": 0.5}}
+    host, device = train("host", **settings), train("device", job={"device_path": True}, **settings)
+    assert (host.code, device.code) == (0, 0)
+    steps = [[event["step"] for event in outcome.events("skipped update")] for outcome in (host, device)]
+    assert len(steps[0]) == 3
+    assert steps[0] == steps[1]
+    for name, tensor in weights(host).items():
+        assert np.allclose(tensor, weights(device)[name], rtol=1e-5, atol=1e-6)

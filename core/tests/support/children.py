@@ -42,7 +42,10 @@ class Fault:
 
 @dataclass(frozen=True)
 class Job:
-    """What a child runs. side: a folder for what it tells its parent."""
+    """What a child runs. side: a folder for what it tells its parent.
+
+    device_path: take the path of updates that a GPU takes, where the optimiser itself skips bad ones.
+    """
 
     recipe: str
     out: Path
@@ -52,6 +55,7 @@ class Job:
     force: bool = False
     file_limit: int | None = None
     memory_limit: int | None = None
+    device_path: bool = False
     environment: dict[str, str] = field(default_factory=dict)
 
 
@@ -196,10 +200,13 @@ def _limit(job: Job) -> None:
 
 
 def _run(job: Job) -> int:
+    from omnitrain.engine.engine import Engine
     from omnitrain.engine.execution import Options, run_recipe
     from omnitrain.errors import OmnitrainError
     from omnitrain.recipes import load_recipe
 
+    if job.device_path:
+        Engine._update_on_host = Engine._update_on_device
     said: dict[str, str] = {}
     try:
         run_recipe(load_recipe(job.recipe, list(job.overrides)), job.out, Options(force=job.force))
