@@ -9,6 +9,7 @@ def benches() -> list[Bench]:
     """Return all of them; peers that are not installed are named as absent."""
     from omnitrain.benches.checkpoint import checkpoint_bench
     from omnitrain.benches.data import batches_bench
+    from omnitrain.benches.ledger import ledger_bench
     from omnitrain.benches.loop import everything_bench, fixed_cost_bench, precision_bench, real_size_bench
     from omnitrain.benches.resume import load_bench, place_bench
     from omnitrain.benches.start import start_bench
@@ -22,6 +23,7 @@ def benches() -> list[Bench]:
         place_bench(),
         load_bench(),
         batches_bench(),
+        ledger_bench(),
         *start_bench(),
     ]
     return [bench for bench in found if bench is not None]

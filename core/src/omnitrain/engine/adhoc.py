@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, Protocol, get_args, get_type_hints
 
 from omnitrain.api.protocols import Data, Generates, Prepares, TellsFacts
 from omnitrain.api.results import Evaluation
-from omnitrain.engine.building import load_saved_model, make_predictor
 from omnitrain.engine.scratch import scratch_run
 from omnitrain.errors import EnvironmentFault, UsageError
 from omnitrain.plugins import Registry
@@ -135,18 +134,14 @@ def _loaded(directory: Path, registry: Registry, run: StageRun) -> Iterator[Any]
     """Load a model on the best device, without dropout and gradients, and yield its predictor."""
     from torch import nn
 
-    from omnitrain.engine.engine import choose_device, evaluating
-    from omnitrain.engine.models import read_component
+    from omnitrain.engine.engine import evaluating
+    from omnitrain.engine.opening import open_folder
     from omnitrain.engine.rng import isolated
 
-    with ExitStack() as stack:
-        stack.enter_context(isolated(run.seed("model")))
-        model = load_saved_model(directory, run, registry)
-        if isinstance(model, nn.Module):
-            model.to(choose_device("auto"))
-            stack.enter_context(evaluating(model))
-        predictor = make_predictor(model, read_component(directory)["use"], directory, run, registry)
-        yield predictor
+    with isolated(run.seed("model")):
+        opened = open_folder(directory, run, registry)
+        with evaluating(opened.model) if isinstance(opened.model, nn.Module) else nullcontext():
+            yield opened.predictor
 
 
 @contextmanager

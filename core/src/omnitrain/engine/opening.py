@@ -37,13 +37,12 @@ def open_use(use: Use, run: StageRun, device: str, data: Data | None, facts: Map
 
 
 def open_folder(directory: Path, run: StageRun, registry: Registry, device: str = "auto") -> Opened:
-    """Make the model in a folder ready, outside a recipe.
+    """Make the model in a folder ready, outside a recipe; its construction draws from the global generators.
 
     Raises EnvironmentFault when the folder holds no model or its weights do not fit.
     """
     stored = read_component(directory)
-    with isolated(run.seed("model")):
-        model = load_saved_model(directory, run, registry)
+    model = load_saved_model(directory, run, registry)
     _settle(model, device)
     predictor = make_predictor(model, stored["use"], directory, run, registry)
     return Opened(model, predictor, directory, stored["use"], stored.get("facts", {}), None)
