@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from faults import FAULTS
+from faults import FAULTS, GROUPS
 from sample import Fault, write_plugin
 
 from omnitrain_testing.collecting import DECLARED, checks_of
@@ -17,10 +17,10 @@ from omnitrain_testing.workers import Workers
 torch.set_num_threads(1)
 
 
-def examined(folder: Path, name: str, fault: Fault | None, workers: Workers, **declared) -> dict[str, Result]:
-    source = write_plugin(folder, name, fault)
+def examined(folder: Path, name: str, faults: list[Fault], workers: Workers) -> dict[str, Result]:
+    source = write_plugin(folder, name, *faults)
     sys.path.insert(0, str(source))
-    examination = Examination(Declaration(name, **declared), workers)
+    examination = Examination(Declaration(name), workers)
     try:
         return {check.name: carry_out(check, examination) for check in checks_of(examination)}
     finally:
@@ -33,18 +33,18 @@ def failures(results: dict[str, Result]) -> dict[str, tuple[str, ...]]:
 
 
 def test_good_plugin_passes_every_check_without_a_note(tmp_path: Path, workers: Workers) -> None:
-    results = examined(tmp_path, "sample", None, workers)
+    results = examined(tmp_path, "sample", [], workers)
     assert failures(results) == {}
     assert {name: result.notes for name, result in results.items() if result.notes} == {}
 
 
-@pytest.mark.parametrize("name", FAULTS)
-def test_fault_is_found_by_its_check_alone(name: str, tmp_path: Path, workers: Workers) -> None:
-    fault, plugin = FAULTS[name], "sample" + "".join(c for c in name if c.isalpha())
-    found = failures(examined(tmp_path, plugin, fault, workers))
-    concerned = fault.check.replace("NAME", plugin)
-    assert list(found) == [concerned], found
-    assert fault.says in " ".join(found[concerned])
+@pytest.mark.parametrize("names", GROUPS, ids=" and ".join)
+def test_fault_is_found_by_its_check_alone(names: tuple[str, ...], tmp_path: Path, workers: Workers) -> None:
+    faults, plugin = [FAULTS[name] for name in names], "sample" + "".join(c for c in names[0] if c.isalpha())
+    found = failures(examined(tmp_path, plugin, faults, workers))
+    assert set(found) == {fault.check.replace("NAME", plugin) for fault in faults}, found
+    for fault in faults:
+        assert fault.says.replace("NAME", plugin) in " ".join(found[fault.check.replace("NAME", plugin)])
 
 
 def test_every_check_of_the_good_plugin_has_a_fault(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from omnitrain_testing.checks import (
     data,
     golden,
     imports,
+    layout,
     metadata,
     mistakes,
     models,
@@ -52,6 +53,15 @@ def _described(examination: Examination) -> Iterator[Check]:
     yield Check("metadata", metadata.metadata)
     yield Check("paper", metadata.paper)
     yield Check("readme", readme.sections)
+    plugin = examination.plugin
+    if plugin.components:
+        yield Check("layout addresses", layout.addresses)
+    if plugin.claims or plugin.parity or plugin.bench:
+        yield Check("layout evidence", layout.evidence)
+    if examination.implements_paper:
+        yield Check("layout folders", layout.folders)
+        yield Check("layout description", layout.description)
+        yield Check("layout reading guide", layout.reading_guide)
 
 
 def _components(examination: Examination) -> Iterator[Check]:

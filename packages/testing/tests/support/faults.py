@@ -2,12 +2,14 @@
 
 from sample import Fault
 
-PLUGIN, CONFIGS, PARTS, TINY = "plugin.py", "configs.py", "parts.py", "tiny.yaml"
+PLUGIN, MEASURES = "plugin.py", "measures.py"
+DATA, MODELS, OBJECTIVES, EVALUATORS = "data.py", "models.py", "objectives.py", "evaluators.py"
+DATA_CONFIGS, OBJECTIVE_CONFIGS = "configs-data.py", "configs-objectives.py"
 LAST_LINE = "        return Loss(total, weight)"
 SUMS = "        total, weight = (error * mask).sum(), mask.sum()"
 POWER = "    power: float = Field(default=2.0, gt=0)"
 SQUARE = '    """Exponent of the error."""'
-COMPONENTS_END = '"omnitrain_NAME.parts:Error"),\n'
+COMPONENTS_END = '"Mean error."),\n'
 
 FAULTS = {
     "unhealthy": Fault("healthy", "upgrade omnitrain-core", ((PLUGIN, 'api="1.1"', 'api="9.0"'),)),
@@ -22,24 +24,48 @@ FAULTS = {
     "heavy config": Fault(
         "NAME/rows config light",
         "loads numpy: import omnitrain.api and pydantic only",
+        ((DATA_CONFIGS, "from omnitrain.api", "import numpy  # noqa: F401\nfrom omnitrain.api"),),
+    ),
+    "component built elsewhere": Fault(
+        "layout addresses",
+        "The model NAME/net is built in omnitrain_NAME.data: build it in omnitrain_NAME.models.net, or in",
         (
-            (PLUGIN, "omnitrain_NAME.configs:Rows", "omnitrain_NAME.evidence:Rows"),
+            (PLUGIN, '"A small net."', '"A small net.", build=".data:build_net"'),
+            (DATA, "import numpy as np\n", "import numpy as np\n\nfrom omnitrain_NAME.models import build_net  # noqa: F401\n"),
+        ),
+    ),
+    "module beside plugin.py": Fault("layout folders", "more.py lies beside plugin.py: move it into paper", extra="more.py"),
+    "long description": Fault(
+        "layout description",
+        "lines that are not blank, expected fewer than 60",
+        ((PLUGIN, '"""What the sample holds."""', '"""What the sample holds."""\n' + "# more\n" * 40),),
+    ),
+    "measure among golden vectors": Fault(
+        "layout evidence",
+        "is not in omnitrain_NAME.evidence.measures: move it there",
+        (
+            (PLUGIN, ".evidence.measures:measure", ".evidence.parity:measure"),
             (
-                "evidence.py",
-                '"""Golden vectors and claims."""',
-                '"""Golden vectors and claims."""\nimport numpy  # noqa\nfrom omnitrain_NAME.configs import Rows  # noqa',
+                "parity.py",
+                "ADAPTERS =",
+                "from omnitrain_NAME.evidence.measures import measure  # noqa: E402, F401\n\nADAPTERS =",
             ),
         ),
     ),
+    "guide to nowhere": Fault(
+        "layout reading guide", "names 'paper:cube', which is not there", (("paper.py", "`paper:square`", "`paper:cube`"),)
+    ),
     "silent field": Fault(
-        "NAME/square config documented", "Square.power has no docstring", ((CONFIGS, f"{POWER}\n{SQUARE}", POWER),)
+        "NAME/square config documented",
+        "SquareConfig.power has no docstring",
+        ((OBJECTIVE_CONFIGS, f"{POWER}\n{SQUARE}", POWER),),
     ),
     "drifting setting": Fault(
         "NAME/square config round trip",
-        "Square.power changes when the settings are written",
+        "SquareConfig.power changes when the settings are written",
         (
             (
-                CONFIGS,
+                OBJECTIVE_CONFIGS,
                 SQUARE,
                 f"{SQUARE}\n\n    @field_validator('power')\n    @classmethod\n"
                 "    def _more(cls, value: float) -> float:\n        return value + 0.5",
@@ -48,8 +74,14 @@ FAULTS = {
     ),
     "lax config": Fault(
         "NAME/square config strict",
-        "Square takes an unknown key",
-        ((CONFIGS, '    """Squared error."""', '    """Squared error."""\n    model_config = ConfigDict(extra="ignore")'),),
+        "SquareConfig takes an unknown key",
+        (
+            (
+                OBJECTIVE_CONFIGS,
+                '    """Squared error."""',
+                '    """Squared error."""\n    model_config = ConfigDict(extra="ignore")',
+            ),
+        ),
     ),
     "idle component": Fault(
         "NAME/unused exercised",
@@ -58,22 +90,21 @@ FAULTS = {
             (
                 PLUGIN,
                 COMPONENTS_END,
-                f'{COMPONENTS_END}            Component("evaluator", "unused", "Nothing.", '
-                '"omnitrain_NAME.configs:Unused", "omnitrain_NAME.parts:Error"),\n',
+                f'{COMPONENTS_END}            Component("evaluator", "unused", "Nothing.", build=".evaluators:build_error"),\n',
             ),
         ),
     ),
     "undeclared field": Fault(
         "tiny/train batch fields",
         "carries extra, which 'batch' does not declare",
-        ((PARTS, "        return batch\n", '        return {**batch, "extra": np.zeros(len(x), np.float32)}\n'),),
+        ((DATA, "        return batch\n", '        return {**batch, "extra": np.zeros(len(x), np.float32)}\n'),),
     ),
     "other second reading": Fault(
         "tiny/train read twice",
         "The second reading of a split gives other batches",
         (
             (
-                PARTS,
+                DATA,
                 'return self.rows[8:] if split == "train" else self.rows[:8]',
                 'return [r + (self.readings > 2) for r in self.rows[8:]] if split == "train" else self.rows[:8]',
             ),
@@ -82,50 +113,50 @@ FAULTS = {
     "blind fingerprint": Fault(
         "tiny/train fingerprint",
         "With another 'scale' the batches differ and the fingerprint does not",
-        ((PARTS, "config.model_dump_json()", 'config.model_dump_json(exclude={"scale"})'),),
+        ((DATA, "config.model_dump_json()", 'config.model_dump_json(exclude={"scale"})'),),
     ),
     "parameter without gradient": Fault(
         "tiny/train gradients",
         "No gradient reaches idle.weight, idle.bias",
-        ((PARTS, "        self.drop =", "        self.idle = nn.Linear(1, 1)\n        self.drop ="),),
+        ((MODELS, "        self.drop =", "        self.idle = nn.Linear(1, 1)\n        self.drop ="),),
     ),
     "padding counted": Fault(
         "tiny/train padding",
         "more positions of padding the loss has weight",
-        ((PARTS, SUMS, "        total, weight = (error * mask).sum(), float(mask.numel())"),),
+        ((OBJECTIVES, SUMS, "        total, weight = (error * mask).sum(), float(mask.numel())"),),
     ),
     "mean over rows": Fault(
         "tiny/train splitting",
         "return a SUM over elements and its weight",
-        ((PARTS, SUMS, "        total, weight = (error * mask).sum() / len(mask), mask.sum()"),),
+        ((OBJECTIVES, SUMS, "        total, weight = (error * mask).sum() / len(mask), mask.sum()"),),
     ),
     "nothing divided by nothing": Fault(
         "tiny/train zero weight",
         "Where no element has weight the loss is nan",
-        ((PARTS, SUMS, "        weight = mask.sum()\n        total = (error * mask).sum() / weight * weight"),),
+        ((OBJECTIVES, SUMS, "        weight = mask.sum()\n        total = (error * mask).sum() / weight * weight"),),
     ),
     "forgotten state of the model": Fault(
         "tiny/train save and load",
         "same weights and another loss",
         (
-            (PARTS, "        self.drop =", "        self.shift = float(np.random.rand())\n        self.drop ="),
-            (PARTS, "squeeze(-1)\n\n\ndef net", "squeeze(-1) + self.shift\n\n\ndef net"),
+            (MODELS, "        self.drop =", "        self.shift = float(np.random.rand())\n        self.drop ="),
+            (MODELS, "squeeze(-1)\n\n\ndef build_net", "squeeze(-1) + self.shift\n\n\ndef build_net"),
         ),
     ),
     "no mini": Fault(
         "recipes",
         "There is no recipe 'mini'",
-        ((PLUGIN, '            Recipe("mini", "Minutes.", "omnitrain_NAME:mini.yaml"),\n', ""),),
+        ((PLUGIN, '            Recipe("mini", "Minutes."),\n', ""),),
     ),
     "misspelt recipe": Fault(
         "recipe mini", "widht: unknown key. Did you mean 'width'?", (("mini.yaml", "width: 4", "widht: 4"),)
     ),
     "crash in tiny": Fault(
         "tiny runs",
-        "ends with exit code 1: KeyError: 'nothing' (parts.py",
+        "ends with exit code 1: KeyError: 'nothing' (evaluators.py",
         (
             (
-                PARTS,
+                EVALUATORS,
                 '        batch = data.collate(data.examples("valid")',
                 '        {}["nothing"]\n        batch = data.collate(data.examples("valid")',
             ),
@@ -136,7 +167,7 @@ FAULTS = {
         "Two runs of tiny with the same seed differ",
         (
             (
-                PARTS,
+                MODELS,
                 "    model = Pointwise(config)\n",
                 "    model = Pointwise(config)\n    words = list({str(i) for i in range(99)})\n"
                 "    nn.init.constant_(model.outer.bias, int(words[0]) / 99)\n",
@@ -148,7 +179,7 @@ FAULTS = {
         "Stopped and resumed, tiny ends with other results",
         (
             (
-                PARTS,
+                OBJECTIVES,
                 LAST_LINE,
                 f"        if model.training:\n            self.calls += 1\n            total = total * self.calls\n{LAST_LINE}",
             ),
@@ -159,7 +190,7 @@ FAULTS = {
         "data.hint takes a mapping, a list, text, a number and a switch alike",
         (
             (
-                CONFIGS,
+                DATA_CONFIGS,
                 '    """Factor of all numbers."""',
                 '    """Factor of all numbers."""\n    hint: object = None\n    """Anything."""',
             ),
@@ -175,3 +206,25 @@ FAULTS = {
         "golden vectors", "squares.json: 1 of 2 cases fail", (("squares.json", '"output": 9', '"output": 8'),)
     ),
 }
+
+# Faults of texts, which no other check is made to see: those of a group are put into one plugin.
+TOGETHER = (
+    (
+        "no summary",
+        "bare readme",
+        "silent field",
+        "module beside plugin.py",
+        "long description",
+        "guide to nowhere",
+        "misspelt recipe",
+        "other numbers than the official code",
+    ),
+    (
+        "component built elsewhere",
+        "measure among golden vectors",
+        "lax config",
+        "no mini",
+        "claim on a stage that is not there",
+    ),
+)
+GROUPS = [*TOGETHER, *((name,) for name in FAULTS if not any(name in group for group in TOGETHER))]
