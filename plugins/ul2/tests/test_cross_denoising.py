@@ -66,8 +66,9 @@ def test_mean_and_interval_of_a_hand_case():
     metric = task.metric()
     assert metric.value == pytest.approx(8 / 3)
     assert metric.n == 3
+    student = 12.706204736432095  # 97.5 % of Student with one degree of freedom
     error = np.sqrt(2 * ((2 - 8 / 3) ** 2 + (6 - 16 / 3) ** 2)) / 3
-    assert metric.interval == pytest.approx((8 / 3 - 1.96 * error, 8 / 3 + 1.96 * error))
+    assert metric.interval == pytest.approx((8 / 3 - student * error, 8 / 3 + student * error))
     assert TaskLoss([2.0], [1.0]).metric().interval is None
 
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from omnitrain.api import Batch, Context
+from omnitrain.engine import evaluating
 from omnitrain.errors import UsageError
 from omnitrain_language.decoding import CausalDecoder, Decoder, Seq2SeqDecoder, generate_ids
 from omnitrain_language.losses import token_cross_entropy
@@ -22,18 +22,6 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
 OnText = Callable[[int, str], None]
-
-
-@contextmanager
-def evaluating(model: nn.Module) -> Iterator[None]:
-    """Switch dropout off and gradients away while the block runs."""
-    training = model.training
-    model.eval()
-    try:
-        with torch.no_grad():
-            yield
-    finally:
-        model.train(training)
 
 
 class TextStream:

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from omnitrain.api import Batch, Context, Data, Fields, Piece
-from omnitrain.engine import choose_device
+from omnitrain.engine import choose_device, evaluating
 from omnitrain.errors import DataError
 from omnitrain_eft.configs.data import PreferencesConfig
 from omnitrain_eft.data.prompted import Dialogue, Prompted, Row, padded, real, shifted
@@ -23,7 +23,6 @@ from omnitrain_eft.data.records import read_preferences
 from omnitrain_eft.data.world import Reply, reply_to
 from omnitrain_eft.paper.composition import token_log_probs
 from omnitrain_language.explain import pieces
-from omnitrain_language.predictor import evaluating
 from omnitrain_language.tokenizers import pad_id
 
 # What a loss over pairs needs of a batch.

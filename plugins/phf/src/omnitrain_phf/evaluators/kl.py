@@ -12,8 +12,8 @@ from typing import Any
 import torch
 
 from omnitrain.api import Context, Evaluation, Metric
+from omnitrain.engine import evaluating
 from omnitrain.errors import DataError, UsageError
-from omnitrain_language.predictor import evaluating
 from omnitrain_phf.configs.evaluators import KlConfig
 from omnitrain_phf.evaluators.means import mean_metric
 from omnitrain_phf.models.writing import (

@@ -8,10 +8,9 @@ from typing import Any
 import torch
 
 from omnitrain.api import Context, Evaluation, Metric, Run
-from omnitrain.engine import in_order, to_device
+from omnitrain.engine import evaluating, in_order, to_device
 from omnitrain.errors import UsageError
 from omnitrain_language.objectives import model_inputs
-from omnitrain_language.predictor import evaluating
 from omnitrain_phf.configs.evaluators import ValuesConfig
 from omnitrain_phf.objectives import regression_statistics
 from omnitrain_phf.paper.losses import AdvantageOptions, advantage_loss, token_nll

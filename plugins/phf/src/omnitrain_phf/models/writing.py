@@ -11,9 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from omnitrain.api import Progress, Use
+from omnitrain.engine import evaluating
 from omnitrain.errors import DataError, UsageError
 from omnitrain_language.decoding import Decoder, generate_ids, left_padded
-from omnitrain_language.predictor import evaluating
 from omnitrain_language.records import Problems, read_fields
 from omnitrain_language.sampling import GenerationSettings
 from omnitrain_phf.configs.evaluators import Condition, TokensConfig

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from omnitrain.api import Batch, Context, Evaluation, Metric, Run, Scores, Table, numpy_generator
+from omnitrain.api import Batch, Context, Evaluation, Metric, Run, Scores, Table, numpy_generator, ratio_metric
 from omnitrain.errors import UsageError
 from omnitrain_ul2.configs.evaluators import CrossDenoisingConfig
 from omnitrain_ul2.data.denoising import DenoisingData, denoising_data, make_mixture
@@ -53,14 +53,8 @@ class TaskLoss:
         return sum(self.weights)
 
     def metric(self) -> Metric:
-        """Return the mean per token with its 95 % interval over rows (ratio estimator)."""
-        losses, weights = np.asarray(self.rows), np.asarray(self.weights)
-        mean = losses.sum() / weights.sum()
-        interval = None
-        if len(losses) > 1:
-            error = np.sqrt(len(losses) / (len(losses) - 1) * ((losses - mean * weights) ** 2).sum()) / weights.sum()
-            interval = (float(mean - 1.96 * error), float(mean + 1.96 * error))
-        return Metric(float(mean), round(self.tokens), "lower", interval, "nats/token")
+        """Return the mean per token with its interval over rows."""
+        return ratio_metric(self.rows, self.weights, "lower", "nats/token", n=round(self.tokens))
 
 
 def unigram_losses(data: DenoisingData) -> Tensor:

@@ -9,9 +9,9 @@ import numpy as np
 from torch import nn
 
 from omnitrain.api import Batch, Context, Evaluation, Run, Sample, numpy_generator
+from omnitrain.engine import evaluating
 from omnitrain.errors import UsageError
 from omnitrain_language.decoding import Decoder, generate_ids
-from omnitrain_language.predictor import evaluating
 from omnitrain_language.sampling import GenerationSettings
 from omnitrain_ul2.configs.evaluators import SamplesConfig
 from omnitrain_ul2.data.denoising import DenoisingData, denoising_data

@@ -10,10 +10,10 @@ import numpy as np
 from torch import Tensor, nn
 
 from omnitrain.api import Batch, Context, Evaluation, Metric, Run, Sample, Table, numpy_generator
+from omnitrain.engine import evaluating
 from omnitrain.errors import UsageError
 from omnitrain_language.data.pairs import PairsData, collate_decoder_only, collate_encoder_decoder, input_ids
 from omnitrain_language.decoding import Decoder, generate_ids
-from omnitrain_language.predictor import evaluating
 from omnitrain_language.sampling import GenerationSettings
 from omnitrain_language.tokenizers import Encoder, pad_id
 from omnitrain_ul2.configs.data import ModesConfig
@@ -233,7 +233,7 @@ class Tasks:
     def __init__(self, config: TasksConfig) -> None:
         self.config = config
 
-    def __call__(self, predictor: Any, data: Any, run: Any, /) -> Evaluation:
+    def __call__(self, predictor: Any, data: Any, run: Run, /) -> Evaluation:
         """Answer the questions of every task.
 
         Raises UsageError when the predictor starts from no token ids, or a task's data are no pairs.

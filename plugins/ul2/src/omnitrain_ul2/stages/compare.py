@@ -4,43 +4,34 @@ from __future__ import annotations
 
 from typing import Any
 
-from omnitrain.api import Evaluation, Figure, Metric, Prepares, Table
-from omnitrain.engine import choose_device
+from omnitrain.api import Evaluation, Figure, Metric, Run, Table
 from omnitrain.errors import UsageError
-from omnitrain_ul2.configs.stages import ArmConfig, CompareConfig
+from omnitrain_ul2.configs.stages import CompareConfig
 from omnitrain_ul2.data.denoising import DenoisingData
 from omnitrain_ul2.evaluators.cross_denoising import TaskLoss, caption, cross_denoising
 from omnitrain_ul2.paper.gains import worst_regret
 
 
-def compare(config: CompareConfig, run: Any) -> None:
-    """Measure every arm on the same masked texts; report losses, the unigram level and each arm's worst-case regret."""
+def compare(config: CompareConfig, run: Run) -> None:
+    """Measure every arm on the same masked texts; report losses, the unigram level and each arm's worst-case regret.
+
+    Raises UsageError for an arm that was trained on other data or with another tokenizer.
+    """
     found: dict[str, dict[str, TaskLoss]] = {}
     texts: dict[str, str] = {}
     for name, arm in config.arms.items():
-        data, predictor = _arm(name, arm, config, run)
+        use = run.model_data(arm.model)
+        data = None if use is None else run.data(use)[0]
+        if not isinstance(data, DenoisingData):
+            raise UsageError(f"arms.{name}.model: expected a model trained on ul2/denoising data; write {{from: stage}}.")
+        opened = run.open(arm.model, device=config.device, data=data)
         texts[name] = data.tokenizer.backend_tokenizer.to_str()
         if texts[name] != next(iter(texts.values())):
             raise UsageError(
                 f"arms.{name}: its tokenizer differs from that of arm {next(iter(texts))!r}, so losses can't compare."
             )
-        found[name] = dict(cross_denoising(predictor, data, config, run, arm.mode))
+        found[name] = dict(cross_denoising(opened.predictor, data, config, run, arm.mode))
     run.report("ul2/compare", evaluation(found, config))
-
-
-def _arm(name: str, arm: ArmConfig, config: CompareConfig, run: Any) -> tuple[DenoisingData, Any]:
-    use = run.model_data(arm.model)
-    data = None if use is None else run.build(use)
-    if not isinstance(data, DenoisingData):
-        raise UsageError(f"arms.{name}.model: expected a model trained on ul2/denoising data; write {{from: stage}}.")
-    if isinstance(data, Prepares):
-        data.prepare(run.workspace, run)
-    model = run.build(arm.model, data.facts())
-    model.to(choose_device(config.device))
-    stage, _, artifact = str(arm.model.source).partition("/")
-    folder = run.input(stage, artifact or "model").path
-    model.eval()
-    return data, run.predictor(model, run.describe_model(arm.model)["use"], folder)
 
 
 def evaluation(found: dict[str, dict[str, TaskLoss]], config: CompareConfig) -> Evaluation:

@@ -6,10 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from omnitrain.api import Evaluation, Metric, Run, Table, UseModel
-from omnitrain.engine import choose_device
 from omnitrain.errors import UsageError
 from omnitrain_ul2.configs.stages import GainsConfig
-from omnitrain_ul2.evaluators.tasks import Cell, Grid, grid_evaluation, make_examiner, measure_task
+from omnitrain_ul2.evaluators.tasks import Cell, Examiner, Grid, grid_evaluation, make_examiner, measure_task
 from omnitrain_ul2.paper.gains import gains_over, mean_gains
 
 
@@ -23,28 +22,29 @@ def best_scores(grid: Grid, tasks: Mapping[str, Any]) -> dict[str, tuple[float, 
     return found
 
 
-def gains(config: GainsConfig, run: Any) -> None:
-    """Measure every arm on every task under every mode; report the grid, the best modes and the mean relative gains."""
+def gains(config: GainsConfig, run: Run) -> None:
+    """Measure every arm on every task under every mode; report the grid, the best modes and the mean relative gains.
+
+    Raises UsageError for a model that is not from an earlier stage.
+    """
     grids: dict[str, dict[str, Mapping[str, Cell]]] = {}
     data = {name: run.build(task.data) for name, task in config.tasks.items()}
     for arm, models in config.arms.items():
-        examiners = {}
+        examiners: dict[str, Examiner] = {}
         grids[arm] = {}
         for name, task in config.tasks.items():
             if task.model not in examiners:
-                examiners[task.model] = make_examiner("ul2/gains", _predictor(models[task.model], config.device, run), config)
+                predictor = run.open(from_stage(models[task.model]), device=config.device).predictor
+                examiners[task.model] = make_examiner("ul2/gains", predictor, config)
             grids[arm][name] = measure_task(examiners[task.model], name, task, config, data[name], run)
     run.report("ul2/gains", gains_evaluation(grids, config))
 
 
-def _predictor(use: UseModel, device: str, run: Run) -> Any:
+def from_stage(use: UseModel) -> UseModel:
+    """Return the field of an arm's model. Raises UsageError when the model is of no earlier stage."""
     if use.source is None:
         raise UsageError("arms: an arm's models are from earlier stages; write {from: stage}.")
-    stage, _, artifact = use.source.partition("/")
-    model = run.build(use)
-    model.to(choose_device(device))
-    model.eval()
-    return run.predictor(model, run.describe_model(use)["use"], run.input(stage, artifact or "model").path)
+    return use
 
 
 def gains_evaluation(grids: Mapping[str, Grid], config: GainsConfig) -> Evaluation:
