@@ -47,6 +47,9 @@ WITHOUT_CONTRACT = ("--ignore=tests/test_contract.py",)
 PROCESSES = os.environ.get("OMNITRAIN_TEST_PROCESSES", "auto")
 # The contract kit examines the core itself, so it may import all of it.
 EXAMINER = "omnitrain_testing"
+# The floors of a plugin, from the roof down: what is in one imports those below. `paper` stands for it and for the folders of
+# the plugin's own, whose order differs.
+FLOORS = ("plugin", "evidence", "stages", "evaluators", "objectives", "models", "data", "paper", "configs")
 
 # Bytecode is compiled at the first import and then reused; without it imports take 2.6 times as long.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
@@ -154,8 +157,42 @@ def write_import_rules(target: Path) -> None:
             private_modules(package),
             allow_indirect_imports="True",
         )
+    for package in PACKAGES.values():
+        if package.module in others and package.module != EXAMINER:
+            rules.read_dict(floors(package))
+    rules["importlinter:contract:circles"] = {
+        "name": "No modules import each other in a circle",
+        "type": "acyclic_siblings",
+        "ancestors": "\n".join(["omnitrain", *others]),
+    }
     with target.open("w", encoding="utf-8") as file:
         rules.write(file)
+
+
+def floors(package: Package) -> dict[str, dict[str, str]]:
+    """Rules that imports of a package go from its upper floors to its lower ones, and what its description may import."""
+    root = package.path / "src" / package.module
+    entries = sorted(path.name for path in root.iterdir() if path.is_dir() and any(path.rglob("*.py")))
+    own = [name for name in entries if name not in (*FLOORS, "recipes")] if package.kind == "plugins" else []
+    present = {*entries, *(path.stem for path in root.glob("*.py"))}
+    stack = [" : ".join(["paper", *own]) if name == "paper" else name for name in FLOORS if name in present]
+    evidence = [f"evidence.{path.stem}" for path in (root / "evidence").glob("*.py") if path.stem not in ("__init__", "claims")]
+    heavy = sorted(present & set(FLOORS) - {"plugin", "evidence"}) + sorted(evidence)
+    return {
+        f"importlinter:contract:floors-{package.slug}": {
+            "name": f"Floors of {package.slug}",
+            "type": "layers",
+            "containers": package.module,
+            "layers": "\n".join(stack),
+        },
+        f"importlinter:contract:description-{package.slug}": {
+            "name": f"The description of {package.slug} imports its claims only",
+            "type": "forbidden",
+            "source_modules": f"{package.module}.plugin",
+            "forbidden_modules": "\n".join(f"{package.module}.{name}" for name in heavy),
+            "allow_indirect_imports": "True",
+        },
+    }
 
 
 def private_modules(package: Package) -> list[str]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from omnitrain.api import Component, Plugin, Recipe, hookimpl
 from omnitrain_phf.evidence.claims import CLAIMS
 
-VALUES = ".configs.models:CausalWithValuesConfig"
 PREDICTOR = "omnitrain_language.predictor:build_predictor"
 METHODS = ("mle", "filtering", "conditional", "ul", "rwr", "awr")
 FOUR = ("ul", "filtering", "awr", "rwr")
@@ -29,7 +28,7 @@ PLUGIN = Plugin(
         Component("stage", "front", "Models side by side."),
         Component("data", "scored-text", "Blocks of tokens with scores."),
         Component("data", "scored-batches", "Other data's batches with scores."),
-        Component("model", "causal", "Any causal model.", VALUES, predictor=PREDICTOR),
+        Component("model", "causal", "Any causal model.", ".configs.models:CausalWithValuesConfig", predictor=PREDICTOR),
         Component("objective", "mle", "Next-token likelihood, also for filtered data."),
         Component("objective", "conditional", "Next-token likelihood of text with control tokens."),
         Component("objective", "unlikelihood", "Likelihood of good tokens, unlikelihood of bad ones."),
