@@ -8,7 +8,7 @@ import torch
 from conftest import Command
 
 from omnitrain.engine import scratch_run
-from omnitrain.engine.building import load_saved_model
+from omnitrain.engine.opening import load_saved_model
 from omnitrain.plugins import installed
 
 TINY = ("run", "language/tiny", "pretrain.fit.steps=3", "pretrain.fit.evaluate_every=0", "--out")

@@ -10,9 +10,9 @@ import torch
 from omnitrain.cli import run as main
 from omnitrain.engine import scratch_run
 from omnitrain.engine.adhoc import find_model, text_generator
-from omnitrain.engine.building import load_saved_model, make_predictor
 from omnitrain.engine.dryrun import dry_run
 from omnitrain.engine.execution import Options, run_recipe
+from omnitrain.engine.opening import load_saved_model, make_predictor
 from omnitrain.errors import UsageError
 from omnitrain.plugins import installed
 from omnitrain.recipes import load_recipe

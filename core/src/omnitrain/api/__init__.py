@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from omnitrain.api.bench import Bar, Bench
+from omnitrain.api.data import Batch, Data
 from omnitrain.api.descriptors import Claim, Command, Component, Kind, Plugin, Published, Recipe, Variant
 from omnitrain.api.fields import Fields, misfits, parse_field
 from omnitrain.api.figures import Drawn, Figure, Heatmap, ImageGrid, Picture, Piece, Scatter, Text
@@ -23,11 +24,9 @@ from omnitrain.api.measures import (
     wilson_interval,
 )
 from omnitrain.api.protocols import (
-    Batch,
     BatchPlan,
     BatchStream,
     CarriesState,
-    Data,
     DrawsExamples,
     Evaluator,
     ExplainsBatches,

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
+from omnitrain.api.data import Batch
 from omnitrain.api.fields import Fields
 from omnitrain.api.figures import Piece
 from omnitrain.api.results import Evaluation, Loss
@@ -15,28 +16,6 @@ from omnitrain.api.run import Context, Run
 if TYPE_CHECKING:
     import numpy as np
     from torch import Tensor, nn
-
-Batch = dict[str, Any]
-
-
-@runtime_checkable
-class Data(Protocol):
-    """Where examples come from and how they become batches. Can be read twice with the same result.
-
-    batch: the fields of a batch. fingerprint: of content and settings, 16 or more hexadecimal digits.
-    """
-
-    batch: Fields
-    fingerprint: str
-
-    def splits(self) -> Sequence[str]:
-        """Name the splits, "train" first where there is one."""
-
-    def examples(self, split: str) -> Any:
-        """Return a sequence (`__len__`, `__getitem__`) or an iterable of examples."""
-
-    def collate(self, examples: Sequence[Any]) -> Batch:
-        """Make a batch of examples."""
 
 
 @runtime_checkable

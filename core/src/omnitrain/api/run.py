@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 if TYPE_CHECKING:
     from omnitrain.api.config import Use, UseEvaluator
-    from omnitrain.api.protocols import Data
+    from omnitrain.api.data import Data
     from omnitrain.api.results import Evaluation
 
 Item = TypeVar("Item")

@@ -8,7 +8,8 @@ from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, Protocol, get_args, get_type_hints
 
-from omnitrain.api.protocols import Data, Generates, Prepares, TellsFacts
+from omnitrain.api.data import Data
+from omnitrain.api.protocols import Generates, Prepares, TellsFacts
 from omnitrain.api.results import Evaluation
 from omnitrain.engine.scratch import scratch_run
 from omnitrain.errors import EnvironmentFault, UsageError

@@ -13,8 +13,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from omnitrain.api.data import Batch, Data
 from omnitrain.api.fields import parse_field
-from omnitrain.api.protocols import Batch, BatchPlan, Data, DrawsExamples, Gathers, OrdersBatches, SplitsBatches
+from omnitrain.api.protocols import BatchPlan, DrawsExamples, Gathers, OrdersBatches, SplitsBatches
 from omnitrain.engine.rng import isolated
 from omnitrain.errors import DataError, EnvironmentFault, OmnitrainError
 from omnitrain.runs.seeds import derive

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from omnitrain.api.config import Config, Use, UseEvaluator
-from omnitrain.api.protocols import Data
+from omnitrain.api.data import Data
 from omnitrain.api.results import Evaluation
 from omnitrain.api.run import Opened
 from omnitrain.errors import EnvironmentFault, UsageError
@@ -58,6 +58,8 @@ class ComponentBuilder:
 
     def predictor(self, run: StageRun, model: Any, address: str, directory: Path) -> Any:
         """Wrap a model for evaluators; see `make_predictor`."""
+        from omnitrain.engine.opening import make_predictor
+
         return make_predictor(model, address, directory, run, self._registry)
 
     def open(self, run: StageRun, use: Use, device: str, data: Data | None, facts: Mapping[str, Any]) -> Opened:
@@ -81,6 +83,8 @@ class ComponentBuilder:
         return measure(evaluators, opened, data, run, report)
 
     def _model(self, run: StageRun, use: Use) -> Any:
+        from omnitrain.engine.opening import load_saved_model
+
         return load_saved_model(self._artifact(use).path, run, self._registry, use.raw)
 
     def model_data(self, use: Use) -> Use | None:
@@ -115,26 +119,3 @@ class ComponentBuilder:
             raise UsageError(f"Stage {stage!r} has no data to take with 'from: {stage}'.")
         config = resolve_component(described["use"], "data", described["config"], self._registry, f"data of stage {stage}")
         return self._build(described["use"], "data", config, run)
-
-
-def load_saved_model(directory: Path, run: StageRun, registry: Registry, overrides: Mapping[str, Any] | None = None) -> Any:
-    """Build the model that a folder holds and load its weights.
-
-    run: its context. overrides: settings that replace the stored ones (dropout, prefix attention).
-    Raises EnvironmentFault when the folder holds no model or its weights do not fit.
-    """
-    from omnitrain.engine.models import read_component, restore_weights
-
-    stored = read_component(directory)
-    settings = {**stored["config"], **(overrides or {})}
-    config = resolve_component(stored["use"], "model", settings, registry, str(directory))
-    component = registry.component(stored["use"], "model")
-    model = registry.builder(component)(config, with_facts(run, stored.get("facts", {})))
-    restore_weights(model, directory)
-    return model
-
-
-def make_predictor(model: Any, address: str, directory: Path, run: StageRun, registry: Registry) -> Any:
-    """Wrap a model for evaluators as its component asks; without a wrapper the model itself is the predictor."""
-    wrap = registry.predictor(registry.component(address, "model"))
-    return model if wrap is None else wrap(model, directory, run)

@@ -9,7 +9,8 @@ from typing import Any
 from torch import nn
 
 from omnitrain.api.config import UseEvaluator
-from omnitrain.api.protocols import Data, Evaluator, TellsFacts
+from omnitrain.api.data import Data
+from omnitrain.api.protocols import Evaluator, TellsFacts
 from omnitrain.api.results import Evaluation
 from omnitrain.api.run import Opened, Run
 from omnitrain.engine.engine import evaluating

@@ -7,8 +7,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from omnitrain.engine.building import load_saved_model
 from omnitrain.engine.models import read_component
+from omnitrain.engine.opening import load_saved_model
 from omnitrain.engine.rng import isolated
 from omnitrain.engine.scratch import scratch_run
 from omnitrain.errors import UsageError

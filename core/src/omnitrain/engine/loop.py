@@ -10,7 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from omnitrain.api.protocols import Batch, BatchPlan, CarriesState, Objective, Weighs
+from omnitrain.api.data import Batch
+from omnitrain.api.protocols import BatchPlan, CarriesState, Objective, Weighs
 from omnitrain.api.results import Loss
 from omnitrain.api.run import Run
 from omnitrain.engine.batches import Feed, example_ids, to_device

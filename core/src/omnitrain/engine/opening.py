@@ -10,14 +10,15 @@ from typing import Any
 from torch import nn
 
 from omnitrain.api.config import Use
-from omnitrain.api.protocols import Data, SavesAssets
+from omnitrain.api.data import Data
+from omnitrain.api.protocols import SavesAssets
 from omnitrain.api.run import Opened
-from omnitrain.engine.building import load_saved_model, make_predictor
 from omnitrain.engine.engine import choose_device
-from omnitrain.engine.models import read_component, save_model
+from omnitrain.engine.models import read_component, restore_weights, save_model
 from omnitrain.engine.rng import isolated
 from omnitrain.plugins import Registry
-from omnitrain.runs import StageRun
+from omnitrain.recipes import resolve_component
+from omnitrain.runs import StageRun, with_facts
 
 ASSETS = "assets"
 
@@ -72,3 +73,24 @@ def write_model(model: nn.Module, directory: Path, component: Mapping[str, Any],
         shutil.copytree(assets, directory, dirs_exist_ok=True)
     elif isinstance(assets, SavesAssets):
         assets.save_assets(directory)
+
+
+def load_saved_model(directory: Path, run: StageRun, registry: Registry, overrides: Mapping[str, Any] | None = None) -> Any:
+    """Build the model that a folder holds and load its weights.
+
+    run: its context. overrides: settings that replace the stored ones (dropout, prefix attention).
+    Raises EnvironmentFault when the folder holds no model or its weights do not fit.
+    """
+    stored = read_component(directory)
+    settings = {**stored["config"], **(overrides or {})}
+    config = resolve_component(stored["use"], "model", settings, registry, str(directory))
+    component = registry.component(stored["use"], "model")
+    model = registry.builder(component)(config, with_facts(run, stored.get("facts", {})))
+    restore_weights(model, directory)
+    return model
+
+
+def make_predictor(model: Any, address: str, directory: Path, run: StageRun, registry: Registry) -> Any:
+    """Wrap a model for evaluators as its component asks; without a wrapper the model itself is the predictor."""
+    wrap = registry.predictor(registry.component(address, "model"))
+    return model if wrap is None else wrap(model, directory, run)

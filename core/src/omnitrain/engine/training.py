@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from omnitrain.api.protocols import Batch, Data
+from omnitrain.api.data import Batch, Data
 from omnitrain.api.run import Run
 from omnitrain.engine.batches import Feed, make_feed
 from omnitrain.engine.engine import Engine

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from omnitrain.api.config import UseEvaluator
-from omnitrain.api.protocols import Batch
+from omnitrain.api.data import Batch
 from omnitrain.api.results import Evaluation, Loss, Metric
 from omnitrain.api.run import Run
 from omnitrain.engine.batches import count_batches, in_order, to_device

@@ -37,6 +37,14 @@ def explained_disk_faults(folder: Path) -> Iterator[None]:
         ) from error
 
 
+def encode(value: Any) -> str:
+    """Return a value as JSON in one line.
+
+    Raises TypeError or ValueError for what is not plain JSON.
+    """
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
 def sync_folder(folder: Path) -> None:
     """Force a folder's entries to disk, where the file system knows how."""
     descriptor = os.open(folder, os.O_RDONLY)

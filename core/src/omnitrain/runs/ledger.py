@@ -21,7 +21,7 @@ from typing import Any, TypeVar
 
 from omnitrain.api.run import Progress
 from omnitrain.errors import EnvironmentFault
-from omnitrain.runs.files import remove, sync_folder
+from omnitrain.runs.files import encode, remove, sync_folder
 
 FORMAT = 1
 SYNC_LINES, SYNC_S = 1000, 2.0  # a line is written at once and forced to disk with others after so many or so long
@@ -32,14 +32,6 @@ Item = TypeVar("Item")
 ShowProgress = Callable[[str, float | None], AbstractContextManager[Progress]]
 
 _decoder = json.JSONDecoder()
-
-
-def encode(value: Any) -> str:
-    """Return a value as JSON in one line.
-
-    Raises TypeError or ValueError for what is not plain JSON.
-    """
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
 def _line(key: str, value: str) -> bytes:

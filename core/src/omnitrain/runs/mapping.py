@@ -12,12 +12,10 @@ from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wai
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
 from multiprocessing import connection, get_context, parent_process
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from omnitrain.errors import EnvironmentFault, Stopped
-
-if TYPE_CHECKING:
-    from omnitrain.runs.ledger import Ledger
+from omnitrain.runs.files import encode
 
 POLL_S = 0.2
 AHEAD = 4  # items handed out per worker
@@ -27,8 +25,20 @@ OnError = Callable[[str, Exception], None]
 Names = Generator[str | None, None, None]
 
 
+class Finished(Protocol):
+    """Where finished items are kept: a ledger."""
+
+    def __contains__(self, key: str) -> bool: ...
+
+    def add(self, key: str, value: Any) -> None:
+        """Keep an item."""
+
+    def add_encoded(self, key: str, value: str) -> None:
+        """Keep an item whose value is JSON already."""
+
+
 def finished_names(
-    ledger: Ledger,
+    ledger: Finished,
     function: Callable[[Any], Any],
     items: Iterable[Any],
     key: Callable[[Any], str],
@@ -44,7 +54,7 @@ def finished_names(
 
 
 def _here(
-    ledger: Ledger,
+    ledger: Finished,
     function: Callable[[Any], Any],
     items: Iterable[Any],
     key: Callable[[Any], str],
@@ -80,7 +90,7 @@ class _Elsewhere:
 
     def __init__(
         self,
-        ledger: Ledger,
+        ledger: Finished,
         function: Callable[[Any], Any],
         key: Callable[[Any], str],
         workers: int,
@@ -203,8 +213,6 @@ def _call(function: Callable[[Any], Any], item: Any) -> str:
 
     Raises what the function raises, as RuntimeError where that can't be sent between processes.
     """
-    from omnitrain.runs.ledger import encode
-
     try:
         return encode(function(item))
     except Exception as error:

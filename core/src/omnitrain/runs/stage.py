@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from omnitrain.api.config import Use, UseArtifact, UseEvaluator
+from omnitrain.api.data import Data
 from omnitrain.api.finished import EVALUATIONS
-from omnitrain.api.protocols import Data, Prepares, TellsFacts
+from omnitrain.api.protocols import Prepares, TellsFacts
 from omnitrain.api.results import Evaluation
 from omnitrain.api.run import Opened, Run
 from omnitrain.errors import UsageError

@@ -1,0 +1,30 @@
+"""Data: where examples come from and how they become batches."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Protocol, runtime_checkable
+
+from omnitrain.api.fields import Fields
+
+Batch = dict[str, Any]
+
+
+@runtime_checkable
+class Data(Protocol):
+    """Where examples come from and how they become batches. Can be read twice with the same result.
+
+    batch: the fields of a batch. fingerprint: of content and settings, 16 or more hexadecimal digits.
+    """
+
+    batch: Fields
+    fingerprint: str
+
+    def splits(self) -> Sequence[str]:
+        """Name the splits, "train" first where there is one."""
+
+    def examples(self, split: str) -> Any:
+        """Return a sequence (`__len__`, `__getitem__`) or an iterable of examples."""
+
+    def collate(self, examples: Sequence[Any]) -> Batch:
+        """Make a batch of examples."""
