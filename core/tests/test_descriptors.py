@@ -2,7 +2,7 @@
 
 import pytest
 
-from omnitrain.api import Claim, Command, Component, Plugin, Published, Recipe, Variant
+from omnitrain.api import Claim, Command, Component, Contrast, Plugin, Published, Recipe, Variant
 
 
 def described(*components, name="my-own", **more):
@@ -44,8 +44,9 @@ def test_references_with_a_dot_lie_in_the_package_and_others_stay():
 
 
 def test_recipes_claims_commands_and_evidence_are_found_from_the_package():
+    contrast = Contrast("a", "b", "lower")
     claim = Claim(
-        "C1", "S.", {"a": Published(None, "none")}, (Variant("a", "x/mini"),), ".evidence.measures:m", "a", "b", "lower"
+        "C1", "S.", {"a": Published(None, "none")}, (Variant("a", "x/mini"),), ".evidence.measures:m", (contrast,), ("c",)
     )
     found = described(
         recipes=(

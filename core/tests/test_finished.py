@@ -40,7 +40,8 @@ def folder(tmp_path):
         with stage.artifact("model", "model") as place:
             place.mkdir()
             (place / "x").write_text("x")
-    run.write_stage("train", StageRecord("finished", "f", stage.artifacts, 2.5, {"omnitrain-toy": "0.1"}))
+    model = {"path": "train/model", "kind": "model", "details": {}}
+    run.write_stage("train", StageRecord("finished", "f", {"model": model}, 2.5, {"omnitrain-toy": "0.1"}))
     run.write_stage("stopped", StageRecord("running", "f"))
     run.close()
     return tmp_path
@@ -57,6 +58,7 @@ def test_evaluation_of_a_step_is_the_last_one_unless_it_is_named(folder):
     run = FinishedRun(folder)
     assert run.metrics("train", "during")["loss"].value == 1.0
     assert run.metrics("train", "during", step=5)["loss"].value == 2.0
+    assert run.values("train", "during") == {"loss": 1.0}
 
 
 def test_lines_timings_artifacts_and_records_are_read_by_stage(folder):

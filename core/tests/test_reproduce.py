@@ -15,37 +15,18 @@ from typing import Any
 
 import pytest
 
-from omnitrain.api import Claim, Published, Variant
+from omnitrain.api import Claim, Contrast, Published, Variant
 from omnitrain.cli import run
 from omnitrain.errors import EnvironmentFault, OmnitrainError, PluginError, Stopped, UsageError
 from omnitrain.evidence import checkouts, trials, workers
-from omnitrain.evidence.claims import judge, measure_seed, store
+from omnitrain.evidence.claims import measure_seed
+from omnitrain.evidence.stored import merged, write_stored
 from omnitrain.evidence.trials import Plan, Trial, is_finished, make_plan
 from omnitrain.evidence.workers import Pool, make_pool, run_trials
 from omnitrain.plugins import installed
-from omnitrain.report.dots import dot_plot
+from omnitrain.report.forest import Row, forest
 from omnitrain.report.markdown import between_markers, claims_table
 from omnitrain.runs import StopRequest
-
-
-@pytest.mark.parametrize(
-    ("differences", "direction", "margin", "status"),
-    [
-        ([0.9, 1.0, 1.1], "higher", 0.0, "shown"),
-        ([-0.9, -1.0, -1.1], "lower", 0.0, "shown"),
-        ([0.5, 0.5], "higher", 0.5, "shown"),
-        ([0.9, 1.0, 1.1], "lower", 0.0, "not shown"),
-        ([0.0, 0.0], "higher", 0.0, "not shown"),
-        ([1.0, 2.0, -0.5], "higher", 0.0, "not shown (direction holds in 2 of 3 seeds)"),
-        ([0.9, 1.0, 1.1], "higher", 2.0, "not shown (the difference is below the claimed 2)"),
-        ([1.0], "higher", 0.0, "not shown (direction holds; one seed has no interval)"),
-        ([1.0, math.nan], "higher", 0.0, "not shown (a measured number is not finite)"),
-    ],
-)
-def test_claim_is_judged_by_mean_interval_and_margin(
-    differences: list[float], direction: str, margin: float, status: str
-) -> None:
-    assert judge(differences, direction, margin) == (status == "shown", status)
 
 
 def _plan(out: Path, *ids: str, seeds: tuple[int, ...] = (0, 1)) -> Plan:
@@ -74,7 +55,8 @@ def _numbers_of(value: Any, **more: Any) -> Claim:
     sys.modules[__name__].__dict__["measured_value"] = lambda runs: value
     sys.modules.setdefault("claims_under_test", sys.modules[__name__])
     paper = {"x": Published(None, "-")}
-    return Claim("C9", "S.", paper, (), "claims_under_test:measured_value", "a", "b", "higher", **more)
+    contrasts = (Contrast("a", "b", "higher"),)
+    return Claim("C9", "S.", paper, (), "claims_under_test:measured_value", contrasts, ("c",), **more)
 
 
 def test_measure_has_to_give_the_numbers_that_the_claim_names() -> None:
@@ -194,12 +176,25 @@ def test_claim_that_shows_and_its_opposite_are_told_apart(content: dict[str, Any
     shown, opposite = content["claims"]
     for key in ("id", "statement", "paper", "measured", "direction", "holds", "seeds", "seconds"):
         assert key in shown
-    assert (shown["id"], shown["holds"], shown["status"], shown["seeds"]) == ("C1", True, "shown", 2)
-    assert (opposite["id"], opposite["holds"], opposite["status"]) == ("C2", False, "not shown")
+    assert (shown["id"], shown["holds"], shown["result"], shown["seeds"]) == ("C1", True, "shown", 2)
+    assert shown["status"] == "shown; also against doing nothing (guess)"
+    assert (opposite["id"], opposite["holds"], opposite["result"]) == ("C2", False, "contradicted")
+    assert opposite["status"] == "contradicted; against doing nothing not measured yet: untouched"
     assert shown["paper"] == {"error": {"value": 0.5, "source": "Table 1"}}
     assert shown["measured"]["mean"] == pytest.approx(sum(shown["measured"]["per_seed"]) / 2)
-    assert shown["difference"]["interval"][1] < 0
+    assert shown["contrasts"][0]["gain"]["interval"][0] > 0
+    assert shown["adjusted_p"] == pytest.approx(2 * shown["p"])
     assert shown["seconds"] > 0
+
+
+def test_result_says_what_made_it(content: dict[str, Any]) -> None:
+    row = content["claims"][0]
+    assert {"omnitrain-core", "omnitrain-toy", "torch", "numpy"} <= row["versions"].keys()
+    assert re.fullmatch(r"\d{4}-\d\d-\d\d", row["date"])
+    assert {"kind", "bf16", "capability"} == row["cpu"].keys()
+    assert {len(variant["fingerprint"]) for variant in row["variants"].values()} == {32}
+    (look,) = row["looks"]
+    assert (look["seeds"], look["declared"], look["declaration"]) == ([0, 1], True, "2 seeds (0-1)")
 
 
 def test_run_of_a_worker_is_the_run_of_the_command_line(out: Path, content: dict[str, Any]) -> None:
@@ -245,12 +240,14 @@ def test_page_of_claims_is_whole_and_loads_nothing(out: Path) -> None:
     assert not re.search(r"<script|<link|<iframe|@import|(src|action)\s*=", page)
 
 
-def test_dot_plot_escapes_its_texts_and_leaves_out_what_is_not_finite() -> None:
-    drawing = str(dot_plot([("<b>", {"a&b": 1.0, "c": math.nan}), ("2", {"a&b": 2.0, "c": 3.0})], ""))
-    assert drawing.count("<circle") == 3
+def test_forest_escapes_its_texts_and_leaves_out_what_is_not_finite() -> None:
+    rows = [Row("<b> a&b", [1.0, math.nan], 1.0, (0.5, 1.5), (0.2,)), Row("2", [math.nan], math.nan)]
+    drawing = str(forest(rows, "difference"))
+    assert drawing.count("<circle") == 2
+    assert drawing.count('class="interval"') == 3
+    assert drawing.count('class="limit"') == 1
     assert "<b>" not in drawing
-    assert "a&amp;b" in drawing
-    assert "<circle" not in str(dot_plot([("1", {"a": math.nan})], ""))
+    assert "&lt;b&gt; a&amp;b" in drawing
 
 
 @pytest.mark.parametrize(
@@ -297,38 +294,37 @@ def sources(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_readme_is_written_from_stored_results_and_checked(
     sources: Path, content: dict[str, Any], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    store(sources / "results" / "claims.json", content, "claims", "id", ["C1", "C2"])
+    write_stored(sources / "results" / "claims.json", content)
     assert run(["reproduce", "toy", "--check-readme"]) == 6
     assert "omnitrain reproduce toy --stored --write-readme" in capsys.readouterr().err
     assert run(["reproduce", "toy", "--stored", "--write-readme"]) == 0
     written = (sources / "README.md").read_text()
     assert "| **C1** More updates lower the error. | error: 0.5 (Table 1) |" in written
-    assert "| **shown** |" in written
-    assert "| not shown |" in written
+    assert "| **shown; also against doing nothing (guess)**; adjusted p " in written
+    assert "| contradicted; against doing nothing not measured yet: untouched; adjusted p 1 |" in written
     assert "- C1: Updates are counted, not time." in written
     assert "after claims" in written
     assert run(["reproduce", "toy", "--check-readme", "--claim", "C1"]) == 0
     assert run(["reproduce", "toy", "--stored", "--write-readme"]) == 0
     assert (sources / "README.md").read_text() == written
-    (sources / "README.md").write_text(written.replace("| **shown** |", "| **shown!** |"))
+    (sources / "README.md").write_text(written.replace("**shown;", "**shown!;"))
     assert run(["reproduce", "toy", "--check-readme"]) == 6
 
 
 def test_results_of_one_claim_are_stored_beside_those_of_others(tmp_path: Path, content: dict[str, Any]) -> None:
     file = tmp_path / "claims.json"
     first, second = content["claims"]
-    store(file, {"plugin": "toy", "claims": [second]}, "claims", "id", ["C1", "C2"])
-    store(file, {"plugin": "toy", "claims": [{**first, "note": "new"}]}, "claims", "id", ["C1", "C2"])
+    write_stored(file, {**content, "claims": [second]})
+    write_stored(file, merged(file, {**content, "claims": [{**first, "note": "new"}]}, "claims", "id", ["C1", "C2"]))
     assert [claim["id"] for claim in json.loads(file.read_text())["claims"]] == ["C1", "C2"]
-    store(file, {"plugin": "toy", "claims": []}, "claims", "id", ["C2"])
-    assert [claim["id"] for claim in json.loads(file.read_text())["claims"]] == ["C2"]
+    assert merged(file, {**content, "claims": []}, "claims", "id", ["C2"])["claims"] == [second]
 
 
 def test_table_names_claims_without_a_result_and_keeps_cells_whole(content: dict[str, Any]) -> None:
     odd = {**content["claims"][0], "statement": "a | b\n<!-- /claims -->"}
     lines = claims_table("toy", ["C1", "C3"], {"claims": [odd]}).splitlines()
     assert lines[2].startswith("| **C1** a \\| b &lt;!-- /claims --> |")
-    assert lines[3].endswith("| not measured yet |")
+    assert lines[4] == "| **C3** |  |  |  |  |  | not measured yet |"
 
 
 def test_readme_without_its_markers_is_refused(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import sys
 import pytest
 import torch
 
+from omnitrain.api import FinishedRun
 from omnitrain.cli import run as main
 from omnitrain.engine import scratch_run
 from omnitrain.engine.adhoc import find_model, text_generator
@@ -19,6 +20,7 @@ from omnitrain.recipes import load_recipe
 from omnitrain_eft.evidence.claims import CLAIMS
 from omnitrain_eft.evidence.measures import control, factuality, lora
 from omnitrain_eft.plugin import PLUGIN
+from omnitrain_testing.finished import finished_run
 
 
 @pytest.fixture(scope="module")
@@ -118,10 +120,8 @@ def test_generate_takes_the_dials_as_flags_and_shows_text_as_it_is_written(run, 
 
 
 def test_claims_read_what_the_recipe_leaves(run, tmp_path):
-    (tmp_path / "mini").mkdir()
-    for stage in ("measure", "control"):
-        (tmp_path / "mini" / stage).symlink_to(run / "evaluate")
-    runs = {"mini": tmp_path / "mini"}
+    grid = FinishedRun(run).metrics("evaluate", "eft/grid")
+    runs = {"mini": finished_run(tmp_path, {(stage, "eft/grid"): grid for stage in ("measure", "control")})}
     assert factuality(runs)["up-scaled"] > 0
     assert control(runs)["up-scaled"] == control(runs)["unrelated pair"]
     with pytest.raises(KeyError):

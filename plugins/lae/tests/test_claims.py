@@ -4,8 +4,9 @@ import math
 
 import pytest
 
-from omnitrain.api import load_reference
+from omnitrain.api import FinishedRun, load_reference
 from omnitrain.engine import Options, run_recipe
+from omnitrain.evidence.claims import needed_names
 from omnitrain.plugins import installed
 from omnitrain.recipes import load_recipe
 from omnitrain_lae.evidence.claims import CLAIMS
@@ -28,6 +29,6 @@ def runs(tmp_path_factory):
 
 @pytest.mark.parametrize("claim", CLAIMS, ids=lambda c: c.id)
 def test_claim_is_measured(claim, runs):
-    values = load_reference(claim.measure)({variant.name: runs[variant.name] for variant in claim.variants})
-    assert {claim.metric, claim.baseline} <= set(values)
+    values = load_reference(claim.measure)({variant.name: FinishedRun(runs[variant.name]) for variant in claim.variants})
+    assert {*needed_names(claim), *claim.nothing} <= set(values)
     assert all(math.isfinite(value) for value in values.values())

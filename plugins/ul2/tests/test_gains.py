@@ -1,12 +1,11 @@
 """Relative gains: hand cases, and the errors that keep a mean from meaning nothing."""
 
-import json
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from omnitrain.errors import DataError
+from omnitrain_testing.finished import finished_run
 from omnitrain_ul2.evidence.measures import COLUMNS, finetuning, scores
 from omnitrain_ul2.paper.gains import gains_over, mean_gains, relative_gain, worst_regret
 
@@ -46,17 +45,12 @@ def write_run(folder, scale):
     """A finished run of ul2/finetune whose scores in the best mode are `scale` times 2, or -2 / scale."""
     files = {}
     for stage, task, metric in COLUMNS.values():
-        values = files.setdefault((stage, "ul2-tasks"), {})
+        values = files.setdefault((stage, "ul2/tasks"), {})
         good = -2 / scale if metric == "log-likelihood" else 2 * scale
         values |= {f"{task}/R/{metric}": good, f"{task}/none/{metric}": good - 1}
     for mode, worse in (("S", 0.5), ("R", 0.0), ("none", 1.0)):
         files["measure", f"prefix-lm-{mode}"] = {"S(0.5)": 2 / scale + worse}
-    for (stage, name), values in files.items():
-        place = folder / stage / "evaluations"
-        place.mkdir(parents=True, exist_ok=True)
-        content = {"metrics": {key: {"value": value} for key, value in values.items()}}
-        (place / f"{name}.json").write_text(json.dumps(content), "utf-8")
-    return folder
+    return finished_run(folder, files)
 
 
 def test_claim_takes_every_column_in_its_best_mode(tmp_path):
@@ -67,8 +61,8 @@ def test_claim_takes_every_column_in_its_best_mode(tmp_path):
     assert found["mean gain over causal LM (%)"] == pytest.approx(100 * (2 * -0.5 + 3 * -1.0) / 5)
     assert found["UL2"] == found["mean gain over causal LM (%)"]
     assert found["no gain"] == 0.0
-    with pytest.raises(DataError, match="did not finish"):
-        scores(tmp_path / "nothing")
+    with pytest.raises(DataError, match="no stage 'measure-kinds'"):
+        scores(finished_run(tmp_path / "nothing", {}))
 
 
 def test_regret_is_the_largest_distance_to_the_best_arm():

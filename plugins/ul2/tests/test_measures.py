@@ -4,8 +4,12 @@ import json
 
 import pytest
 
+from omnitrain.api import FinishedRun
+from omnitrain.engine import Options, run_recipe
 from omnitrain.errors import DataError
-from omnitrain_ul2.evidence.measures import MODES, TARGET_MODES, TASKS, modes, objective_matrix, share_of_s
+from omnitrain.recipes import load_recipe, locked_values
+from omnitrain_testing.finished import finished_run
+from omnitrain_ul2.evidence.measures import MODES, TARGET_MODES, TASKS, modes, objective_matrix, share_of_s, task_losses
 
 NAMES = [name for names in TASKS.values() for name in names]
 
@@ -15,12 +19,7 @@ def finished(folder, text, targets=None):
     values = {mode: {name: text.get(mode, 9.0) for name in NAMES} for mode in MODES}
     for mode in TARGET_MODES:
         values[f"targets-{mode}"] = dict(zip(("R(3,0.15)", "S(0.5)"), (targets or {}).get(mode, (9.0, 9.0)), strict=True))
-    evaluations = folder / "measure" / "evaluations"
-    evaluations.mkdir(parents=True)
-    for label, metrics in values.items():
-        file = evaluations / f"{label}.json"
-        file.write_text(json.dumps({"metrics": {name: {"value": value} for name, value in metrics.items()}}))
-    return folder
+    return finished_run(folder, {("measure", label): metrics for label, metrics in values.items()})
 
 
 def test_regret_is_against_the_best_arm_each_in_its_best_mode(tmp_path):
@@ -50,6 +49,22 @@ def test_share_of_s_is_compared_with_the_best_other(tmp_path):
     assert found["best other share"] == pytest.approx(0.2)
 
 
-def test_unfinished_run_is_named(tmp_path):
-    with pytest.raises(DataError, match=r"targets-R\.json is missing"):
-        modes({"UL2": tmp_path / "nothing"})
+def test_missing_evaluation_is_named(tmp_path):
+    run = finished_run(tmp_path, {("measure", "matching"): {}})
+    with pytest.raises(DataError, match=r"no evaluation 'targets-R'; it holds matching"):
+        modes({"UL2": run})
+
+
+def test_order_of_evaluators_changes_no_number_of_a_claim(tmp_path):
+    recipe = locked_values(load_recipe("ul2/arm", ["pretrain.fit.steps=1"]))
+    measure = recipe["stages"][1]
+    measure["evaluators"] = [{**evaluator, "rows": 2} for evaluator in measure["evaluators"]]
+    found = []
+    for name in ("as it is", "turned around"):
+        file = tmp_path / f"{name}.yaml"
+        file.write_text(json.dumps(recipe), "utf-8")
+        run_recipe(load_recipe(str(file)), tmp_path / name, Options(quiet=True))
+        run = FinishedRun(tmp_path / name)
+        found.append((modes({"UL2": run}), task_losses(run)))
+        measure["evaluators"].reverse()
+    assert found[0] == found[1]

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from omnitrain.api import FinishedRun
 from omnitrain.engine.execution import Options, run_recipe
 from omnitrain.recipes import load_recipe
 from omnitrain_ul2.evidence.measures import COLUMNS, scores
@@ -86,7 +87,7 @@ def test_recipe_pretrains_tunes_and_measures(tmp_path, layout):
     vocabularies = [json.loads((tmp_path / s / "model" / "tokenizer.json").read_text("utf-8")) for s in stages]
     assert vocabularies[0]["model"] == vocabularies[1]["model"] == vocabularies[2]["model"]
     assert vocabularies[0]["added_tokens"] == vocabularies[1]["added_tokens"] == vocabularies[2]["added_tokens"]
-    found = scores(tmp_path)
+    found = scores(FinishedRun(tmp_path))
     assert set(found) == {*COLUMNS, "text, log-likelihood"}
     assert all(value < 0 for name, value in found.items() if "log-likelihood" in name)
 

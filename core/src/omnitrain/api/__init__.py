@@ -8,8 +8,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from omnitrain.api.bench import Bar, Bench
+from omnitrain.api.claims import Claim, Contrast, Looks, Published, Variant
 from omnitrain.api.data import Batch, Data
-from omnitrain.api.descriptors import Claim, Command, Component, Kind, Plugin, Published, Recipe, Variant
+from omnitrain.api.descriptors import Command, Component, Kind, Plugin, Recipe
 from omnitrain.api.fields import Fields, misfits, parse_field
 from omnitrain.api.figures import Drawn, Figure, Heatmap, ImageGrid, Picture, Piece, Scatter, Text
 from omnitrain.api.finished import FinishedRun, FinishedStage
@@ -74,6 +75,7 @@ __all__ = [
     "Component",
     "Config",
     "Context",
+    "Contrast",
     "Data",
     "Direction",
     "Drawn",
@@ -93,6 +95,7 @@ __all__ = [
     "ImageGrid",
     "Kind",
     "Ledger",
+    "Looks",
     "Loss",
     "Metric",
     "NamesSaved",

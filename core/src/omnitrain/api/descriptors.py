@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, get_args
 
+from omnitrain.api.claims import Claim
 from omnitrain.api.references import absolute, build_reference, config_reference, located, package_of
 
 Kind = Literal["data", "model", "objective", "evaluator", "stage"]
@@ -58,52 +59,6 @@ class Command:
     name: str
     summary: str
     run: str
-
-
-@dataclass(frozen=True)
-class Published:
-    """A number that the paper reports, and where it stands; value None means that no source was available."""
-
-    value: float | str | None
-    source: str
-
-
-@dataclass(frozen=True)
-class Variant:
-    """One run of a miniature experiment: a recipe with overrides; the seed is set per repetition.
-
-    Variants of different claims with the same recipe and overrides are run once per seed.
-    """
-
-    name: str
-    recipe: str
-    overrides: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Claim:
-    """A statement of the paper and how it is measured again in miniature.
-
-    id: the card's name ("C2"). statement: one sentence. paper: what the paper reports.
-    variants: the runs that it rests on. measure: "module:callable" called once per seed as
-    measure({variant name: run directory}) -> {name: number}; imported when run.
-    metric: which of these numbers the claim is about. baseline: which number it is compared with, paired over seeds.
-    direction: whether metric should be higher or lower than baseline. margin: by how much at least.
-    seeds: how many are reported. minutes: time for one seed on two cores. note: what a reader must know beside the number.
-    """
-
-    id: str
-    statement: str
-    paper: Mapping[str, Published]
-    variants: tuple[Variant, ...]
-    measure: str
-    metric: str
-    baseline: str
-    direction: Literal["higher", "lower"]
-    margin: float = 0.0
-    seeds: int = 3
-    minutes: float = 1.0
-    note: str = ""
 
 
 @dataclass(frozen=True)

@@ -78,6 +78,10 @@ class FinishedRun:
         """Return the metrics that an evaluator found, by name; see `evaluation`."""
         return dict(self.evaluation(stage, evaluator, step).metrics)
 
+    def values(self, stage: str, evaluator: str, step: int | None = None) -> dict[str, float]:
+        """Return the metrics that an evaluator found as plain numbers, by name; see `evaluation`."""
+        return {name: metric.value for name, metric in self.evaluation(stage, evaluator, step).metrics.items()}
+
     def lines(self, stage: str, split: str | None = "train") -> list[dict[str, Any]]:
         """Return the metric lines of a stage in order, each with its step and without stage and split. split None: all, with
         their split.

@@ -200,6 +200,12 @@ def t_quantile(degrees: int, confidence: float = CONFIDENCE) -> float:
     return math.tan((low + high) / 2) * math.sqrt(degrees)
 
 
+def t_tail(t: float, degrees: int) -> float:
+    """Return P(T > t) for Student's distribution; a small tail is good to about 1e-16, absolutely."""
+    half = (1 - _central_probability(math.atan(abs(t) / math.sqrt(degrees)), degrees)) / 2
+    return half if t > 0 else 1 - half
+
+
 def _expanded(z: float, degrees: int) -> float:
     """Return Student's quantile from the normal one (Fisher's expansion; Abramowitz and Stegun, 26.7.5)."""
     terms = (

@@ -106,7 +106,13 @@ def _check_stage(stage: Stage, run: StageRun, registry: Registry, check: StageCh
 
 
 def _check_fit(config: FitConfig, run: StageRun, check: StageCheck) -> None:
+    from omnitrain.engine.devices import emulated_bf16
+    from omnitrain.engine.engine import choose_device
+
     facts: dict[str, Any] = {}
+    warning = emulated_bf16(config.fit.precision, choose_device(config.fit.device))
+    if warning is not None:
+        check.notes.append(warning)
     objective = run.build(config.objective)
     data = None
     if config.data.source is None or run.describe_data(config.data) is not None:

@@ -12,11 +12,14 @@ from typing import TYPE_CHECKING, Any, Literal
 import torch
 from torch import Tensor, nn
 
+from omnitrain.engine.devices import emulated_bf16
 from omnitrain.engine.optimisers import total_norm
 from omnitrain.errors import EnvironmentFault, UsageError
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
+
+    from omnitrain.api.run import Run
 
 Precision = Literal["float32", "bf16", "fp16"]
 
@@ -73,6 +76,12 @@ class Engine:
     def is_main(self) -> bool:
         """True on the one process that writes."""
         return self.rank == 0
+
+    def warn(self, run: Run) -> None:
+        """Write an event where what was chosen is far slower on this device than it need be."""
+        warning = emulated_bf16(self.precision, self.device)
+        if warning is not None:
+            run.event("slow precision", why=warning)
 
     def prepare(self, model: nn.Module) -> nn.Module:
         """Move a model to the device and wrap it for several processes or compilation; train through what is returned."""

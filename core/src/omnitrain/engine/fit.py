@@ -22,6 +22,7 @@ def fit(config: FitConfig, run: Run) -> None:
     settings = config.fit
     engine = Engine(settings.precision, settings.device, settings.compile)
     plan = plan_batches(settings, engine, run.seed("data"))
+    engine.warn(run)
     parts = build_parts(config, run)
     assets = run.directory / ASSETS
     assets.mkdir(parents=True, exist_ok=True)

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from omnitrain.api.descriptors import Claim
+from omnitrain.api.claims import Claim
 from omnitrain.errors import PluginError, UsageError, nearest
-from omnitrain.evidence.claims import ClaimResult, judge_claim, measure_seed
+from omnitrain.evidence.claims import claim_row, measure_seed, with_family
+from omnitrain.evidence.looks import look
+from omnitrain.evidence.origin import origin_of
+from omnitrain.evidence.stored import SCHEMA
 from omnitrain.evidence.trials import Plan, Trial, is_finished, make_plan, seconds_of
 from omnitrain.evidence.workers import Pool, make_pool, processors, run_trials
 from omnitrain.plugins import Registry
+from omnitrain.recipes import fingerprint
 from omnitrain.runs import Display, StopRequest
 from omnitrain.runs.environment import versions
 from omnitrain.runs.progress import duration
@@ -43,21 +47,36 @@ def machine(pool: Pool) -> str:
 def reproduce(
     plugin: str,
     claims: Sequence[Claim],
-    seeds: Sequence[int] | None,
+    seeds: int | Sequence[int] | None,
     out: Path,
     registry: Registry,
     jobs: int | None = None,
     quiet: bool = False,
-) -> list[ClaimResult]:
-    """Run what claims rest on below `out`, as far as it is not there, and measure them. seeds None: each claim's own.
+    made: Mapping[str, Sequence[Mapping[str, Any]]] | None = None,
+    allow: Callable[[Claim, Mapping[str, Any]], None] = lambda claim, look: None,
+) -> list[dict[str, Any]]:
+    """Run what claims rest on below `out`, as far as it is not there, and measure them: rows as `claim_row` gives them.
 
+    seeds: these, or so many from each claim's first one on; None: those of each claim's first look. made: looks that were made
+    earlier, by claim. allow: called with each claim and its look before anything runs; it raises what forbids it.
     Raises Stopped on request, the error of a run that fails, PluginError for a measure that fails.
     """
-    own = {claim.id: tuple(seeds) if seeds is not None else tuple(range(claim.seeds)) for claim in claims}
+    own = {claim.id: _seeds(claim, seeds) for claim in claims}
     plan = make_plan(plugin, claims, own, out, registry)
+    looks = {}
+    for claim in plan.claims:
+        earlier = list((made or {}).get(claim.id, ()))
+        looks[claim.id] = [*earlier, look(own[claim.id], fingerprint(plan.settings[claim.id]), claim.looks, earlier)]
+        allow(claim, looks[claim.id][-1])
     pool = make_pool(jobs, len(plan.trials))
     _run_missing(plan, pool, registry, quiet)
-    return [_measured(plan, claim, machine(pool)) for claim in plan.claims]
+    return [_measured(plugin, plan, claim, looks[claim.id], machine(pool), registry) for claim in plan.claims]
+
+
+def _seeds(claim: Claim, seeds: int | Sequence[int] | None) -> tuple[int, ...]:
+    if isinstance(seeds, int):
+        return tuple(range(claim.looks.first, claim.looks.first + seeds))
+    return claim.looks.seeds() if seeds is None else tuple(seeds)
 
 
 def _run_missing(plan: Plan, pool: Pool, registry: Registry, quiet: bool) -> None:
@@ -78,16 +97,19 @@ def _run_missing(plan: Plan, pool: Pool, registry: Registry, quiet: bool) -> Non
             run_trials(missing, pool, stop, ended)
 
 
-def _measured(plan: Plan, claim: Claim, where: str) -> ClaimResult:
+def _measured(
+    plugin: str, plan: Plan, claim: Claim, looks: Sequence[Mapping[str, Any]], where: str, registry: Registry
+) -> dict[str, Any]:
     rows = []
     seconds: dict[Path, float] = {}
     for seed in plan.seeds[claim.id]:
         trials = plan.of(claim, seed)
         rows.append(measure_seed(claim, {name: trial.folder for name, trial in trials.items()}, seed))
         seconds |= {trial.folder: seconds_of(trial) for trial in trials.values()}
-    return judge_claim(claim, plan.seeds[claim.id], rows, sum(seconds.values()), where)
+    origin = {**origin_of(plugin, list(seconds), registry), "machine": where}
+    return claim_row(claim, plan.seeds[claim.id], rows, looks, origin, plan.settings[claim.id], sum(seconds.values()))
 
 
-def results_json(plugin: str, results: Sequence[ClaimResult]) -> dict[str, Any]:
-    """Return {plugin, claims} as plain values."""
-    return {"plugin": plugin, "claims": [result.json() for result in results]}
+def results_json(plugin: str, rows: Sequence[Mapping[str, Any]], registry: Registry) -> dict[str, Any]:
+    """Return {schema, plugin, claims} as plain values, adjusted within the plugin's family."""
+    return {"schema": SCHEMA, "plugin": plugin, "claims": with_family(rows, registry.claims(plugin))}

@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from omnitrain.api.descriptors import Claim, Variant
+from omnitrain.api.claims import Claim
 from omnitrain.engine.execution import stage_code, stage_fingerprint
-from omnitrain.errors import OmnitrainError
+from omnitrain.evidence.origin import resolved, settings_fingerprint
 from omnitrain.plugins import Registry
-from omnitrain.recipes import ResolvedRecipe, fingerprint, load_recipe, locked_values
+from omnitrain.recipes import ResolvedRecipe, fingerprint, locked_values
 from omnitrain.runs import RunDirectory
 from omnitrain.runs.directory import RUN_FILE
 
@@ -36,10 +36,13 @@ class Trial:
 
 @dataclass(frozen=True)
 class Plan:
-    """What is to be run for some claims. seeds: by claim. variants: by (claim, variant, seed)."""
+    """What is to be run for some claims. seeds: by claim. settings: fingerprints of recipes by claim and variant.
+    variants: by (claim, variant, seed).
+    """
 
     claims: tuple[Claim, ...]
     seeds: Mapping[str, tuple[int, ...]]
+    settings: Mapping[str, Mapping[str, str]]
     trials: tuple[Trial, ...]
     variants: Mapping[tuple[str, str, int], Trial]
 
@@ -57,26 +60,18 @@ def make_plan(
     """
     trials: dict[Path, Trial] = {}
     variants: dict[tuple[str, str, int], Trial] = {}
+    settings: dict[str, dict[str, str]] = {claim.id: {} for claim in claims}
     for claim in claims:
         for variant in claim.variants:
-            address, recipe = _resolved(plugin, claim, variant, registry)
-            settings = {k: v for k, v in locked_values(recipe).items() if k == "stages"}
-            stem = f"{address.replace('/', '-')}-{fingerprint(settings)[:DIGITS]}"
+            address, recipe = resolved(plugin, claim, variant, registry)
+            settings[claim.id][variant.name] = settings_fingerprint(recipe)
+            stem = f"{address.replace('/', '-')}-{settings[claim.id][variant.name][:DIGITS]}"
             for seed in seeds[claim.id]:
                 folder = out / f"{stem}-seed{seed}"
                 label = f"{claim.id} {variant.name}, seed {seed}"
                 trial = Trial(label, address, variant.overrides, seed, replace(recipe, seed=seed), folder)
                 variants[claim.id, variant.name, seed] = trials.setdefault(folder, trial)
-    return Plan(tuple(claims), dict(seeds), tuple(trials.values()), variants)
-
-
-def _resolved(plugin: str, claim: Claim, variant: Variant, registry: Registry) -> tuple[str, ResolvedRecipe]:
-    """Return a variant's recipe; a name without a plugin is one of the claim's own."""
-    address = variant.recipe if "/" in variant.recipe else f"{plugin}/{variant.recipe}"
-    try:
-        return address, load_recipe(address, list(variant.overrides), registry)
-    except OmnitrainError as error:
-        raise type(error)(f"Variant {variant.name!r} of claim {claim.id!r} can't be run: {error}") from error
+    return Plan(tuple(claims), dict(seeds), settings, tuple(trials.values()), variants)
 
 
 def is_finished(trial: Trial, registry: Registry) -> bool:

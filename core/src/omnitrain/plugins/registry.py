@@ -9,7 +9,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from omnitrain.api.descriptors import Claim, Component, Plugin, Recipe
+from omnitrain.api.claims import Claim
+from omnitrain.api.descriptors import Component, Plugin, Recipe
 from omnitrain.api.references import load_reference
 from omnitrain.errors import OmnitrainError, PluginError, UsageError, nearest
 from omnitrain.plugins.discovery import PluginState, discover

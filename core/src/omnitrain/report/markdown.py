@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from omnitrain.errors import UsageError
-from omnitrain.report.claims import claim_texts
-from omnitrain.report.numbers import number
+from omnitrain.report.claims import compared_texts, looks_text, origin_text, published
+from omnitrain.report.numbers import number, p_text
 
 MISSING = "not measured yet"
 
@@ -18,24 +18,43 @@ def claims_table(plugin: str, ids: Sequence[str], content: Mapping[str, Any]) ->
     content: the stored results.
     """
     rows = {claim["id"]: claim for claim in content["claims"]}
-    lines = [_line("claim", "the paper", "measured here", "compared with", "difference (95 % interval)", "seeds", "result")]
-    lines.append("|---|---|---|---|---|---|---|")
+    lines = [
+        _line("claim", "the paper", "compared", "ahead by (interval)", "p", "seeds", "result"),
+        "|---|---|---|---|---|---|---|",
+    ]
     for name in ids:
         claim = rows.get(name)
-        lines.append(_line(f"**{name}**", "", "", "", "", "", MISSING) if claim is None else _claim_line(claim))
+        lines += [_line(f"**{name}**", "", "", "", "", "", MISSING)] if claim is None else _claim_lines(claim)
     known = [rows[name] for name in ids if name in rows]
-    notes = [f"- {c['id']}: {_cell(c['note'])}" for c in known if c["note"]]
-    places = list(dict.fromkeys(c["machine"] for c in known))
-    foot = f"Means \u00b1 standard deviations over seeds, by `omnitrain reproduce {plugin}`"
-    foot += f" on {'; '.join(places)}." if known else "."
-    return "\n".join([*lines, "", *notes, *([""] if notes else []), foot])
+    notes = [f"- {c['id']}: {_cell(text)}" for c in known if (text := _note(c))]
+    foot = [
+        f"Means \u00b1 standard deviations over seeds, by `omnitrain reproduce {plugin}`. *Ahead by* is taken seed by seed and "
+        "is above 0 on the claimed side; p is twice the one-sided one. A claim is shown when all of its comparisons are, and "
+        "its p, adjusted by Holm within the plugin, is below the level; else it is called unadjusted.",
+        *(f"Measured on {text}." for text in dict.fromkeys(origin_text(c) for c in known)),
+    ]
+    return "\n".join([*lines, "", *notes, *([""] if notes else []), "\n\n".join(_cell(text) for text in foot)])
 
 
-def _claim_line(claim: Mapping[str, Any]) -> str:
-    texts = claim_texts(claim)
-    status = f"**{claim['status']}**" if claim["holds"] else claim["status"]
-    measured = (texts["metric_text"], texts["baseline_text"], texts["difference_text"], str(claim["seeds"]))
-    return _line(f"**{claim['id']}** {claim['statement']}", texts["published"], *measured, status)
+def _claim_lines(claim: Mapping[str, Any]) -> list[str]:
+    result = f"**{claim['status']}**" if claim["holds"] else claim["status"]
+    if claim["adjusted_p"] is not None:
+        result += f"; adjusted p {p_text(claim['adjusted_p'])}"
+    first, *others = compared_texts(claim)
+    head = (f"**{claim['id']}** {claim['statement']}", published(claim))
+    lines = [_line(*head, first["compared"], first["gain"], first["p"], str(claim["seeds"]), result)]
+    return lines + [_line("", "", row["compared"], row["gain"], row["p"], "", row["result"]) for row in others]
+
+
+def _note(claim: Mapping[str, Any]) -> str:
+    """Return a claim's note, with what the reader of a result that is not shown asks next."""
+    looks = f"{looks_text(claim).capitalize()}." if claim["beyond"] else ""
+    short = [
+        f"Against {found['opponent']}: {row['resolution']}."
+        for found, row in zip(claim["contrasts"], compared_texts(claim), strict=False)
+        if found["verdict"] in ("open", "equivalent") and row["resolution"]
+    ]
+    return " ".join([text for text in (claim["note"], claim["pilot"], looks) if text] + short)
 
 
 def bench_table(plugin: str, content: Mapping[str, Any]) -> str:
@@ -51,7 +70,13 @@ def bench_table(plugin: str, content: Mapping[str, Any]) -> str:
     absent = sorted({name for bench in content["benches"] for name in bench["absent"]})
     places = "; ".join(dict.fromkeys(bench["machine"] for bench in content["benches"]))
     said = f" Not installed there: {', '.join(absent)}." if absent else ""
-    return "\n".join([*lines, "", f"Medians of interleaved rounds, by `omnitrain bench {plugin}` on {places}.{said}"])
+    notes = [f"- {bench['name']}: {_cell(_notes(bench['notes']))}" for bench in content["benches"] if bench["notes"]]
+    foot = f"Medians of interleaved rounds, by `omnitrain bench {plugin}` on {places}.{said}"
+    return "\n".join([*lines, "", *notes, *([""] if notes else []), foot])
+
+
+def _notes(notes: Mapping[str, str]) -> str:
+    return "; ".join(f"{name}: {text}" if name else text for name, text in notes.items())
 
 
 def _ratio(row: Mapping[str, Any]) -> str:

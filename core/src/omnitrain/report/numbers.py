@@ -41,6 +41,16 @@ def _power(value: float, digits: int) -> str:
     return f"{mantissa.rstrip('0').rstrip('.')}e{int(exponent)}".replace("-", "\u2212")
 
 
+def p_text(p: Any) -> str:
+    """Write a p value with two digits: .024, < .0001."""
+    if p is None:
+        return ""
+    value = float(p)
+    if value < 1e-4:
+        return "< .0001"
+    return f"{value:.2g}".removeprefix("0") if value < 0.995 else "1"
+
+
 def seconds(value: float) -> str:
     """Write a time: 1.8 s, 3 min 20 s."""
     return f"{value:.1f} s" if value < 10 else duration(value)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from omnitrain.report.numbers import number, numeric, numeric_columns, seconds
+from omnitrain.report.numbers import number, numeric, numeric_columns, p_text, seconds
 from omnitrain.report.palettes import palette_css
 from omnitrain.report.svg import clean
 
@@ -22,7 +22,7 @@ def render_page(template: str, **values: Any) -> str:
         finalize=_printable,
     )
     environment.globals.update(palette_css=palette_css)
-    environment.filters.update(number=number, seconds=seconds, numeric=numeric, numeric_columns=numeric_columns)
+    environment.filters.update(number=number, seconds=seconds, numeric=numeric, numeric_columns=numeric_columns, p_text=p_text)
     return environment.get_template(template).render(**values)
 
 

@@ -8,9 +8,13 @@ import re
 import sys
 from collections.abc import Iterable
 from importlib.metadata import PackageNotFoundError, distributions, requires, version
+from pathlib import Path
 from typing import Any
 
 RELEVANT = ("torch", "numpy", "transformers", "accelerate", "peft", "tokenizers", "safetensors", "pydantic", "pluggy")
+CPU_FILE = Path("/proc/cpuinfo")
+# Instructions that compute bfloat16: of x86 with AVX-512 or AMX, of ARM.
+BFLOAT16 = frozenset({"avx512_bf16", "amx_bf16", "bf16", "svebf16"})
 # The marker of a requirement that belongs to an extra, as metadata has it.
 EXTRA = re.compile(r";.*\bextra\s*==")
 
@@ -21,9 +25,27 @@ def describe_environment() -> dict[str, Any]:
         "python": platform.python_version(),
         "platform": f"{platform.system()} {platform.machine()}",
         "processors": os.cpu_count(),
+        "cpu": describe_cpu(),
         "packages": {**versions(RELEVANT), **own_versions()},
         "byte_order": sys.byteorder,
     }
+
+
+def describe_cpu() -> dict[str, Any]:
+    """Return {"kind", "bf16"}: the processor's kind, on which float32 training repeats to the bit, and whether it computes
+    bfloat16 itself (None where that can't be told).
+    """
+    try:
+        text = CPU_FILE.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return {"kind": platform.processor() or platform.machine(), "bf16": None}
+    found: dict[str, str] = {}
+    for line in text.splitlines():
+        key, _, value = line.partition(":")
+        found.setdefault(key.strip().lower(), value.strip())
+    flags = found.get("flags", found.get("features", "")).split()
+    kind = found.get("model name") or f"{platform.machine()} {found.get('cpu part', '')}".strip()
+    return {"kind": kind, "bf16": bool(BFLOAT16.intersection(flags)) if flags else None}
 
 
 def versions(names: tuple[str, ...]) -> dict[str, str]:

@@ -1,8 +1,6 @@
-"""Claims of the toy plugin: one that shows and its opposite, on the same runs."""
+"""Claims of the toy plugin: one that shows, its opposite on the same runs, and a check."""
 
-import json
-
-from omnitrain.api import Claim, Published, Variant
+from omnitrain.api import Claim, Contrast, Looks, Published, Variant
 
 VARIANTS = (
     Variant("few", "toy/tiny", ("train.fit.steps=4",)),
@@ -11,12 +9,9 @@ VARIANTS = (
 
 
 def measure(runs):
-    """Return the last error of each variant."""
-    found = {}
-    for name, run in runs.items():
-        content = json.loads((run / "measure" / "evaluations" / "toy-error.json").read_text())
-        found[f"{name}_error"] = content["metrics"]["mean_error"]["value"]
-    return found
+    """Return the last error of each variant, and that of a guess without any training."""
+    found = {f"{name}_error": run.metrics("measure", "toy/error")["mean_error"].value for name, run in runs.items()}
+    return {**found, "guess": 10.0 + found["few_error"]}
 
 
 CLAIMS = (
@@ -25,11 +20,10 @@ CLAIMS = (
         statement="More updates lower the error.",
         paper={"error": Published(0.5, "Table 1")},
         variants=VARIANTS,
-        measure="omnitrain_toy.claims:measure",
-        metric="many_error",
-        baseline="few_error",
-        direction="lower",
-        seeds=2,
+        measure=".claims:measure",
+        contrasts=(Contrast("many_error", "few_error", "lower"),),
+        nothing=("guess",),
+        looks=Looks.fixed(2),
         note="Updates are counted, not time.",
     ),
     Claim(
@@ -37,10 +31,9 @@ CLAIMS = (
         statement="More updates raise the error.",
         paper={"error": Published(None, "nowhere")},
         variants=VARIANTS[::-1],
-        measure="omnitrain_toy.claims:measure",
-        metric="many_error",
-        baseline="few_error",
-        direction="higher",
-        seeds=2,
+        measure=".claims:measure",
+        contrasts=(Contrast("many_error", "few_error", "higher"),),
+        nothing=("untouched",),
+        looks=Looks.fixed(2),
     ),
 )

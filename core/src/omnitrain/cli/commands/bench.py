@@ -73,7 +73,7 @@ def _default_file(plugin: str) -> Path:
 
 def _read(file: Path, only: tuple[str, ...]) -> dict[str, Any]:
     """Return what is stored of the chosen benches."""
-    from omnitrain.evidence.claims import read_stored
+    from omnitrain.evidence.stored import read_stored
 
     content = read_stored(file, "benches")
     return {**content, "benches": [b for b in content["benches"] if not only or any(text in b["name"] for text in only)]}
@@ -99,9 +99,13 @@ def _measure(plugin: str, only: tuple[str, ...], rounds: int | None, quiet: bool
 
 def _keep(plugin: str, content: dict[str, Any], file: Path, order: list[str] | None, write: bool, check: bool) -> None:
     """Store fresh results (order: all benches) beside those of others, then write or check the README's table."""
-    from omnitrain.evidence.claims import read_stored, store
+    from omnitrain.evidence.stored import merged, read_stored, write_stored
 
-    kept = read_stored(file, "benches") if order is None else store(file, content, "benches", "name", order)
+    if order is None:
+        kept = read_stored(file, "benches")
+    else:
+        kept = merged(file, content, "benches", "name", order)
+        write_stored(file, kept)
     if write or check:
         from omnitrain.cli.readme import update_readme
         from omnitrain.report.markdown import bench_table
@@ -121,6 +125,8 @@ def _show(result: Mapping[str, Any]) -> None:
         limit = "" if row["bar"] is None else f"{row['bar']:.2f} {'met' if row['holds'] else 'NOT met'}"
         rows.append([row["variant"], number(row["median"]), spread, ratio, limit])
     table([f"{result['name']} ({result['unit']})", "median", "range", "ours is faster by", "limit"], rows)
+    for name, text in result["notes"].items():
+        print(f"{name}: {text}")
     for name in result["absent"]:
         note(f"not installed here: {name}")
     print()

@@ -73,7 +73,7 @@ def _plugin(plugin: Plugin, registry: Registry) -> dict[str, Any]:
                 "id": c.id,
                 "statement": c.statement,
                 "paper": {k: asdict(p) for k, p in c.paper.items()},
-                "direction": c.direction,
+                "contrasts": [asdict(contrast) for contrast in c.contrasts],
             }
             for c in plugin.claims
         ],

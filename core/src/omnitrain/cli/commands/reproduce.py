@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 
+from omnitrain.api.claims import Claim
 from omnitrain.cli.names import plugin_names
-from omnitrain.cli.output import emit_json, note, readable, table
+from omnitrain.cli.output import emit_json, note, number, readable, table
 from omnitrain.errors import EvidenceError, UsageError
 from omnitrain.plugins import installed
 
@@ -35,7 +36,12 @@ def read_seeds(ctx: click.Context, param: click.Parameter, text: str | None) -> 
 @click.command()
 @click.argument("plugin", shell_complete=plugin_names)
 @click.option("--claim", "ids", multiple=True, metavar="ID", help="Measure only this claim; may be repeated.")
-@click.option("--seeds", type=click.IntRange(1, MOST_SEEDS), metavar="N", help="Seeds 0 to N-1. Default: each claim's own.")
+@click.option(
+    "--seeds",
+    type=click.IntRange(1, MOST_SEEDS),
+    metavar="N",
+    help="The first N seeds. Default: the first look's.",
+)
 @click.option("--seed", "chosen", callback=read_seeds, metavar="LIST", help="These seeds, such as 100-102.")
 @click.option("--jobs", type=click.IntRange(min=1), metavar="N", help="Runs at a time. Default: 2 on two processors or more.")
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), metavar="DIR", help="Default: runs/reproduce/PLUGIN.")
@@ -43,6 +49,7 @@ def read_seeds(ctx: click.Context, param: click.Parameter, text: str | None) -> 
 @click.option("--stored", is_flag=True, help="Run nothing: show the results stored in --save or in the plugin's sources.")
 @click.option("--write-readme", is_flag=True, help="Store the results in the plugin's sources and write its README's table.")
 @click.option("--check-readme", is_flag=True, help="Run nothing: exit code 6 unless the README's table fits what is stored.")
+@click.option("--beyond", is_flag=True, help="Store a look that was not declared; the result says so.")
 @click.option("--strict", is_flag=True, help="Exit code 6 when a claim is not shown.")
 @click.option("--quiet", is_flag=True, help="Show no progress.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
@@ -59,39 +66,41 @@ def reproduce(
     stored: bool,
     write_readme: bool,
     check_readme: bool,
+    beyond: bool,
     strict: bool,
     quiet: bool,
     as_json: bool,
 ) -> None:
     """Measure the claims of a plugin's paper again in miniature, over seeds. A claim that does not show is a result.
 
-    Finished runs are used again and stopped ones gone on with. A claim is shown when the mean difference has its direction
-    and the 95 % interval of the mean excludes zero.
+    Finished runs are used again and stopped ones gone on with. A claim declares what is compared, by how much it has to
+    differ, its seeds and how often they are looked at; it is shown when each comparison is, also after adjusting for the
+    plugin's number of claims. Other seeds than declared are measured, but stored only with --beyond.
 
     \b
     Examples:
       omnitrain reproduce ul2
-      omnitrain reproduce ul2 --claim C1 --seeds 5 --jobs 2
+      omnitrain reproduce ul2 --claim C1 --seed 100-105
       omnitrain reproduce ul2 --stored
     """
     from omnitrain.evidence.reproducing import chosen_claims
 
     if seeds is not None and chosen is not None:
-        raise UsageError("--seeds and --seed exclude each other; --seeds 3 is --seed 0-2.")
+        raise UsageError("--seeds and --seed exclude each other; --seeds 3 is --seed 0-2 where seeds begin at 0.")
     claims = chosen_claims(plugin, ids, installed())
     file = save
     if file is None and (write_readme or check_readme or stored):
         file = _default_file(plugin)
+    keeps = file is not None and not (stored or check_readme)
     if stored or check_readme:
         assert file is not None
         content = _read(file, [claim.id for claim in claims])
     else:
-        which = tuple(range(seeds)) if seeds is not None else chosen
-        content = _measure(plugin, claims, which, out or Path("runs") / "reproduce" / plugin, jobs, quiet)
-    if write_readme or check_readme or (save is not None and not stored):
-        assert file is not None
-        _keep(plugin, content, file, write_readme, check_readme, fresh=not (stored or check_readme))
-    emit_json(content) if as_json else _show(content)
+        place = out or Path("runs") / "reproduce" / plugin
+        content = _measure(plugin, claims, seeds or chosen, place, jobs, quiet, file if keeps else None, beyond)
+    if file is not None and (keeps or write_readme or check_readme):
+        content = _keep(plugin, content, file, write_readme, check_readme, fresh=keeps)
+    emit_json({**content, "claims": _with_changes(plugin, content["claims"])}) if as_json else _show(plugin, content)
     if strict and not all(claim["holds"] for claim in content["claims"]):
         ctx.exit(EvidenceError.exit_code)
 
@@ -104,49 +113,112 @@ def _default_file(plugin: str) -> Path:
 
 def _read(file: Path, ids: list[str]) -> dict[str, Any]:
     """Return what is stored of the chosen claims."""
-    from omnitrain.evidence.claims import read_stored
+    from omnitrain.evidence.stored import read_stored
 
     content = read_stored(file, "claims")
     return {**content, "claims": [claim for claim in content["claims"] if claim.get("id") in ids]}
 
 
 def _measure(
-    plugin: str, claims: list[Any], seeds: tuple[int, ...] | None, out: Path, jobs: int | None, quiet: bool
+    plugin: str,
+    claims: list[Claim],
+    seeds: int | tuple[int, ...] | None,
+    out: Path,
+    jobs: int | None,
+    quiet: bool,
+    file: Path | None,
+    beyond: bool,
 ) -> dict[str, Any]:
+    """Measure claims. file: where the results will be stored; its earlier looks count, and undeclared ones are refused."""
+    from omnitrain.evidence.looks import refuse_undeclared
     from omnitrain.evidence.reproducing import reproduce as measured
     from omnitrain.evidence.reproducing import results_json
+    from omnitrain.evidence.stored import read_stored
     from omnitrain.report.claims import CLAIMS_PAGE, write_claims_page
 
-    results = measured(plugin, claims, seeds, out, installed(), jobs, quiet)
-    content: dict[str, Any] = readable(results_json(plugin, results))
+    earlier = read_stored(file, "claims")["claims"] if file is not None and file.exists() else []
+    made = {row["id"]: row["looks"] for row in earlier}
+
+    def allow(claim: Claim, look: Mapping[str, Any]) -> None:
+        if file is not None:
+            refuse_undeclared(claim, look, beyond)
+
+    rows = measured(plugin, claims, seeds, out, installed(), jobs, quiet, made, allow)
+    content: dict[str, Any] = readable(results_json(plugin, rows, installed()))
     write_claims_page(out / CLAIMS_PAGE, content)
     if not quiet:
         note(f"report: {out / CLAIMS_PAGE}")
     return content
 
 
-def _keep(plugin: str, content: Mapping[str, Any], file: Path, write: bool, check: bool, fresh: bool) -> None:
-    """Store fresh results beside those of other claims, then write or check the README's table."""
+def _keep(plugin: str, content: Mapping[str, Any], file: Path, write: bool, check: bool, fresh: bool) -> dict[str, Any]:
+    """Store fresh results beside those of other claims, then write or check the README's table; return the results with
+    what the others change in them.
+    """
     from omnitrain.cli.readme import update_readme
-    from omnitrain.evidence.claims import read_stored, store
+    from omnitrain.evidence.reproducing import results_json
+    from omnitrain.evidence.stored import merged, read_stored, write_stored
 
     every = [claim.id for claim in installed().claims(plugin)]
-    kept = store(file, content, "claims", "id", every) if fresh else read_stored(file, "claims")
+    if fresh:
+        kept = merged(file, content, "claims", "id", every)
+        kept = readable(results_json(plugin, kept["claims"], installed()))  # p values of the others change with each
+        write_stored(file, kept)
+    else:
+        kept = read_stored(file, "claims")
     if write or check:
         from omnitrain.report.markdown import claims_table
 
         command = f"omnitrain reproduce {plugin} --stored --write-readme"
         update_readme(plugin, "claims", claims_table(plugin, every, kept), command, check)
+    chosen = [row["id"] for row in content["claims"]]
+    return {**content, "claims": [row for row in kept["claims"] if row["id"] in chosen]}
 
 
-def _show(content: Mapping[str, Any]) -> None:
-    from omnitrain.report.claims import claim_texts
+def _with_changes(plugin: str, rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Add to measured claims whether the installed code is that of the numbers: {"equal", "changes"}."""
+    from omnitrain.evidence.origin import changes_since
 
-    rows: list[list[Any]] = []
-    for claim in content["claims"]:
-        texts = claim_texts(claim)
-        measured = [texts["metric_text"], texts["baseline_text"], texts["difference_text"]]
-        rows.append([claim["id"], texts["published"], *measured, claim["seeds"], claim["seconds"], claim["status"]])
-    table(["claim", "paper", "measured", "compared with", "difference (95 %)", "seeds", "seconds", "result"], rows)
-    for claim in content["claims"]:
-        print(f"{claim['id']}: {claim['statement']}{' ' + claim['note'] if claim['note'] else ''}")
+    known = {claim.id: claim for claim in installed().claims(plugin)}
+    found = []
+    for row in rows:
+        changes = changes_since(plugin, known[row["id"]], row, installed())
+        told = {"equal": None if changes is None else not changes, "changes": changes or []}
+        found.append({**row, "installed": told})
+    return found
+
+
+def _show(plugin: str, content: Mapping[str, Any]) -> None:
+    from omnitrain.report.claims import compared_texts, looks_text, origin_text, published
+    from omnitrain.report.numbers import p_text
+
+    for claim in _with_changes(plugin, content["claims"]):
+        print(f"{claim['id']}: {claim['statement']}")
+        print(f"  paper: {published(claim)}")
+        texts = compared_texts(claim)
+        rows = [[row["compared"], row["gain"], row["p"], row["result"], row["resolution"]] for row in texts]
+        table(["  compared", "ahead by", "p", "result", "power"], [[f"  {row[0]}", *row[1:]] for row in rows])
+        for found in claim["contrasts"]:
+            print(f"  per seed, against {found['opponent']}: {', '.join(number(float(v)) for v in found['gain']['per_seed'])}")
+        p = ""
+        if claim["adjusted_p"] is not None:
+            p = f"; p {p_text(claim['p'])}, among {claim['family']} claims {p_text(claim['adjusted_p'])}"
+        print(f"  result: {claim['status']}{p}")
+        print(f"  {looks_text(claim)}; {claim['seconds']} s")
+        later = [count for count in claim["declared"]["at"] if count > claim["seeds"]]
+        if later and not claim["holds"] and not claim["beyond"]:
+            print(f"  the next declared look: --seeds {later[0]}")
+        print(f"  {origin_text(claim)}")
+        print(f"  {_installed(claim['installed'])}")
+        for text in (claim["pilot"], claim["note"]):
+            if text:
+                print(f"  {text}")
+        print()
+
+
+def _installed(told: Mapping[str, Any]) -> str:
+    if told["equal"] is None:
+        return "whether the installed code is that of these numbers was not recorded: run again"
+    if told["equal"]:
+        return "the installed code and recipes are those of these numbers"
+    return f"changed since these numbers were measured: {'; '.join(told['changes'])}: run again"

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from omnitrain.api import Claim, Published, Variant
+from omnitrain.api import Claim, Contrast, Looks, Published, Variant
+
+# So many seeds the stored numbers rest on; they see effects above 3.3 standard deviations only.
+THREE_SEEDS = Looks.fixed(3)
 
 MINI = (Variant("mini", "eft/mini"),)
 _MEASURE = ".evidence.measures"
@@ -14,9 +17,9 @@ CLAIMS: tuple[Claim, ...] = (
         paper={"share of the helpfulness gap recovered": Published(None, "section 4.2, bars without numbers")},
         variants=MINI,
         measure=f"{_MEASURE}:helpfulness",
-        metric="down-scaled",
-        baseline="small fine-tuned",
-        direction="lower",
+        contrasts=(Contrast("down-scaled", "small fine-tuned", "lower"),),
+        nothing=("small base",),
+        looks=THREE_SEEDS,
         minutes=4.0,
         note="Loss (nats a token) of the opening that fine-tuning brings about, which depends on the kind of object; teacher-"
         "forced on facts that fine-tuning has not seen.",
@@ -27,12 +30,11 @@ CLAIMS: tuple[Claim, ...] = (
         paper={"share of the factuality gap recovered, better cases": Published("over 80 %", "quoted by a reader")},
         variants=MINI,
         measure=f"{_MEASURE}:factuality",
-        metric="up-scaled",
-        baseline="small fine-tuned",
-        direction="lower",
+        contrasts=(Contrast("up-scaled", "small fine-tuned", "lower"),),
+        nothing=("large base",),
+        looks=THREE_SEEDS,
         minutes=4.0,
-        note="Loss (nats a token) of the content; `recovered` is the share of the gap to the large fine-tuned model. The large "
-        "base stands in the README's table of the run.",
+        note="Loss (nats a token) of the content; `recovered` is the share of the gap to the large fine-tuned model.",
     ),
     Claim(
         id="C2-control",
@@ -40,11 +42,14 @@ CLAIMS: tuple[Claim, ...] = (
         paper={"unrelated pair": Published(None, "not in the paper; a control")},
         variants=MINI,
         measure=f"{_MEASURE}:control",
-        metric="up-scaled",
-        baseline="unrelated pair",
-        direction="lower",
+        contrasts=(Contrast("up-scaled", "unrelated pair", "lower"),),
+        nothing=("large base",),
+        looks=THREE_SEEDS,
         minutes=4.0,
-        note="KL (nats a token) from the large fine-tuned model over the whole reply.",
+        note=(
+            "KL (nats a token) from the large fine-tuned model over the whole reply."
+            " The unrelated pair was tuned to refuse: it is an opposite rather than something neutral."
+        ),
     ),
     Claim(
         id="C3",
@@ -52,9 +57,9 @@ CLAIMS: tuple[Claim, ...] = (
         paper={"frontier": Published(None, "section 4.3, a figure")},
         variants=MINI,
         measure=f"{_MEASURE}:interpolation",
-        metric="up-scaled content",
-        baseline="small content",
-        direction="higher",
+        contrasts=(Contrast("up-scaled content", "small content", "higher"),),
+        nothing=("large base content",),
+        looks=THREE_SEEDS,
         minutes=4.0,
         note="Mean log-likelihood of the content over lambda 0 to 1; `monotone` is the share of steps of lambda at which the "
         "first behaviour gets more likely and the second less.",
@@ -68,12 +73,15 @@ CLAIMS: tuple[Claim, ...] = (
         },
         variants=(Variant("speed", "eft/speed"),),
         measure=f"{_MEASURE}:speed",
-        metric="speculative",
-        baseline="plain",
-        direction="higher",
+        contrasts=(Contrast("speculative", "plain", "higher"),),
+        nothing=("large alone",),
+        looks=THREE_SEEDS,
         minutes=8.0,
-        note="Tokens a second on the CPU with the best of the blocks 1, 2, 4, 8, beside the cost model's prediction; "
-        "`identical` is the share of greedy texts that agree token for token.",
+        note=(
+            "Tokens a second on the CPU with the best of the blocks 1, 2, 4, 8, beside the cost model's prediction; "
+            "`identical` is the share of greedy texts that agree token for token."
+            " The stored numbers are of a large base that was trained with precision bf16."
+        ),
     ),
     Claim(
         id="C5",
@@ -81,9 +89,9 @@ CLAIMS: tuple[Claim, ...] = (
         paper={"HumanEval pass rate": Published(None, "section 4.5, a figure")},
         variants=MINI,
         measure=f"{_MEASURE}:amplification",
-        metric="beta_up 1.5",
-        baseline="up-scaled",
-        direction="lower",
+        contrasts=(Contrast("beta_up 1.5", "up-scaled", "lower"),),
+        nothing=("large base",),
+        looks=THREE_SEEDS,
         minutes=4.0,
         note="Loss (nats a token) of the content at beta_up 1.5 against 1.",
     ),
@@ -93,9 +101,9 @@ CLAIMS: tuple[Claim, ...] = (
         paper={"false statements": Published(None, "section 4.5, mild")},
         variants=MINI,
         measure=f"{_MEASURE}:truncation",
-        metric="delta_top_p 0.95",
-        baseline="up-scaled",
-        direction="lower",
+        contrasts=(Contrast("delta_top_p 0.95", "up-scaled", "lower"),),
+        nothing=("large base",),
+        looks=THREE_SEEDS,
         minutes=4.0,
         note="Loss (nats a token) of the content with delta_top_p 0.95 against none.",
     ),
@@ -105,10 +113,10 @@ CLAIMS: tuple[Claim, ...] = (
         paper={"LoRA on the large model": Published(None, "not in the paper")},
         variants=MINI,
         measure=f"{_MEASURE}:lora",
-        metric="up-scaled",
-        baseline="large LoRA",
-        direction="lower",
+        contrasts=(Contrast("up-scaled", "large LoRA", "lower", kind="not-worse", margin=0.05),),
+        nothing=("large base",),
+        looks=THREE_SEEDS,
         minutes=4.0,
-        note="Loss (nats a token) of the whole reply.",
+        note=("Loss (nats a token) of the whole reply. The margin of .05 was declared after the stored numbers."),
     ),
 )

@@ -2,43 +2,28 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
-from pathlib import Path
-from typing import Any
 
-from omnitrain.errors import DataError
+from omnitrain.api import FinishedRun
 
 _PARTS = ("style", "name", "content", "end")
 _BLOCKS = (1, 2, 4, 8)
 
 
-def _read(run: Path, stage: str, name: str) -> dict[str, Any]:
-    path = run / stage / "evaluations" / f"{name}.json"
-    if not path.exists():
-        raise DataError(f"{path} is missing; the run did not finish.")
-    found: dict[str, Any] = json.loads(path.read_text("utf-8"))
-    return found
+def _counts(run: FinishedRun, stage: str) -> dict[str, int]:
+    metrics = run.metrics(stage, "eft/grid")
+    return {part: metrics[f"up-scaled/{part} nll"].n for part in _PARTS}
 
 
-def _values(run: Path, stage: str, name: str) -> dict[str, float]:
-    return {key: float(metric["value"]) for key, metric in _read(run, stage, name)["metrics"].items()}
-
-
-def _counts(run: Path, stage: str) -> dict[str, int]:
-    metrics = _read(run, stage, "eft-grid")["metrics"]
-    return {part: int(metrics[f"up-scaled/{part} nll"]["n"]) for part in _PARTS}
-
-
-def _whole(run: Path, stage: str, arm: str, kind: str) -> float:
+def _whole(run: FinishedRun, stage: str, arm: str, kind: str) -> float:
     """Return the mean over all tokens of the replies."""
-    values, counts = _values(run, stage, "eft-grid"), _counts(run, stage)
+    values, counts = run.values(stage, "eft/grid"), _counts(run, stage)
     return sum(values[f"{arm}/{part} {kind}"] * n for part, n in counts.items()) / sum(counts.values())
 
 
-def _part(runs: Mapping[str, Path], part: str) -> dict[str, float]:
+def _part(runs: Mapping[str, FinishedRun], part: str) -> dict[str, float]:
     """Return the loss of every model on a part of the reply, and the recovered shares of the gap."""
-    values = _values(runs["mini"], "measure", "eft-grid")
+    values = runs["mini"].values("measure", "eft/grid")
     kinds = {f"{part} nll": "", f"{part} improvement": ", recovered"}
     found = {}
     for name, value in values.items():
@@ -48,12 +33,12 @@ def _part(runs: Mapping[str, Path], part: str) -> dict[str, float]:
     return found
 
 
-def helpfulness(runs: Mapping[str, Path]) -> dict[str, float]:
+def helpfulness(runs: Mapping[str, FinishedRun]) -> dict[str, float]:
     """Loss of the opening of every model."""
     return _part(runs, "style")
 
 
-def factuality(runs: Mapping[str, Path]) -> dict[str, float]:
+def factuality(runs: Mapping[str, FinishedRun]) -> dict[str, float]:
     """Loss of the content of every model."""
     return _part(runs, "content")
 
@@ -62,7 +47,7 @@ amplification = factuality
 truncation = factuality
 
 
-def control(runs: Mapping[str, Path]) -> dict[str, float]:
+def control(runs: Mapping[str, FinishedRun]) -> dict[str, float]:
     """KL from the large fine-tuned model over whole replies, with the right pair and with an unrelated one."""
     run = runs["mini"]
     return {
@@ -73,9 +58,9 @@ def control(runs: Mapping[str, Path]) -> dict[str, float]:
     }
 
 
-def interpolation(runs: Mapping[str, Path]) -> dict[str, float]:
+def interpolation(runs: Mapping[str, FinishedRun]) -> dict[str, float]:
     """Mean log-likelihood of the content over lambda at both sizes, and how monotone the behaviours are."""
-    values = _values(runs["mini"], "interpolate", "eft-frontier")
+    values = runs["mini"].values("interpolate", "eft/frontier")
     return {
         "up-scaled content": values["up-scaled/mean content"],
         "small content": values["small/mean content"],
@@ -85,25 +70,22 @@ def interpolation(runs: Mapping[str, Path]) -> dict[str, float]:
     }
 
 
-def lora(runs: Mapping[str, Path]) -> dict[str, float]:
+def lora(runs: Mapping[str, FinishedRun]) -> dict[str, float]:
     """Loss of whole replies: up-scaled, LoRA on the large model, and the models around them."""
     run = runs["mini"]
     arms = ("up-scaled", "large LoRA", "large fine-tuned", "large base", "small fine-tuned", "small base")
     return {arm: _whole(run, "measure", arm, "nll") for arm in arms}
 
 
-def speed(runs: Mapping[str, Path]) -> dict[str, float]:
+def speed(runs: Mapping[str, FinishedRun]) -> dict[str, float]:
     """Tokens a second of the best block size, plain, and the large model alone; prediction; exactness of greedy texts."""
     run = runs["speed"]
-    path = run / "timing.jsonl"
-    if not path.exists():
-        raise DataError(f"{path} is missing; the run did not finish.")
     timings: dict[str, float] = {}
-    for line in path.read_text("utf-8").splitlines():
-        timings |= {key: value for key, value in json.loads(line).items() if "/" in key or key == "cost"}
+    for line in run.timings("measure"):
+        timings |= {key: value for key, value in line.items() if "/" in key or key == "cost"}
     best = max(_BLOCKS, key=lambda block: timings[f"speculative {block}/speedup"])
-    greedy = _values(run, "measure", "greedy")
-    sampled = _values(run, "measure", "sampled")
+    greedy = run.values("measure", "greedy")
+    sampled = run.values("measure", "sampled")
     return {
         "speculative": timings[f"speculative {best}/tokens_per_second"],
         "plain": timings["plain/tokens_per_second"],

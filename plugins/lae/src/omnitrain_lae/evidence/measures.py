@@ -2,51 +2,48 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
-from pathlib import Path
 
 import numpy as np
 
-from omnitrain.errors import DataError
+from omnitrain.api import FinishedRun
 from omnitrain_lae.evaluators.answers import ENSEMBLE, Answered, is_sequence, matrix, new_and_old, read_answers
 from omnitrain_lae.paper.metrics import forgetting, incremental_accuracy
 
-Runs = Mapping[str, Path]
+Runs = Mapping[str, FinishedRun]
 PETS = ("adapter", "lora", "prefix")
+# The stage that learns heads on the frozen backbone: what doing nothing to it gives.
+HEADS = "heads"
 
 
-def answers(run: Path, stage: str) -> list[Answered]:
+def answers(run: FinishedRun, stage: str) -> list[Answered]:
     """Return what a stage's experts answered. Raises DataError for a run that did not finish."""
-    folder = run / stage / "answers"
-    if not folder.is_dir():
-        raise DataError(f"{folder} is missing; the run did not finish.")
-    return read_answers(folder)
+    return read_answers(run.artifact(stage, "answers"))
 
 
-def last(run: Path, stage: str, name: str = ENSEMBLE) -> float:
+def last(run: FinishedRun, stage: str, name: str = ENSEMBLE) -> float:
     """Return the accuracy on all tests after the last task."""
     result = answers(run, stage)[-1]
     return incremental_accuracy(result.accuracies(name), result.counts())
 
 
-def forgotten(run: Path, stage: str) -> float:
+def forgotten(run: FinishedRun, stage: str) -> float:
     """Return forgetting after the last task."""
     results = answers(run, stage)
     return forgetting(matrix(results), len(results) - 1)
 
 
-def _table(run: Path) -> dict[str, float]:
+def _table(run: FinishedRun) -> dict[str, float]:
     """Return last accuracy, average and forgetting of every arm, as details beside a claim."""
     found: dict[str, float] = {}
-    for folder in sorted(p.parent for p in run.glob("*/answers")):
-        results = answers(run, folder.name)
+    for stage in sorted(stage for stage in run.stages if "answers" in run.record(stage).artifacts):
+        results = answers(run, stage)
         counts = results[-1].counts()
         steps = [incremental_accuracy(result.accuracies(), counts) for result in results]
-        found[f"{folder.name}, last"] = steps[-1]
+        found[f"{stage}, last"] = steps[-1]
         if is_sequence(results):
-            found[f"{folder.name}, average"] = float(np.mean(steps))
-            found[f"{folder.name}, forgetting"] = forgotten(run, folder.name)
+            found[f"{stage}, average"] = float(np.mean(steps))
+            found[f"{stage}, forgetting"] = forgotten(run, stage)
     return found
 
 
@@ -64,7 +61,9 @@ def every_method(runs: Runs) -> dict[str, float]:
     with_lae = {pet: last(run, pet) for pet in PETS}
     gains = {f"gain of {pet}": value - last(run, f"{pet}-online") for pet, value in with_lae.items()}
     spread = max(with_lae.values()) - min(with_lae.values())
-    return {"smallest gain over online only": min(gains.values()), "no gain": 0.0, **gains, "spread of methods": spread}
+    idle = last(run, HEADS) - last(run, "adapter-online")
+    own = {"smallest gain over online only": min(gains.values()), "no gain": 0.0, **gains, "spread of methods": spread}
+    return {**own, "gain of frozen heads": idle}
 
 
 def calibration(runs: Runs) -> dict[str, float]:
@@ -78,13 +77,12 @@ def calibration(runs: Runs) -> dict[str, float]:
         "LAE LoRA": "lora",
         "LoRA without scale": "lora-fixed-scale",
     }
-    found = {name: last(run, stage) for name, stage in stages.items()}
+    found = {name: last(run, stage) for name, stage in stages.items()} | {"frozen heads": last(run, HEADS)}
     return found | {f"{name}, loss of task 1": _first_loss(run, stage) for name, stage in stages.items()}
 
 
-def _first_loss(run: Path, stage: str) -> float:
-    lines = (json.loads(line) for line in (run / "metrics.jsonl").read_text("utf-8").splitlines())
-    losses = [line["loss"] for line in lines if line["stage"] == stage and line.get("task") == 1 and "loss" in line]
+def _first_loss(run: FinishedRun, stage: str) -> float:
+    losses = [line["loss"] for line in run.lines(stage, split=None) if line.get("task") == 1 and "loss" in line]
     return float(np.mean(losses))
 
 
@@ -93,7 +91,8 @@ def ensemble(runs: Runs) -> dict[str, float]:
     run = runs["methods"]
     found = {name: [last(run, pet, name) for pet in PETS] for name in ("online", "offline", ENSEMBLE)}
     better = [max(pair) for pair in zip(found["online"], found["offline"], strict=True)]
-    return {**{name: float(np.mean(values)) for name, values in found.items()}, "better expert": float(np.mean(better))}
+    means = {name: float(np.mean(values)) for name, values in found.items()}
+    return {**means, "better expert": float(np.mean(better)), "frozen heads": last(run, HEADS)}
 
 
 def _by_age(runs: Runs, place: int) -> dict[str, float]:
@@ -102,7 +101,8 @@ def _by_age(runs: Runs, place: int) -> dict[str, float]:
         for result in answers(runs["methods"], pet)[1:]:
             for name, found in values.items():
                 found.append(new_and_old(result, name)[place])
-    return {name: float(np.mean(found)) for name, found in values.items()}
+    idle = [new_and_old(result, ENSEMBLE)[place] for result in answers(runs["methods"], HEADS)[1:]]
+    return {**{name: float(np.mean(found)) for name, found in values.items()}, "frozen heads": float(np.mean(idle))}
 
 
 def newest(runs: Runs) -> dict[str, float]:
@@ -120,7 +120,8 @@ def less_forgetting(runs: Runs) -> dict[str, float]:
     run = runs["methods"]
     with_lae, online = {p: forgotten(run, p) for p in PETS}, {p: forgotten(run, f"{p}-online") for p in PETS}
     details = {f"{p}, LAE": v for p, v in with_lae.items()} | {f"{p}, online only": v for p, v in online.items()}
-    return {"LAE": float(np.mean(list(with_lae.values()))), "online only": float(np.mean(list(online.values()))), **details}
+    means = {"LAE": float(np.mean(list(with_lae.values()))), "online only": float(np.mean(list(online.values())))}
+    return {**means, **details, "frozen heads": forgotten(run, HEADS)}
 
 
 def backbones(runs: Runs) -> dict[str, float]:
@@ -135,4 +136,4 @@ def freezing(runs: Runs) -> dict[str, float]:
     run = runs["methods"]
     none, throughout = last(run, "adapter-unfrozen"), last(run, "adapter-frozen-throughout")
     own = {"half of the epochs": last(run, "adapter"), "none": none, "all": throughout}
-    return {**own, "better of none and all": max(none, throughout)}
+    return {**own, "better of none and all": max(none, throughout), "frozen heads": last(run, HEADS)}

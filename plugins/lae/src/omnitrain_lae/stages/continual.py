@@ -21,6 +21,7 @@ def continual(config: ContinualConfig, run: Any) -> None:
     """Learn all tasks; leave the artifacts "model", "answers" (of every expert after every task) and "accuracy"."""
     engine = Engine(config.precision, config.device)
     check_engine(engine)
+    engine.warn(run)
     data = run.build(config.data)
     if not isinstance(data, HasTasks):
         raise UsageError("data: it has no tasks; wrap it: {use: lae/class-incremental, data: {...}}.")

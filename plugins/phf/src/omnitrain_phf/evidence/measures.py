@@ -2,36 +2,22 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
-from pathlib import Path
 
-from omnitrain.errors import DataError
+from omnitrain.api import FinishedRun
 from omnitrain_phf.paper.pareto import pareto
 
-Runs = Mapping[str, Path]
+Runs = Mapping[str, FinishedRun]
 
 
-def metrics_of(run: Path, stage: str, evaluator: str) -> dict[str, float]:
-    """Return the metrics of one evaluation of a finished run.
-
-    Raises DataError when the run lacks it.
-    """
-    path = run / stage / "evaluations" / f"phf-{evaluator}.json"
-    if not path.exists():
-        raise DataError(f"{path} is missing; the run did not finish.")
-    metrics = json.loads(path.read_text("utf-8"))["metrics"]
-    return {name: float(metric["value"]) for name, metric in metrics.items()}
-
-
-def per_1000(run: Path, scenario: str = "good") -> float:
+def per_1000(run: FinishedRun, scenario: str = "good") -> float:
     """Return the score per 1000 characters of a scenario's texts."""
-    return 1000 * metrics_of(run, "measure", "misalignment")[f"{scenario}/score per character"]
+    return 1000 * run.values("measure", "phf/misalignment")[f"{scenario}/score per character"]
 
 
-def clean_nll(run: Path) -> float:
+def clean_nll(run: FinishedRun) -> float:
     """Return the NLL a token on held-out clean text."""
-    return metrics_of(run, "measure", "clean-nll")["nll"]
+    return run.values("measure", "phf/clean-nll")["nll"]
 
 
 def conditional(runs: Runs) -> dict[str, float]:
@@ -42,6 +28,7 @@ def conditional(runs: Runs) -> dict[str, float]:
         "MLE": per_1000(runs["MLE"]),
         "bad token": per_1000(own, "bad"),
         "bad - good": per_1000(own, "bad") - per_1000(own),
+        "good token, permuted scores": per_1000(permuted),
         "bad - good, permuted": per_1000(permuted, "bad") - per_1000(permuted),
     }
 
@@ -68,7 +55,7 @@ def unlikelihood(runs: Runs) -> dict[str, float]:
 
 def red_team(runs: Runs) -> dict[str, float]:
     """Mean of the ten best prompts of the pool, per arm, in detections per 1000 characters."""
-    best = {name: 1000 * metrics_of(run, "red-team", "red-team")["pool/best 10"] for name, run in runs.items()}
+    best = {name: 1000 * run.values("red-team", "phf/red-team")["pool/best 10"] for name, run in runs.items()}
     return {"worse of conditional and filtering": max(best["conditional"], best["filtering"]), **best}
 
 
@@ -77,7 +64,7 @@ def diversity(runs: Runs) -> dict[str, float]:
     found: dict[str, float] = {}
     details: dict[str, float] = {}
     for name, run in runs.items():
-        metrics = metrics_of(run, "measure", "misalignment")
+        metrics = run.values("measure", "phf/misalignment")
         found[name] = metrics["good/entropy-1-grams"]
         details[f"{name}, distinct-2"] = metrics["good/distinct-2-grams"]
         details[f"{name}, Self-BLEU-5"] = metrics["good/Self-BLEU-5"]

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
-from pathlib import Path
-from typing import Any
 
-from omnitrain.errors import DataError
+from omnitrain.api import FinishedRun
 from omnitrain_ul2.paper.gains import gains_over, mean_gains, worst_regret
 
 MODES = ("matching", "R", "X", "S", "none")
@@ -30,47 +27,38 @@ COLUMNS: Mapping[str, tuple[str, str, str]] = {
 LANGUAGE_MODEL = "text, log-likelihood"
 
 
-def _evaluation(run: Path, name: str) -> dict[str, float]:
-    """Return loss by denoiser of an evaluator of a run of ul2/arm. Raises DataError where it is missing."""
-    path = run / "measure" / "evaluations" / f"{name}.json"
-    if not path.exists():
-        raise DataError(f"{path} is missing; the run of ul2/arm did not finish.")
-    metrics = json.loads(path.read_text("utf-8"))["metrics"]
-    return {name: float(metric["value"]) for name, metric in metrics.items()}
-
-
-def losses(run: Path) -> dict[str, dict[str, float]]:
+def losses(run: FinishedRun) -> dict[str, dict[str, float]]:
     """Return loss per token of text, by mode and denoiser, of a finished run of ul2/arm.
 
     Raises DataError when the run lacks an evaluation.
     """
-    return {mode: _evaluation(run, mode) for mode in MODES}
+    return {mode: run.values("measure", mode) for mode in MODES}
 
 
-def target_losses(run: Path) -> dict[str, dict[str, float]]:
+def target_losses(run: FinishedRun) -> dict[str, dict[str, float]]:
     """Return loss per target token, by mode and denoiser. Raises DataError when the run lacks an evaluation."""
-    return {mode: _evaluation(run, f"targets-{mode}") for mode in TARGET_MODES}
+    return {mode: run.values("measure", f"targets-{mode}") for mode in TARGET_MODES}
 
 
-def task_losses(run: Path) -> dict[str, float]:
+def task_losses(run: FinishedRun) -> dict[str, float]:
     """Return the loss on each task, the mean over its denoisers, each in the mode that serves it best."""
     by_mode = losses(run)
     best = {name: min(values[name] for values in by_mode.values()) for name in by_mode["none"]}
     return {task: sum(best[name] for name in names) / len(names) for task, names in TASKS.items()}
 
 
-def _regrets(runs: Mapping[str, Path]) -> dict[str, float]:
+def _regrets(runs: Mapping[str, FinishedRun]) -> dict[str, float]:
     return worst_regret({name: task_losses(run) for name, run in runs.items()})
 
 
-def objective_matrix(runs: Mapping[str, Path]) -> dict[str, float]:
+def objective_matrix(runs: Mapping[str, FinishedRun]) -> dict[str, float]:
     """Worst-case regret of every arm, and the smallest of the baselines."""
     regrets = _regrets(runs)
     details = {f"{name}, {task}": loss for name, run in runs.items() for task, loss in task_losses(run).items()}
     return {**regrets, "best baseline": min(v for name, v in regrets.items() if name != "UL2"), **details}
 
 
-def modes(runs: Mapping[str, Path]) -> dict[str, float]:
+def modes(runs: Mapping[str, FinishedRun]) -> dict[str, float]:
     """Loss under the right mode and under the wrong one, mean of prefix LM and regular infilling."""
     by_mode = target_losses(runs["UL2"])
     prefix, infilling = "S(0.5)", "R(3,0.15)"
@@ -83,37 +71,28 @@ def modes(runs: Mapping[str, Path]) -> dict[str, float]:
     }
 
 
-def share_of_s(runs: Mapping[str, Path]) -> dict[str, float]:
+def share_of_s(runs: Mapping[str, FinishedRun]) -> dict[str, float]:
     """Worst-case regret of every share of sequential denoising."""
     regrets = _regrets(runs)
     shares = {"0 %": regrets["S 0 %"], "20 %": regrets["UL2"], "50 %": regrets["S 50 %"], "100 %": regrets["S 100 %"]}
     return {**shares, "best other share": min(v for name, v in shares.items() if name != "20 %")}
 
 
-def _metrics(path: Path) -> dict[str, float]:
-    """Return the metrics of a stored evaluation. Raises DataError where it is missing."""
-    if not path.exists():
-        raise DataError(f"{path} is missing; the run of ul2/finetune did not finish.")
-    content: dict[str, Any] = json.loads(path.read_text("utf-8"))
-    return {name: float(metric["value"]) for name, metric in content["metrics"].items()}
-
-
-def scores(run: Path) -> dict[str, float]:
+def scores(run: FinishedRun) -> dict[str, float]:
     """Return the score of every column of a finished run, each in the mode that serves it best; higher is better.
 
     Raises DataError when the run lacks an evaluation.
     """
     found = {}
     for column, (stage, task, metric) in COLUMNS.items():
-        values = _metrics(run / stage / "evaluations" / "ul2-tasks.json")
+        values = run.values(stage, "ul2/tasks")
         found[column] = max(v for name, v in values.items() if name.startswith(f"{task}/") and name.endswith(f"/{metric}"))
-    folder = run / "measure" / "evaluations"
-    files = [folder / f"prefix-lm-{mode}.json" for mode in ("S", "R", "none")]
-    found[LANGUAGE_MODEL] = -min(value for file in files for value in _metrics(file).values())
+    losses = [run.values("measure", f"prefix-lm-{mode}") for mode in ("S", "R", "none")]
+    found[LANGUAGE_MODEL] = -min(value for by_denoiser in losses for value in by_denoiser.values())
     return found
 
 
-def finetuning(runs: Mapping[str, Path]) -> dict[str, float]:
+def finetuning(runs: Mapping[str, FinishedRun]) -> dict[str, float]:
     """Mean relative gain (%) of UL2 over each anchor, the smaller of both, and all scores."""
     arms = {name: scores(run) for name, run in runs.items()}
     means = mean_gains(arms, ANCHORS)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from omnitrain.api import Claim, Published, Variant
+from omnitrain.api import Claim, Contrast, Looks, Published, Variant
+
+# So many seeds the stored numbers rest on; they see effects above 3.3 standard deviations only.
+THREE_SEEDS = Looks.fixed(3)
 
 INVERSE = Variant("inverse", "vpt/inverse")
 CHAIN = Variant("chain", "vpt/chain")
@@ -20,10 +23,9 @@ CLAIMS: tuple[Claim, ...] = (
         },
         variants=(INVERSE,),
         measure="omnitrain_vpt.evidence.measures:inverse",
-        metric="IDM, 20 clips",
-        baseline="causal, 100 clips",
-        direction="higher",
-        margin=0.1,
+        contrasts=(Contrast("IDM, 20 clips", "causal, 100 clips", "higher", margin=0.1),),
+        nothing=(Contrast("IDM, 20 clips, keypress_accuracy", "IDM, 20 clips, always_null_accuracy", "higher"),),
+        looks=THREE_SEEDS,
         minutes=6.0,
         note="All 20 keys right, share of the frames with a key pressed, on unseen worlds; equal updates. As in the game, a "
         "hand shows in the next frame what was pressed, which a causal model does not see: it tells what the player is about "
@@ -35,9 +37,9 @@ CLAIMS: tuple[Claim, ...] = (
         paper={"ablation": Published(None, "appendix D.1; no number at hand")},
         variants=(INVERSE,),
         measure="omnitrain_vpt.evidence.measures:inverse",
-        metric="IDM, 100 clips",
-        baseline="without convolution, 100 clips",
-        direction="higher",
+        contrasts=(Contrast("IDM, 100 clips", "without convolution, 100 clips", "higher"),),
+        nothing=(Contrast("IDM, 100 clips, keypress_accuracy", "IDM, 100 clips, always_null_accuracy", "higher"),),
+        looks=THREE_SEEDS,
         minutes=6.0,
         note="As C1. Without it nothing tells the order of frames: attention has neither mask nor relative bias.",
     ),
@@ -46,25 +48,26 @@ CLAIMS: tuple[Claim, ...] = (
         statement="A policy cloned from labelled video plays better than one cloned from the small labelled set alone.",
         paper={"crafting tables from contractor data alone": Published("none", "section 4.2 and figure 6 [mem]")},
         variants=(CHAIN,),
-        seeds=5,
         measure="omnitrain_vpt.evidence.measures:rewards",
-        metric="labelled video",
-        baseline="labelled play",
-        direction="higher",
+        contrasts=(Contrast("labelled video", "labelled play", "higher"),),
+        nothing=("random policy",),
+        looks=THREE_SEEDS,
         minutes=15.0,
-        note=_REWARD + " 400 clips of video, 40 of labelled play. Beside them a policy cloned from what was really pressed in "
-        "the video, and each policy's negative log-likelihood of other players' actions in those worlds.",
+        note=(
+            _REWARD + " 400 clips of video, 40 of labelled play. Beside them a policy cloned from what was really pressed in "
+            "the video, and each policy's negative log-likelihood of other players' actions in those worlds."
+            " The small set was trained on for 600 updates, the video for 2000; neither number was tuned."
+        ),
     ),
     Claim(
         id="C4",
         statement="Fine-tuning by cloning on a small set of the start of the game raises early skills.",
         paper={"early skills": Published("one to two orders of magnitude", "section 4.3 [mem]")},
         variants=(CHAIN,),
-        seeds=5,
         measure="omnitrain_vpt.evidence.measures:early_skills",
-        metric="fine-tuned",
-        baseline="foundation",
-        direction="higher",
+        contrasts=(Contrast("fine-tuned", "foundation", "higher"),),
+        nothing=("random policy",),
+        looks=THREE_SEEDS,
         minutes=15.0,
         note="Mean rate of log, crafting table and wooden pickaxe in 128 episodes in unseen worlds. The set: 100 games with "
         "few detours, up to the stone pickaxe.",
@@ -78,34 +81,37 @@ CLAIMS: tuple[Claim, ...] = (
         },
         variants=(LEASH,),
         measure="omnitrain_vpt.evidence.measures:leashed",
-        metric="with leash",
-        baseline="from scratch",
-        direction="higher",
+        contrasts=(Contrast("with leash", "from scratch", "higher"),),
+        nothing=("cloned",),
+        looks=THREE_SEEDS,
         minutes=20.0,
-        note=_REWARD,
+        note=_REWARD + " Cloning alone reaches .94 to 1.17: the difference is mostly that of the starts.",
     ),
     Claim(
         id="C6",
-        statement="The leash to the pretrained policy is necessary: without it reinforcement forgets later skills.",
+        statement="With the leash to the pretrained policy reinforcement obtains more at equal steps than without it.",
         paper={"iron pickaxe without the leash": Published("none", "section 4.4 [mem]")},
         variants=(LEASH,),
         measure="omnitrain_vpt.evidence.measures:leashed",
-        metric="with leash",
-        baseline="without leash",
-        direction="higher",
+        contrasts=(Contrast("with leash", "without leash", "higher"),),
+        nothing=("cloned",),
+        looks=THREE_SEEDS,
         minutes=20.0,
-        note=_REWARD + " At equal environment steps.",
+        note=(
+            _REWARD + " At equal environment steps."
+            " The paper says that without it later skills are forgotten; that is not measured, and without the leash the "
+            "reward rises over the cloned policy's as well."
+        ),
     ),
     Claim(
         id="C7",
         statement="A better inverse dynamics model gives a better policy.",
         paper={"hours of labels at which it saturates": Published(100, "section 4.6 [mem]")},
         variants=(CHAIN,),
-        seeds=5,
         measure="omnitrain_vpt.evidence.measures:rewards",
-        metric="labelled video",
-        baseline="poorly labelled video",
-        direction="higher",
+        contrasts=(Contrast("labelled video", "poorly labelled video", "higher"),),
+        nothing=("labelled play",),
+        looks=THREE_SEEDS,
         minutes=15.0,
         note=_REWARD + " Labellers trained on 40 and on 2 clips.",
     ),

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
-from pathlib import Path
 
-from omnitrain.errors import DataError
+from omnitrain.api import FinishedRun
 
 _INVERSE = {
     "IDM, 100 clips": "measure-idm",
@@ -30,59 +28,47 @@ LATER = ("crafting_table", "stone_pickaxe", "iron_pickaxe", "diamond")
 EARLY = ("log", "crafting_table", "wooden_pickaxe")
 
 
-def metrics(run: Path, stage: str, evaluator: str) -> dict[str, float]:
-    """Return the numbers of an evaluation.
-
-    Raises DataError when the run lacks it.
-    """
-    path = run / stage / "evaluations" / f"{evaluator}.json"
-    if not path.exists():
-        raise DataError(f"{path} is missing; the run did not finish.")
-    found = json.loads(path.read_text("utf-8"))["metrics"]
-    return {name: float(metric["value"]) for name, metric in found.items()}
-
-
-def inverse(runs: Mapping[str, Path]) -> dict[str, float]:
+def inverse(runs: Mapping[str, FinishedRun]) -> dict[str, float]:
     """Share of active frames with all keys right, of each model; and its accuracy per key and camera R2."""
     out = {}
     for name, stage in _INVERSE.items():
-        found = metrics(runs["inverse"], stage, "vpt-actions")
+        found = runs["inverse"].values(stage, "vpt/actions")
         out[name] = found["active_accuracy"]
         for key in ("keypress_accuracy", "always_null_accuracy", "macro_f1", "camera_r2", "nll"):
             out[f"{name}, {key}"] = found[key]
     return out
 
 
-def played(run: Path, stages: Mapping[str, str]) -> dict[str, float]:
+def played(run: FinishedRun, stages: Mapping[str, str]) -> dict[str, float]:
     """Return the mean item reward of each policy, and its rates of the later items."""
     out = {}
     for name, stage in stages.items():
-        found = metrics(run, stage, "vpt-episodes")
+        found = run.values(stage, "vpt/episodes")
         out[name] = found["reward"]
         # An item that nobody obtained is not in the list.
         out.update({f"{name}, {item}": found.get(item, 0.0) for item in LATER})
     return out
 
 
-def rewards(runs: Mapping[str, Path]) -> dict[str, float]:
+def rewards(runs: Mapping[str, FinishedRun]) -> dict[str, float]:
     """What the policies of the chain obtain, and how well they predict other players."""
     chain = runs["chain"]
     out = played(chain, {**{name: f"play-{stage}" for name, stage in _CLONED.items()}, "fine-tuned": "play-early-game"})
     for name, stage in _CLONED.items():
-        out[f"{name}, nll"] = metrics(chain, f"predict-{stage}", "vpt-likelihood")["nll"]
+        out[f"{name}, nll"] = chain.values(f"predict-{stage}", "vpt/likelihood")["nll"]
     return out
 
 
-def leashed(runs: Mapping[str, Path]) -> dict[str, float]:
+def leashed(runs: Mapping[str, FinishedRun]) -> dict[str, float]:
     """What policies obtain that were reinforced with the leash, without it, and from random weights."""
     return played(runs["leash"], _LEASHED)
 
 
-def early_skills(runs: Mapping[str, Path]) -> dict[str, float]:
+def early_skills(runs: Mapping[str, FinishedRun]) -> dict[str, float]:
     """Mean rate of the early items, before and after fine-tuning."""
     out = {}
     for name, stage in {"foundation": "play-foundation", "fine-tuned": "play-early-game"}.items():
-        found = metrics(runs["chain"], stage, "vpt-episodes")
+        found = runs["chain"].values(stage, "vpt/episodes")
         out[name] = sum(found.get(item, 0.0) for item in EARLY) / len(EARLY)
         out.update({f"{name}, {item}": found.get(item, 0.0) for item in EARLY})
     return out

@@ -2,39 +2,24 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
-from pathlib import Path
 
+from omnitrain.api import FinishedRun
 from omnitrain.errors import DataError
 from omnitrain_w2pgnn.paper.baselines import BASELINES
 
-Runs = Mapping[str, Path]
+Runs = Mapping[str, FinishedRun]
 ESTIMATOR = "USVT"
 
 
-def _metrics(run: Path, stage: str) -> dict[str, float]:
-    """Return the metrics of a stage's evaluation. Raises DataError when the run lacks it."""
-    path = run / stage / "evaluations" / f"w2pgnn-{stage}.json"
-    if not path.exists():
-        raise DataError(f"{path} is missing; the run did not finish.")
-    metrics = json.loads(path.read_text("utf-8"))["metrics"]
-    return {name: float(metric["value"]) for name, metric in metrics.items()}
-
-
-def _timings(run: Path, stage: str, key: str) -> list[tuple[float, float]]:
+def _timings(run: FinishedRun, stage: str, key: str) -> list[tuple[float, float]]:
     """Return (value, problems) of a timing of a stage, in the order of the lines; problems is 1 where it is not told."""
-    found = []
-    for line in (run / "timing.jsonl").read_text("utf-8").splitlines():
-        record = json.loads(line)
-        if record.get("stage") == stage and key in record:
-            found.append((float(record[key]), float(record.get("feasibility_problems", 1))))
-    return found
+    return [(float(line[key]), float(line.get("feasibility_problems", 1))) for line in run.timings(stage) if key in line]
 
 
 def correlation(runs: Runs) -> dict[str, float]:
     """Pearson correlation with the best downstream score, mean over targets: feasibility and every baseline."""
-    found = _metrics(runs["airports"], "correlate")
+    found = runs["airports"].values("correlate", "w2pgnn/correlate")
     baselines = {name: found[f"{name}/mean/pearson"] for name in BASELINES}
     estimators = {
         f"{name.removesuffix('/mean/pearson')}": value for name, value in found.items() if name.endswith("/mean/pearson")
@@ -42,6 +27,7 @@ def correlation(runs: Runs) -> dict[str, float]:
     return {
         "feasibility": found[f"feasibility ({ESTIMATOR})/mean/pearson"],
         "best baseline": max(baselines.values()),
+        "no correlation": 0.0,
         **estimators,
         "feasibility, Spearman": found[f"feasibility ({ESTIMATOR})/mean/spearman"],
     }
@@ -49,17 +35,18 @@ def correlation(runs: Runs) -> dict[str, float]:
 
 def weights(runs: Runs) -> dict[str, float]:
     """The same correlation of the variants of feasibility."""
-    found = _metrics(runs["airports"], "correlate")
+    found = runs["airports"].values("correlate", "w2pgnn/correlate")
     variants = {
         kind: found[f"{kind} ({ESTIMATOR})/mean/pearson"] for kind in ("uniform mean", "integrated", "best single basis")
     }
     best = max(variants["uniform mean"], variants["integrated"])
-    return {"fitted weights": found[f"feasibility ({ESTIMATOR})/mean/pearson"], "best other variant": best, **variants}
+    own = {"fitted weights": found[f"feasibility ({ESTIMATOR})/mean/pearson"], "best other variant": best}
+    return {**own, **variants, "no correlation": 0.0}
 
 
 def selected(runs: Runs) -> dict[str, float]:
     """Mean downstream score of what is selected, of all data, of a random pair, of none, and of the baselines' picks."""
-    found = _metrics(runs["airports"], "correlate")
+    found = runs["airports"].values("correlate", "w2pgnn/correlate")
     picks = {name.removeprefix("picked by "): value for name, value in found.items() if name.startswith("picked by ")}
     return {"selected": picks[f"feasibility ({ESTIMATOR})"], **picks}
 
@@ -70,7 +57,7 @@ def cost(runs: Runs) -> dict[str, float]:
     fitted = _timings(run, "correlate", f"feasibility_seconds ({ESTIMATOR})")
     trained = _timings(run, "transfer", "pretraining_seconds")
     if not fitted or not trained:
-        raise DataError(f"{run / 'timing.jsonl'} lacks the times of correlate and transfer; run again in a new folder.")
+        raise DataError(f"{run.folder} lacks the times of correlate and transfer; run again in a new folder.")
     seconds, problems = fitted[-1]
     mean = sum(value for value, _ in trained) / len(trained)
     own = seconds / max(problems, 1)
@@ -79,7 +66,7 @@ def cost(runs: Runs) -> dict[str, float]:
 
 def soundness(runs: Runs) -> dict[str, float]:
     """Errors of the planted weights, ours and the official fit's, and what else has to be zero."""
-    found = _metrics(runs["recovery"], "recovery")
+    found = runs["recovery"].values("recovery", "w2pgnn/recovery")
     errors = {name.removesuffix("/weight error"): value for name, value in found.items() if name.endswith("/weight error")}
     return {
         "weight error": errors.pop("sound"),
