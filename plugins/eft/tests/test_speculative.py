@@ -40,10 +40,12 @@ def plainly(close):
     return prompts, end, made
 
 
+# Alone, each block has 50 of the 200 prompts; in batches, where rows accept different numbers, all of them.
 @pytest.mark.parametrize("block", [1, 2, 4, 8])
 @pytest.mark.parametrize("batch", [1, 8])
 def test_greedy_speculation_equals_greedy_decoding_on_200_prompts(close, plainly, block, batch, monkeypatch):
     prompts, end, plain = plainly
+    chosen = range(200) if batch > 1 else range([1, 2, 4, 8].index(block), 200, 4)
     ragged = []
 
     def watched(*args):
@@ -53,13 +55,13 @@ def test_greedy_speculation_equals_greedy_decoding_on_200_prompts(close, plainly
 
     monkeypatch.setattr(speculative, "verify_greedy", watched)
     settings, found, ended, counts = Decoding(8, GREEDY, block_size=block), [], [], Counter()
-    for first in range(0, 200, batch):
-        made = generate_speculatively(close, Dials(), prompts[first : first + batch], settings, [end], 0)
+    for first in range(0, len(chosen), batch):
+        made = generate_speculatively(close, Dials(), [prompts[i] for i in chosen[first : first + batch]], settings, [end], 0)
         found += made.rows
         ended += made.ended
         counts.update(vars(made.counts))
-    assert found == plain.rows
-    assert ended == plain.ended
+    assert found == [plain.rows[i] for i in chosen]
+    assert ended == [plain.ended[i] for i in chosen]
     assert counts["accepted"] > 0
     assert counts["rejected"] > 0
     assert sum(ragged) > (20 if batch > 1 else -1)
@@ -183,7 +185,7 @@ def chi_square(texts, law):
     return ((statistic / freedom) ** (1 / 3) - (1 - 2 / (9 * freedom))) / (2 / (9 * freedom)) ** 0.5
 
 
-def sampled(processing, block, length, dials=PLAIN, every=None, law_of=None, draws=20_000, batch=2_000):
+def sampled(processing, block, length, dials=PLAIN, every=None, law_of=None, draws=10_000, batch=2_000):
     """Draw texts speculatively; return (their deviation from the enumerated law, the counts).
 
     every: tables of the large base, the experts, and the base of each. law_of: combined logits where the plain sum of the
@@ -210,16 +212,16 @@ def sampled(processing, block, length, dials=PLAIN, every=None, law_of=None, dra
 def test_sampled_speculation_has_the_law_of_the_composition(temperature, top_p, block, length):
     deviation, counts = sampled(Processing(temperature=temperature, top_p=top_p), block, length)
     assert deviation < 3.5
-    assert counts["rejected"] > 1_000
-    assert counts["accepted"] > 1_000
-    assert counts["rounds"] < counts["tokens"] - 20_000
+    assert counts["rejected"] > 500
+    assert counts["accepted"] > 500
+    assert counts["rounds"] < counts["tokens"] - 10_000
 
 
 @pytest.mark.parametrize("dials", [Dials(weights=(1.5, -0.5)), Dials(beta_up=1.4, weights=(0.6, 0.4))])
 def test_several_experts_with_own_bases_are_sampled_by_their_law(dials):
     deviation, counts = sampled(Processing(temperature=1.3), 2, 4, dials, tables(7, 5, count=5))
     assert deviation < 3.5
-    assert counts["rejected"] > 1_000
+    assert counts["rejected"] > 500
 
 
 def test_tokens_that_one_model_excludes_are_sampled_by_their_law():
@@ -230,7 +232,7 @@ def test_tokens_that_one_model_excludes_are_sampled_by_their_law():
     z = combine(large, [expert], [base], Dials())
     deviation, counts = sampled(Processing(), 2, 3, every=excluded, law_of=z)
     assert deviation < 3.5
-    assert counts["rejected"] > 1_000
+    assert counts["rejected"] > 500
 
 
 def test_accepting_always_and_drawing_from_p_fail_the_distribution_test(monkeypatch):

@@ -13,8 +13,10 @@ from omnitrain_ul2.paper.gains import relative_gain
 TINY = [
     "pretrain.fit.steps=4",
     "pretrain.data.text.max_documents=80",
+    "pretrain.data.tokenizer.train_characters=200000",
     "kinds.fit.steps=3",
     "kinds.data.tokenizer_text.max_documents=80",
+    "kinds.data.tokenizer.train_characters=200000",
     "summaries.fit.steps=3",
     "measure-kinds.evaluators.0.tasks.kinds.rows=8",
     "measure-summaries.evaluators.0.tasks.summaries.rows=4",

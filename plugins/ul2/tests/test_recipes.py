@@ -40,7 +40,11 @@ def test_tiny_trains_compares_and_writes_samples(tmp_path):
 
 
 def test_decoder_recipe_fits_together():
-    found = dry_run(load_recipe("ul2/decoder", ["pretrain.fit.batch_size=2"]), installed(), quiet=True)
+    found = dry_run(
+        load_recipe("ul2/decoder", ["pretrain.fit.batch_size=2", "pretrain.data.text.max_documents=100"]),
+        installed(),
+        quiet=True,
+    )
     assert found.error is None
     assert found.stages[0].parameters == (984_192, 984_192)
     assert "segment_ids" in found.stages[0].fields

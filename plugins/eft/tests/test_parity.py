@@ -1,4 +1,4 @@
-"""Golden vectors through the functions that decoding calls."""
+"""Golden vectors beyond the contract, which holds that all agree."""
 
 import json
 from pathlib import Path
@@ -6,8 +6,6 @@ from pathlib import Path
 import pytest
 import torch
 
-from omnitrain.evidence.parity import run_parity
-from omnitrain.plugins import installed
 from omnitrain_eft.evidence.parity import ADAPTERS, TOLERANCES
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -16,12 +14,6 @@ FILES = sorted(path.stem for path in GOLDEN.glob("*.json"))
 
 def test_every_golden_file_has_an_adapter_and_a_tolerance():
     assert set(FILES) == set(ADAPTERS) == set(TOLERANCES)
-
-
-def test_all_golden_files_agree():
-    report = run_parity("eft", installed(), GOLDEN)
-    assert [f.first_difference for f in report.files if f.failed] == []
-    assert report.passed == 48
 
 
 @pytest.mark.parametrize("name", ["next_token", "reward_interpolation"])
