@@ -45,7 +45,7 @@ def test_claim_of_the_written_plugin_is_reproduced_and_put_into_its_readme(tmp_p
     package = tmp_path / "fresh"
     write_plugin("fresh", "objective", package)
     commands = [
-        ["reproduce", "fresh", "--seeds", "1", "--write-readme", "--quiet"],
+        ["reproduce", "fresh", "--seeds", "1", "--beyond", "--write-readme", "--quiet"],
         ["reproduce", "fresh", "--check-readme"],
         ["bench", "fresh", "--rounds", "1", "--write-readme"],
     ]

@@ -202,6 +202,9 @@ FAULTS = {
     "claim on a stage that is not there": Fault(
         "claim C1", "the recipe has no stage 'trian'", ((PLUGIN, "train.fit.steps=12", "trian.fit.steps=12"),)
     ),
+    "claim that is not compared with doing nothing": Fault(
+        "claim C1", "It has no row of doing nothing", ((PLUGIN, 'nothing=("untrained",)', "nothing=()"),)
+    ),
     "other numbers than the official code": Fault(
         "golden vectors", "squares.json: 1 of 2 cases fail", (("squares.json", '"output": 9', '"output": 8'),)
     ),
@@ -225,6 +228,7 @@ TOGETHER = (
         "lax config",
         "no mini",
         "claim on a stage that is not there",
+        "claim that is not compared with doing nothing",
     ),
 )
 GROUPS = [*TOGETHER, *((name,) for name in FAULTS if not any(name in group for group in TOGETHER))]

@@ -56,7 +56,7 @@ def _contrasts(claim: Claim) -> Iterator[str]:
             yield f"{what} has the kind {contrast.kind!r}: write one of {', '.join(CONTRAST_KINDS)}."
         if contrast.scale not in SCALES:
             yield f"{what} has the scale {contrast.scale!r}: write one of {', '.join(SCALES)}."
-        if contrast.margin < 0 or (contrast.margin == 0 and contrast.kind != "better" and not claim.check):
+        if contrast.margin < 0 or (contrast.margin == 0 and contrast.kind in ("not-worse", "equal") and not claim.check):
             yield f"{what} has the margin {contrast.margin:g}: say by how much, above 0, 'not-worse' and 'equal' may be off."
         if contrast.smallest is not None and contrast.smallest <= 0:
             yield f"{what} has {contrast.smallest:g} as the smallest effect of interest: write a number above 0, or none."
