@@ -7,9 +7,8 @@ import pytest
 
 from omnitrain.errors import PluginError, UsageError
 from omnitrain.plugins import installed
-from omnitrain.recipes import load_recipe, locked_values, written_out
+from omnitrain.recipes import expanding, load_recipe, locked_values, written_out
 from omnitrain.recipes.lock import lock_text
-from omnitrain.recipes.reading import NODE_LIMIT
 
 ARM = """\
 summary: One arm.
@@ -228,11 +227,11 @@ def test_chain_of_bases_is_bounded(fault):
     )
 
 
-def test_stages_written_out_are_bounded(fault):
-    rows = "\n".join(f"      - [{', '.join(['1'] * 100)}]" for _ in range(300))
+def test_stages_written_out_are_bounded(fault, monkeypatch):
+    monkeypatch.setattr(expanding, "NODE_LIMIT", 100)
     like = "".join(f"  - {{name: s{i}, base: a}}\n" for i in range(5))
-    message = fault(f"stages:\n  - name: a\n    use: core/fit\n    data:\n{rows}\n{like}")
-    assert re.search(rf"^r\.yaml:305: base: more than {NODE_LIMIT} values", message)
+    message = fault(f"stages:\n  - name: a\n    use: core/fit\n    data: [{', '.join(['1'] * 30)}]\n{like}")
+    assert message == "r.yaml:6: base: more than 100 values after writing the stages out."
 
 
 @pytest.mark.parametrize("address", ["arm.yaml#wide", "r.yaml"])

@@ -9,8 +9,7 @@ import pytest
 import torch
 from conftest import FakeContext
 
-from omnitrain.api import BatchPlan, Data, ExplainsBatches, OrdersBatches, Prepares, SavesAssets, TellsFacts
-from omnitrain.api.fields import parse_field
+from omnitrain.api import BatchPlan, Data, ExplainsBatches, OrdersBatches, Prepares, SavesAssets, TellsFacts, parse_field
 from omnitrain.errors import DataError
 
 TOKENIZER = {"vocabulary_size": 300}

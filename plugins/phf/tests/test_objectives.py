@@ -5,8 +5,7 @@ import json
 import pytest
 import torch
 
-from omnitrain.api import BatchPlan
-from omnitrain.api.fields import misfits
+from omnitrain.api import BatchPlan, misfits
 from omnitrain.engine.batches import split_rows
 from omnitrain.errors import UsageError
 from omnitrain_language.objectives import CAUSAL_NEEDS

@@ -9,8 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from omnitrain.api import BatchPlan
-from omnitrain.api.fields import misfits
+from omnitrain.api import BatchPlan, misfits
 from omnitrain.engine import Options, load_recipe, run_recipe
 from omnitrain.errors import UsageError
 from omnitrain_language.configs.data import BlocksConfig, PairsConfig, TextConfig

@@ -9,8 +9,7 @@ from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from omnitrain.api import Component, Config, Prepares, TellsFacts, Use
-from omnitrain.api.fields import misfits
+from omnitrain.api import Component, Config, Prepares, TellsFacts, Use, misfits
 from omnitrain.engine.building import ComponentBuilder
 from omnitrain.engine.settings import FitConfig
 from omnitrain.errors import OmnitrainError, UsageError

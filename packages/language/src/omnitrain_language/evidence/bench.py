@@ -9,7 +9,7 @@ from time import process_time
 import numpy as np
 from numpy.typing import NDArray
 
-from omnitrain.api.bench import Bar, Bench
+from omnitrain.api import Bar, Bench
 from omnitrain_language.packing import gather_rows, plan_best_fit
 
 DOCUMENTS, CAPACITY = 20_000, 1024

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from omnitrain.api.fields import parse_field
+from omnitrain.api import parse_field
 from omnitrain_testing.findings import Note
 from omnitrain_testing.subjects import NO_PARTNER, Subject, Substituted, tensors
 

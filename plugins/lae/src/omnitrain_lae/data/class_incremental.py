@@ -26,8 +26,8 @@ from omnitrain.api import (
     SavesAssets,
     TellsFacts,
     numpy_generator,
+    parse_field,
 )
-from omnitrain.api.fields import parse_field
 from omnitrain.errors import DataError, UsageError, nearest
 from omnitrain_lae.configs.data import ClassIncrementalConfig
 from omnitrain_lae.paper.scenario import Scenario, check_class_order, task_sizes

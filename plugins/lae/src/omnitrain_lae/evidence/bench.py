@@ -13,8 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from omnitrain.api import Batch, Fields
-from omnitrain.api.bench import Bar, Bench
+from omnitrain.api import Bar, Batch, Bench, Fields
 from omnitrain.engine import Engine
 from omnitrain_lae.configs.stages import ContinualConfig
 from omnitrain_lae.evidence.tracing import Recorder

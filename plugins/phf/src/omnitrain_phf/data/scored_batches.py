@@ -25,8 +25,9 @@ from omnitrain.api import (
     Prepares,
     SplitsBatches,
     TellsFacts,
+    misfits,
+    parse_field,
 )
-from omnitrain.api.fields import misfits, parse_field
 from omnitrain.errors import UsageError
 from omnitrain_language.explain import explain_decoder_only
 from omnitrain_language.objectives import CAUSAL_NEEDS

@@ -9,8 +9,7 @@ import numpy as np
 import torch
 import transformers
 
-from omnitrain.api import BatchPlan
-from omnitrain.api.bench import Bar, Bench
+from omnitrain.api import Bar, BatchPlan, Bench
 from omnitrain_language.configs.data import TextConfig
 from omnitrain_language.data.text import TextData
 from omnitrain_ul2.configs.data import DenoisingConfig

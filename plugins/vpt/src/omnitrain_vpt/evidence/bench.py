@@ -13,8 +13,7 @@ import crafter  # type: ignore[import-untyped]
 import numpy as np
 import torch
 
-from omnitrain.api import BatchPlan
-from omnitrain.api.bench import Bar, Bench
+from omnitrain.api import Bar, BatchPlan, Bench
 from omnitrain_control.environments import Fleet
 from omnitrain_control.video import read_frames
 from omnitrain_vpt.configs.data import RecordingsConfig, WorldConfig

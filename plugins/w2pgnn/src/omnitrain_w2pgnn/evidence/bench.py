@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from omnitrain.api.bench import Bar, Bench
+from omnitrain.api import Bar, Bench
 from omnitrain_w2pgnn.graphs.egos import ego_networks
 from omnitrain_w2pgnn.graphs.structure import Floats, Graphs, from_edges
 from omnitrain_w2pgnn.graphs.topology import topology_features

@@ -16,8 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from omnitrain.api import Batch, BatchPlan
-from omnitrain.api.bench import Bar, Bench
+from omnitrain.api import Bar, Batch, BatchPlan, Bench
 from omnitrain_language.data.builtin.prose import builtin_documents
 from omnitrain_language.decoding import CausalDecoder
 from omnitrain_phf.configs.scorers import PycodestyleConfig, ScrubadubConfig

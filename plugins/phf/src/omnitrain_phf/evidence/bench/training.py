@@ -13,8 +13,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from omnitrain.api import Batch
-from omnitrain.api.bench import Bar, Bench
+from omnitrain.api import Bar, Batch, Bench
 from omnitrain.engine import OptimiserConfig, Options, isolated, load_recipe, make_optimiser, run_recipe
 from omnitrain_language.configs.objectives import CausalNllConfig
 from omnitrain_language.masks import accept_masks
