@@ -44,17 +44,27 @@ def parse(source: str) -> ast.Module | None:
             return None
 
 
+def _definitions(tree: ast.Module) -> Iterator[ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef]:
+    """Yield what may have a docstring. Only statements hold such nodes, so expressions, most of a tree, are passed over."""
+    waiting: list[ast.AST] = [tree]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            yield node
+        for held in ("body", "orelse", "finalbody", "handlers", "cases"):
+            waiting += getattr(node, held, ())
+
+
 def docstrings(source: str) -> list[str]:
     """Return the cleaned docstrings of a module's source, in their order, without running it."""
     tree = parse(source)
     if tree is None:
         return []
     found = []
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
-            text = ast.get_docstring(node)
-            if text and len(text) >= _SHORTEST:
-                found.append((node.body[0].lineno, text))
+    for node in _definitions(tree):
+        text = ast.get_docstring(node)
+        if text and len(text) >= _SHORTEST:
+            found.append((node.body[0].lineno, text))
     return [text for _, text in sorted(found)]
 
 
