@@ -42,7 +42,8 @@ def prepare(folder, megabytes):
     settings = {
         "path": str(path),
         "length": 512,
-        "tokenizer": {"vocabulary_size": 2048, "train_characters": 200_000},
+        # Nearly a token a character.
+        "tokenizer": {"vocabulary_size": 280, "train_characters": 50_000},
         "control": {"threshold": 0.5, "drop_token_fraction": 0.01},
         "shuffle_buffer": 200,
     }
@@ -56,9 +57,9 @@ def prepare(folder, megabytes):
     return {"peak": memory("VmHWM"), "reading": anonymous, "tokens": tokens}
 
 
-def main(folder, megabytes):
-    print(json.dumps({"small": prepare(folder, 6), "large": prepare(folder, megabytes)}))
+def main(folder, small, large):
+    print(json.dumps({"small": prepare(folder, small), "large": prepare(folder, large)}))
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), int(sys.argv[2]))
+    main(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]))

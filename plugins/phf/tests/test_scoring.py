@@ -88,10 +88,14 @@ def test_half_written_chunk_is_not_taken(make_context, monkeypatch):
     assert len(lines_of(scored(config, context.workspace, context))) == 50
 
 
+# What a worker imports for it is little.
+LIGHT = {"segments": "lines", "scorer": {"name": "pycodestyle"}}
+
+
 def test_processes_write_the_same_bytes(make_context):
     one = make_context()
     two = type(one)(one.workspace.with_name("two"))
-    folders = [scored(config_of(processes=n), c.workspace, c) for n, c in ((1, one), (2, two))]
+    folders = [scored(config_of(processes=n, **LIGHT), c.workspace, c) for n, c in ((1, one), (2, two))]
     for name in (RECORDS, HEADER, STATISTICS):
         assert (folders[0] / name).read_bytes() == (folders[1] / name).read_bytes()
 
@@ -152,6 +156,6 @@ def test_request_to_stop_ends_scoring_and_leaves_what_was_done(make_context):
 
     context.progress = progress
     with pytest.raises(KeyboardInterrupt):
-        scored(config_of(processes=2), context.workspace, context)
+        scored(config_of(processes=2, **LIGHT), context.workspace, context)
     chunks = list(Path(context.workspace).rglob("0*.jsonl"))
     assert 2 <= len(chunks) < 15

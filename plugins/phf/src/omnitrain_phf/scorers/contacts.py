@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import cache
 
 import numpy as np
 
@@ -103,8 +104,13 @@ def contact(generator: np.random.Generator) -> str:
     return _pick(generator, _TEMPLATES[kind]).format(detail)
 
 
-def plain_sentences() -> Iterator[str]:
-    """Yield sentences of the documentation, each once, that look like prose and hold nothing personal."""
+@cache
+def plain_sentences() -> tuple[str, ...]:
+    """Return sentences of the documentation, each once, that look like prose and hold nothing personal."""
+    return tuple(_plain())
+
+
+def _plain() -> Iterator[str]:
     seen: set[str] = set()
     for _, text, _ in builtin_documents("prose"):
         for paragraph in text.split("\n\n"):
@@ -123,7 +129,7 @@ def contact_documents(share: float, sentences: int) -> Iterator[tuple[str, str]]
     sentences: how many in all, limited by what the documentation has.
     """
     generator = numpy_generator(SEED)
-    plain = list(plain_sentences())
+    plain = plain_sentences()
     order = generator.permutation(len(plain))[:sentences]
     for number, start in enumerate(range(0, len(order) - SENTENCES_PER_DOCUMENT + 1, SENTENCES_PER_DOCUMENT)):
         chosen = [plain[i] for i in order[start : start + SENTENCES_PER_DOCUMENT]]
@@ -135,6 +141,6 @@ def contact_documents(share: float, sentences: int) -> Iterator[tuple[str, str]]
 def contact_pairs(count: int) -> list[tuple[str, str]]:
     """Return (sentence, "contact" or "plain"), half of each: a classification task that needs no file."""
     generator = numpy_generator(SEED + 1)
-    plain = list(plain_sentences())
+    plain = plain_sentences()
     chosen = [plain[i] for i in generator.permutation(len(plain))[: count // 2]]
     return [(text, "plain") for text in chosen] + [(contact(generator), "contact") for _ in chosen]

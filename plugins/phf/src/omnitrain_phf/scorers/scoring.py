@@ -29,7 +29,7 @@ from omnitrain_phf.scorers.segments import SPLITTERS
 from omnitrain_phf.scorers.sources import Document, checked, documents, fingerprint
 
 RECORDS, HEADER, STATISTICS = "records.jsonl", "header.json", "statistics.json"
-# Raise it when the same documents and scorer give other records.
+# Raise it when the same documents and scorer give other records, or the built-in text is another one.
 CODE_VERSION = 1
 # Chunks that wait for a worker, so that the source is not read far ahead.
 AHEAD = 3

@@ -8,7 +8,7 @@ from itertools import islice
 from pathlib import Path
 
 from omnitrain.errors import DataError, UsageError, nearest
-from omnitrain_language.data.builtin.prose import builtin_documents
+from omnitrain_language.data.builtin.prose import builtin_documents, library_digest
 from omnitrain_language.records import PLAIN, RECORDS, Problems, find_files, read_fields, text_fault
 from omnitrain_phf.configs.stages import ScoreConfig
 from omnitrain_phf.scorers.contacts import contact_documents
@@ -27,14 +27,18 @@ def documents(config: ScoreConfig, problems: Problems) -> Iterator[Document]:
     problems.pass_ended()
 
 
+def _check_builtin(path: str) -> None:
+    if path.startswith("builtin:") and path not in BUILTIN:
+        raise UsageError(f"path {path!r} is not built in. {nearest(path, BUILTIN)}")
+
+
 def _source(config: ScoreConfig, problems: Problems) -> Iterator[Document]:
     path = config.path
+    _check_builtin(path)
     if path == "builtin:contacts":
         yield from contact_documents(config.contacts_share, config.contacts_sentences)
     elif path in BUILTIN:
         yield from ((name, text) for name, text, _ in builtin_documents(path.removeprefix("builtin:")))
-    elif path.startswith("builtin:"):
-        raise UsageError(f"path {path!r} is not built in. {nearest(path, BUILTIN)}")
     else:
         yield from _files(config, problems)
 
@@ -75,8 +79,9 @@ def fingerprint(config: ScoreConfig) -> str:
     """Return a hash of the content and of what shapes the documents."""
     digest = hashlib.blake2b(f"{config.field} {config.max_documents} {config.malformed}\n".encode(), digest_size=16)
     if config.path.startswith("builtin:"):
-        for name, text in _source(config, Problems(refuse=True)):
-            digest.update(f"{name} {len(text)}\n{text}".encode("utf-8", "surrogatepass"))
+        _check_builtin(config.path)
+        # What the text is made of: making it takes seconds, which what is scored already need not cost.
+        digest.update(f"{config.path} {config.contacts_share} {config.contacts_sentences}\n".encode() + library_digest())
         return digest.hexdigest()
     for name, file in _named_files(config.path):
         digest.update(f"{name} {file.stat().st_size}\n".encode())

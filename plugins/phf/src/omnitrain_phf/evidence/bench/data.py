@@ -32,12 +32,14 @@ from omnitrain_phf.scorers.scoring import score_chunk, scored
 from omnitrain_phf.scorers.segments import split_by_spacy, split_lines, split_sentences
 from omnitrain_phf.scorers.sources import Document
 
+# Documents of the stream, batches that are read of it, documents that go through lists, sentences that are scored.
+DOCUMENTS, BATCHES, LISTED, SENTENCES = 4000, 40, 400, 4800
 # What scoring may cost beside the scorer itself.
 SCORING_LIMIT = 1 / 1.10
 
 
-def _corpus(generator: np.random.Generator, documents: int = 4000) -> Corpus:
-    counts = generator.integers(5, 60, documents)
+def _corpus(generator: np.random.Generator) -> Corpus:
+    counts = generator.integers(5, 60, DOCUMENTS)
     lengths = generator.integers(5, 40, int(counts.sum()))
     scores = np.where(generator.random(len(lengths)) < 0.2, 0.5, 0.0)
     return Corpus(
@@ -46,9 +48,9 @@ def _corpus(generator: np.random.Generator, documents: int = 4000) -> Corpus:
         scores,
         (lengths * 4).astype(np.int32),
         np.append(0, np.cumsum(counts)),
-        np.zeros(documents),
-        np.ones(documents, np.uint8),
-        np.array([0, documents]),
+        np.zeros(DOCUMENTS),
+        np.ones(DOCUMENTS, np.uint8),
+        np.array([0, DOCUMENTS]),
     )
 
 
@@ -67,9 +69,9 @@ def _stream() -> Callable[[], float]:
 
     def measure() -> float:
         begin = process_time()
-        for _ in range(40):
+        for _ in range(BATCHES):
             next(batches)
-        return 40 * 64 * 1024 / (process_time() - begin) / 1e6
+        return BATCHES * 64 * 1024 / (process_time() - begin) / 1e6
 
     return measure
 
@@ -86,7 +88,7 @@ def _in_lists() -> Callable[[], float]:
         generator, begin, made = np.random.default_rng(0), process_time(), 0
         ids: list[int] = []
         scores: list[float] = []
-        for document in range(400):
+        for document in range(LISTED):
             first, last = corpus.document_segments[document], corpus.document_segments[document + 1]
             for number in range(first, last):
                 tokens = [layout.eos_id] if number == first else []
@@ -154,7 +156,7 @@ def _contacts_bench() -> Bench:
     """The scorer alone is scrubadub itself, sentence by sentence, as the official script calls it."""
     from omnitrain_phf.scorers.personal_data import PersonalDataScorer
 
-    documents = list(contact_documents(0.1, 4800))
+    documents = list(contact_documents(0.1, SENTENCES))
     sentences = [sentence for _, text in documents for sentence in split_sentences(text)]
     scrubber = PersonalDataScorer(ScrubadubConfig()).scrubber
 
@@ -165,7 +167,7 @@ def _contacts_bench() -> Bench:
 
 
 def _sentences_bench() -> Bench:
-    documents = list(contact_documents(0.1, 4800))
+    documents = list(contact_documents(0.1, SENTENCES))
     count = _characters(documents)
     variants = {
         name: _rate(lambda split=split: [split(text) for _, text in documents], count)  # type: ignore[misc]
