@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from omnitrain.api import FieldSpec, parse_field
+from omnitrain.api.fields import FieldSpec, parse_field
 from omnitrain.errors import OmnitrainError
 from omnitrain_testing.findings import Note
 from omnitrain_testing.perturbing import perturbed
