@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from omnitrain.engine.training import Trainer, train
     from omnitrain.plugins import installed
     from omnitrain.recipes import load_recipe
-    from omnitrain.runs.files import write_json, write_whole
+    from omnitrain.runs.files import whole, write_json, write_whole
     from omnitrain.runs.ledger import Ledger
     from omnitrain.runs.once import build_once, is_complete
 
@@ -59,6 +59,7 @@ _HOME |= {
     "installed": "omnitrain.plugins",
     "is_complete": "omnitrain.runs.once",
     "load_recipe": "omnitrain.recipes",
+    "whole": "omnitrain.runs.files",
     "write_json": "omnitrain.runs.files",
     "write_whole": "omnitrain.runs.files",
 }
@@ -108,6 +109,7 @@ __all__ = [
     "train",
     "unwrap",
     "weights_digest",
+    "whole",
     "write_json",
     "write_whole",
 ]
