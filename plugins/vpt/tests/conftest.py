@@ -4,6 +4,7 @@ import pytest
 import torch
 from helpers import line, numbered_frames
 
+from omnitrain.engine import scratch_run
 from omnitrain_testing.contexts import FakeContext
 from omnitrain_vpt.recordings.format import write_segment
 
@@ -16,6 +17,13 @@ def one_thread():
 @pytest.fixture
 def context(tmp_path):
     return FakeContext(tmp_path / "workspace")
+
+
+@pytest.fixture
+def run(tmp_path):
+    """A run of a stage, gone afterwards with all that is in it."""
+    with scratch_run(workspace=tmp_path / "workspace") as made:
+        yield made
 
 
 @pytest.fixture

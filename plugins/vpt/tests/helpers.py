@@ -10,7 +10,8 @@ from omnitrain_vpt.configs.stages import CleanConfig, LabelConfig
 from omnitrain_vpt.models.network.architecture import Architecture
 from omnitrain_vpt.models.network.policy import MinecraftPolicy
 from omnitrain_vpt.recordings.frames import pointer
-from omnitrain_vpt.stages.label import _Labelling
+from omnitrain_vpt.recordings.work import WORK, finished_videos
+from omnitrain_vpt.stages.label import label_video
 
 
 def line(keys=(), buttons=(), dx=0.0, dy=0.0, **others):
@@ -66,9 +67,17 @@ class Reading:
         return tuple(torch.where(choice == 1, -0.5, -2.0).numpy() for choice in chosen)
 
 
-def labelling(folder):
-    config = LabelConfig(data={"use": "vpt/recordings"}, model={"use": "vpt/idm"}, window=8, stride=4)
-    return _Labelling(config, Reading(), folder, 16, pointer(None))
+LABELLING = LabelConfig(data={"use": "vpt/recordings"}, model={"use": "vpt/idm"}, window=8, stride=4)
+
+
+def labelled(run, segments, problems):
+    """What `vpt/label` tells of videos with a model that reads their brightness."""
+    folder = run.ledger(WORK).folder
+
+    def work(segment):
+        return label_video(segment, folder, Reading(), LABELLING, 16, pointer(None))
+
+    return [told for _, told in finished_videos(run, "labelling", segments, work, problems)]
 
 
 def cleaning(**settings):

@@ -8,7 +8,6 @@ import sys
 import traceback
 from contextlib import contextmanager
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -19,6 +18,7 @@ import torch._dynamo
 import omnitrain.engine.fit
 import omnitrain_vpt.stages.clean
 import omnitrain_vpt.stages.reinforce
+from omnitrain.engine import Ledger
 from omnitrain.engine.execution import Options, run_recipe
 from omnitrain.errors import EnvironmentFault
 from omnitrain.recipes import load_recipe
@@ -186,35 +186,32 @@ def break_at(owner, name, wanted, behind=False):
     setattr(owner, name, called)
 
 
-def break_writing(ending):
-    """End this process when half of a text file is written."""
-    original = Path.write_text
-
-    def half(path, text, **settings):
-        if ending not in path.name:
-            return original(path, text, **settings)
-        original(path, text[: len(text) // 2], **settings)
-        os._exit(KILLED)
-
-    Path.write_text = half
-
-
 def break_in_a_stretch():
     """End this process in the middle of the second stretch that is cut out."""
     left = iter(range(70))
     break_at(VideoWriter, "write", lambda *ignored: next(left, None) is None)
 
 
-def breaks_of(stage, told):
-    """Where a stage may be killed. told: how the names of the files end that say that a video is done."""
+def second(stage):
+    """Tells whether a method of a run, or of what belongs to it, is called for the second time in a stage."""
+    left = iter(range(1))
+    return lambda part, *ignored: stage in str(getattr(part, "folder", part)) and next(left, None) is None
+
+
+def breaks_of(stage):
+    """Where a stage may be killed."""
 
     def finished(folder, name, record):
         return name == stage and record.status == "finished"
 
+    def own(run, *ignored):
+        return run.name == stage
+
     return {
         f"{stage}: at the second video": partial(break_in, stage),
-        f"{stage}: in the file that says that a video is done": partial(break_writing, told),
-        f"{stage}: behind the report": partial(break_at, StageRun, "report", lambda run, *ignored: run.name == stage, True),
+        f"{stage}: before a video is noted as done": partial(break_at, Ledger, "add", second(stage)),
+        f"{stage}: behind the report": partial(break_at, StageRun, "report", own, True),
+        f"{stage}: while its recordings become an artifact": partial(break_at, os, "link", second(f"{stage}/recordings/files")),
         f"{stage}: before it is recorded as finished": partial(break_at, RunDirectory, "write_stage", finished),
     }
 
@@ -242,9 +239,9 @@ def test_cleaning_and_labelling_that_are_killed_anywhere_end_as_if_they_were_not
     found = digests(web / "whole")
     assert sum(name.startswith("clean/data") and name.endswith(".mp4") for name in found) == 4
     places = {
-        **breaks_of("clean", "-clean.json"),
         "clean: in a stretch": break_in_a_stretch,
-        **breaks_of("label", "-options.json"),
+        **breaks_of("clean"),
+        **breaks_of("label"),
     }
     for place, breaking in places.items():
         assert in_a_process(recipe, web / "killed", breaking) == KILLED, place

@@ -4,32 +4,35 @@ import re
 
 import numpy as np
 import pytest
-from helpers import INDEX_IN_FRONT, cleaning, labelling, line, write_broken_video
+from helpers import INDEX_IN_FRONT, cleaning, labelled, line, write_broken_video
 
+from omnitrain.engine import scratch_run
 from omnitrain_control.video import read_frames, write_video
 from omnitrain_vpt.paper.cleaning import clean_runs, median_filter
 from omnitrain_vpt.recordings.format import ReadingProblems, find_segments
-from omnitrain_vpt.stages.clean import _Cleaning, _report, embedding, frame_statistics, judge, with_artefacts
+from omnitrain_vpt.recordings.work import WORK, finished_videos
+from omnitrain_vpt.stages.clean import Cleaner, Verdict, _report, embedding, frame_statistics, judge, with_artefacts
 
 
-def test_videos_that_are_cut_are_labelled_and_cleaned_up_to_there_and_counted_each_time(tmp_path, make_recordings):
+def test_videos_that_are_cut_are_labelled_and_cleaned_up_to_there_and_counted_each_time(make_recordings):
     source = make_recordings(a=(40, [line()] * 40))
     write_broken_video(source / "a.mp4", 40, INDEX_IN_FRONT)
-    (segment,) = find_segments(source, None, ReadingProblems())
-    found = len(list(read_frames(segment.video)))
+    segments = find_segments(source, None, ReadingProblems())
+    found = len(list(read_frames(segments[0].video)))
     told = rf"^1 videos that are cut short \(\S+a\.mp4: {found} of 40 frames\)$"
-    for _ in range(2):
-        work = labelling(tmp_path / "labelled")
-        assert work.label(segment) == "a"
-        assert work.frames == found
-        assert re.match(told, work.problems.summary())
-        scenes = _Cleaning(cleaning(least_s=0.3, frames_per_s=20.0), embedding("statistics"), tmp_path / "clean")
-        scenes.classifier = AlwaysClean()
-        verdict = scenes.clean(segment)
-        assert verdict.frames == found
-        assert [tuple(run) for run in verdict.runs] == [(0, found)]
-        assert re.match(told, scenes.problems.summary())
-    assert len((tmp_path / "labelled/a.jsonl").read_text().splitlines()) == found
+    with scratch_run(name="label") as labels, scratch_run(name="clean") as scenes:
+        for _ in range(2):
+            problems = ReadingProblems()
+            assert [video["frames"] for video in labelled(labels, segments, problems)] == [found]
+            assert re.match(told, problems.summary())
+            config = cleaning(least_s=0.3, frames_per_s=20.0)
+            cleaner = Cleaner(config, embedding("statistics"), scenes.ledger(WORK).folder)
+            cleaner.classifier = AlwaysClean()
+            ((_, video),) = finished_videos(scenes, "cleaning", segments, cleaner.clean, cleaner.problems)
+            assert video["frames"] == found
+            assert video["runs"] == [[0, found]]
+            assert re.match(told, cleaner.problems.summary())
+        assert len((labels.ledger(WORK).folder / "a.jsonl").read_text().splitlines()) == found
 
 
 class AlwaysClean:
@@ -63,7 +66,7 @@ def test_videos_below_the_share_are_dropped_and_long_runs_kept():
         cleaning(median=4)
 
 
-def test_videos_with_overlays_are_left_out_and_clean_stretches_are_cut_with_their_lines(tmp_path):
+def test_videos_with_overlays_are_left_out_and_clean_stretches_are_cut_with_their_lines(run, tmp_path):
     draw = np.random.default_rng(0)
 
     def scene(count):
@@ -79,23 +82,24 @@ def test_videos_with_overlays_are_left_out_and_clean_stretches_are_cut_with_thei
     write_video(folder / "stream.mp4", overlaid(scene(140)))
     (folder / "broken.mp4").write_bytes(b"no video")
     (folder / "clean.jsonl").write_text("".join(f"{number}\n" for number in range(140)))
-    work = _Cleaning(cleaning(least_s=5.0), embedding("statistics"), tmp_path / "out")
+    out = run.ledger(WORK).folder
+    work = Cleaner(cleaning(least_s=5.0), embedding("statistics"), out)
     examples = list(scene(60))
     assert work.train(examples, [with_artefacts(frame, draw) for frame in examples]) > 0.9
-    verdicts = {s.name: work.clean(s) for s in find_segments(folder, None, ReadingProblems())}
-    assert verdicts["broken"] is None
+    found = list(finished_videos(run, "cleaning", find_segments(folder, None, ReadingProblems()), work.clean, work.problems))
+    runs = {segment.name: told["runs"] for segment, told in found}
+    assert set(runs) == {"clean", "mostly", "stream"}
     assert "broken.mp4 can't be opened" in work.problems.summary()
-    assert verdicts["stream"].runs == []
-    assert verdicts["clean"].runs == [(0, 140)]
-    ((begin, end),) = verdicts["mostly"].runs
+    assert runs["stream"] == []
+    assert runs["clean"] == [[0, 140]]
+    ((begin, end),) = runs["mostly"]
     assert begin == 0
     assert 120 <= end <= 150
-    assert [s.name for s in find_segments(tmp_path / "out", None, ReadingProblems())] == ["clean-0000000", "mostly-0000000"]
-    assert (tmp_path / "out/clean-0000000.jsonl").read_text().splitlines() == [str(number) for number in range(140)]
-    assert len(list(read_frames(tmp_path / "out/mostly-0000000.mp4"))) == end
-    report = _report(
-        [(s, verdicts[s.name]) for s in find_segments(folder, None, ReadingProblems()) if verdicts[s.name]], 1.0, work.problems
-    )
+    assert [s.name for s in find_segments(out, None, ReadingProblems())] == ["clean-0000000", "mostly-0000000"]
+    assert (out / "clean-0000000.jsonl").read_text().splitlines() == [str(number) for number in range(140)]
+    assert len(list(read_frames(out / "mostly-0000000.mp4"))) == end
+    verdicts = [(segment, Verdict(told["share"], told["runs"], told["frames"])) for segment, told in found]
+    report = _report(verdicts, 1.0, work.problems)
     assert report.metrics["hours_kept"].value == pytest.approx((140 + end) / 20 / 3600)
     assert report.metrics["left_out"].value == 1
 

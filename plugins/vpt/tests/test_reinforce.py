@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from omnitrain.engine import Engine
+from omnitrain.engine import Engine, Guard
+from omnitrain.errors import NumericalError
 from omnitrain_control.rollouts import Collector
 from omnitrain_vpt.configs.data import WorldConfig
 from omnitrain_vpt.configs.models import PolicyConfig
@@ -21,15 +22,8 @@ from omnitrain_vpt.world.environments import make_fleet
 WORLD = WorldConfig(area=16, worlds=1, cell=4, steps=11)
 
 
-class Silent:
-    """What the loop asks of a run."""
-
-    def seed(self, name):
-        return len(name)
-
-
 @pytest.fixture
-def make_loop(context):
+def make_loop(context, run):
     loops = []
 
     def make(**settings):
@@ -39,7 +33,8 @@ def make_loop(context):
         torch.manual_seed(0)
         policy = build_policy(PolicyConfig(size="tiny"), context)
         fleet = make_fleet(WORLD, context.workspace, 2, 1, size=32, rewards={"log": (8, 1.0)})
-        loops.append(Reinforcement(config, Silent(), Phasic(policy, config, Engine(device="cpu")), fleet))
+        phasic = Phasic(policy, config, Engine(device="cpu"), Guard(run, config.skip_nonfinite))
+        loops.append(Reinforcement(config, run, phasic, fleet))
         return loops[-1]
 
     yield make
@@ -142,6 +137,25 @@ def test_a_loop_goes_on_from_its_state(make_loop):
     # Through a copy, as through a file: an optimiser takes the tensors that it is given.
     two.load_state_dict(copy.deepcopy(one.state_dict()))
     assert one.iteration(1) == two.iteration(1)
+
+
+def test_bad_updates_in_a_row_end_the_stage_after_as_many_as_the_settings_allow(make_loop):
+    loop = make_loop(skip_nonfinite=2)
+    chunks, _ = loop.play()
+    batch = {name: torch.stack([chunk[name] for chunk in chunks]) for name in chunks[0]}
+    batch["advantage"] = torch.full_like(batch["advantage"], float("nan"))
+    before = {name: value.clone() for name, value in loop.phasic.policy.named_parameters() if "normalizer" not in name}
+    for _ in range(2):
+        loop.phasic.wake(batch, 0.0)
+    with pytest.raises(NumericalError, match="3 updates in a row, up to step 3"):
+        loop.phasic.wake(batch, 0.0)
+    assert all(torch.equal(value, before[name]) for name, value in loop.phasic.policy.named_parameters() if name in before)
+
+
+def test_a_policy_that_diverged_does_not_play(make_loop):
+    loop = make_loop(learning_rate=1e30)
+    with pytest.raises(NumericalError, match="not finite"):
+        list(map(loop.iteration, range(20)))
 
 
 def test_unclipped_surrogate_is_the_plain_policy_gradient():

@@ -10,10 +10,13 @@ from gymnasium import spaces
 from omnitrain.errors import UsageError
 from omnitrain_control.environments import Fleet, episode_seed
 from omnitrain_vpt.configs.data import PlayConfig, WorldConfig
+from omnitrain_vpt.configs.stages import RecordConfig
 from omnitrain_vpt.paper.minecraft import SequenceRules
 from omnitrain_vpt.paper.rewards import DIAMOND_PICKAXE
 from omnitrain_vpt.recordings.format import ReadingProblems, ReadingRules, find_segments, read_track
 from omnitrain_vpt.recordings.frames import pointer, track_frames
+from omnitrain_vpt.recordings.work import WORK
+from omnitrain_vpt.stages.record import record
 from omnitrain_vpt.world.drawing import _textures
 from omnitrain_vpt.world.environments import FramesOnly, make_fleet, make_interface, make_world
 from omnitrain_vpt.world.interface import action_space, is_minecraft
@@ -156,27 +159,31 @@ def test_recordings_of_players_are_read_back_identically(tmp_path):
         assert np.array_equal(decoded, again)
 
 
-def test_recording_goes_on_behind_the_last_whole_clip(tmp_path):
-    play = PlayConfig(world=SMALL, clips=3, steps=20)
-    record_clips(tmp_path / "whole", play, tmp_path / "worlds", 5)
-    done = []
+def test_recording_goes_on_behind_the_last_whole_clip(run, tmp_path, monkeypatch):
+    config = RecordConfig(world=SMALL, clips=3, steps=20)
+    worlds = tmp_path / "workspace" / "vpt-worlds"
+    record_clips(tmp_path / "whole", config, worlds, run.seed("play"))
+    played = []
 
-    def stop():
-        done.append(1)
-        if len(done) == 2:
+    def stopping(*arguments):
+        played.append(arguments[-1])
+        if len(played) == 3:
             raise KeyboardInterrupt
+        return play_clip(*arguments)
 
+    monkeypatch.setattr("omnitrain_vpt.world.recording.play_clip", stopping)
     with pytest.raises(KeyboardInterrupt):
-        record_clips(tmp_path / "part", play, tmp_path / "worlds", 5, each=stop)
-    assert len(list((tmp_path / "part").rglob("*.mp4"))) == 2
-    record_clips(tmp_path / "part", play, tmp_path / "worlds", 5)
+        record(config, run)
+    assert list(run.ledger(WORK)) == ["8.0/scripted-000000", "8.0/scripted-000001"]
+    record(config, run)
+    assert len(played) == 4
     for path in sorted(p for p in (tmp_path / "whole").rglob("*") if p.is_file()):
-        assert path.read_bytes() == (tmp_path / "part" / path.relative_to(tmp_path / "whole")).read_bytes()
+        assert path.read_bytes() == (run.directory / "data" / path.relative_to(tmp_path / "whole")).read_bytes()
 
 
-def test_unlabelled_recordings_have_no_lines(tmp_path):
-    record_clips(tmp_path / "web", PlayConfig(world=SMALL, clips=1, steps=8), tmp_path / "worlds", 5, labelled=False)
-    (segment,) = find_segments(tmp_path / "web", None, ReadingProblems())
+def test_unlabelled_recordings_have_no_lines(run):
+    record(RecordConfig(world=SMALL, clips=1, steps=8, labelled=False), run)
+    (segment,) = find_segments(run.directory / "data", None, ReadingProblems())
     assert segment.lines is None
 
 

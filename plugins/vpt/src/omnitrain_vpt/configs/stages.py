@@ -132,6 +132,8 @@ class ReinforceConfig(Config):
     """Weight of KL(policy before the sleep || policy). Paper: 1."""
     keep_value_head: bool = False
     """Go on with the model's value head instead of beginning it anew with output zero. Paper: anew."""
+    skip_nonfinite: int = Field(default=10, ge=0)
+    """Updates in a row that may be skipped for a NaN or infinite loss or gradient before the stage ends."""
     checkpoint_every: int = Field(default=10, ge=0)
     """Iterations between checkpoints; 0 saves only at a stop."""
     device: str = "auto"

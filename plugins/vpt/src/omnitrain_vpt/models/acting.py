@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from omnitrain.errors import NumericalError
 from omnitrain_control.rollouts import Decision
 from omnitrain_vpt.models.network.blocks import State
 from omnitrain_vpt.models.network.heads import drawn, log_prob
@@ -38,11 +39,16 @@ class PolicyActor:
 
     @torch.no_grad()
     def act(self, observations: NDArray[Any], first: NDArray[np.bool_]) -> Decision:
-        """Decide for frames uint8[n, height, width, 3]; rows that begin an episode forget their memory."""
+        """Decide for frames uint8[n, height, width, 3]; rows that begin an episode forget their memory.
+
+        Raises NumericalError for a policy whose probabilities are not finite: what it did would be an artefact.
+        """
         device = self.state["mask"].device
         img = torch.from_numpy(observations).to(device)[:, None]
         output = self.policy(img, torch.from_numpy(first).to(device), self.state)
         self.state = output.state
+        if not all(bool(values.isfinite().all()) for values in output.log_probs.values()):
+            raise NumericalError("The policy's probabilities are not finite: its training diverged; lower the learning rate.")
         chosen = drawn(output.log_probs, self.generator)
         buttons, camera = (chosen[name][:, 0, 0].cpu().numpy() for name in ("buttons", "camera"))
         kept: dict[str, NDArray[Any]] = {"joint_buttons": buttons, "joint_camera": camera}

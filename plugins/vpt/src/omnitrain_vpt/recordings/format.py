@@ -13,12 +13,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from omnitrain.engine import whole, write_whole
 from omnitrain.errors import DataError
 from omnitrain_control.video import probe_video, write_video
 from omnitrain_vpt.paper.actions import CAMERA, is_null, to_joint
 from omnitrain_vpt.paper.minecraft import BUTTONS, Action, SequenceRules, checked_line, gui_factor, unknown_keys
 
 RATE = 20
+SUFFIXES = (".mp4", ".jsonl", "-options.json")
+"""What a recording's files end with."""
 SHOWN = 5
 UNKNOWN_KEYS = "unknown keys"
 _VERSION = re.compile(r"^\d+\.\d+$")
@@ -256,22 +259,25 @@ def video_track(segment: Segment) -> Track:
 
 
 def write_segment(
-    folder: Path, name: str, frames: NDArray[np.uint8], lines: Sequence[Mapping[str, Any]], **options: Any
+    folder: Path, name: str, frames: NDArray[np.uint8], lines: Sequence[Mapping[str, Any]] | None, **options: Any
 ) -> None:
-    """Write a recording: mp4, jsonl and options. name: relative, "8.0/alias-session". frames: uint8[n, h, w, 3], RGB."""
-    target = folder / name
-    target.parent.mkdir(parents=True, exist_ok=True)
-    write_lines(target.with_name(f"{target.name}.jsonl"), lines)
-    (target.parent / f"{target.name}-options.json").write_text(json.dumps(options), encoding="utf-8")
-    write_video(target.with_name(f"{target.name}.mp4"), frames, RATE)
+    """Write a recording, each of its files whole: jsonl (none for lines None), options, mp4.
+
+    name: relative, "8.0/alias-session". frames: uint8[n, h, w, 3], RGB.
+    """
+    (folder / name).parent.mkdir(parents=True, exist_ok=True)
+    if lines is not None:
+        write_lines(folder / f"{name}.jsonl", lines)
+    write_whole(folder / f"{name}-options.json", json.dumps(options))
+    with whole(folder / f"{name}.mp4") as path:
+        write_video(path, frames, RATE)
 
 
 def write_lines(path: Path, lines: Iterable[Mapping[str, Any]]) -> None:
     """Write a .jsonl with one object a line."""
-    path.write_text("".join(json.dumps(line, separators=(",", ":")) + "\n" for line in lines), encoding="utf-8")
+    write_whole(path, "".join(json.dumps(line, separators=(",", ":")) + "\n" for line in lines))
 
 
 def write_index(folder: Path, names: Sequence[str]) -> None:
     """Write an index file beside the recordings."""
-    content = {"basedir": "", "relpaths": sorted(names)}
-    (folder / "index.json").write_text(json.dumps(content, indent=1), encoding="utf-8")
+    write_whole(folder / "index.json", json.dumps({"basedir": "", "relpaths": sorted(names)}, indent=1))

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +13,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from omnitrain.api import Evaluation, Metric, Run, Table, numpy_generator
+from omnitrain.engine import whole, write_whole
 from omnitrain.errors import DataError, EnvironmentFault, UsageError
 from omnitrain_control.video import Frame, VideoFacts, VideoWriter, probe_video, read_frames
 from omnitrain_vpt.configs.stages import CleanConfig
 from omnitrain_vpt.data.recordings import RecordingsData
 from omnitrain_vpt.paper.cleaning import clean_runs, median_filter
-from omnitrain_vpt.recordings.format import RATE, ReadingProblems, Segment, write_index
+from omnitrain_vpt.recordings.format import RATE, ReadingProblems, Segment
 from omnitrain_vpt.recordings.frames import resize
-from omnitrain_vpt.recordings.work import WORK, finish_recordings, write_whole
+from omnitrain_vpt.recordings.work import WORK, finished_videos, leave_recordings
 
 Floats = NDArray[np.float64]
 Embed = Callable[[Sequence[Frame]], Floats]
@@ -119,7 +120,9 @@ def judge(labels: NDArray[Any], step: int, frames: int, rate: float, config: Cle
     return Verdict(share, [run for run in runs if run[1] - run[0] >= least], frames)
 
 
-class _Cleaning:
+class Cleaner:
+    """A classifier of frames, 1 for clean ones, and what it makes of videos. folder: where clean stretches are written."""
+
     def __init__(self, config: CleanConfig, embed: Embed, folder: Path) -> None:
         from sklearn.pipeline import make_pipeline  # type: ignore[import-untyped]
         from sklearn.preprocessing import StandardScaler  # type: ignore[import-untyped]
@@ -152,33 +155,20 @@ class _Cleaning:
         self.classifier.fit(features, classes)
         return accuracy
 
-    def clean(self, segment: Segment) -> Verdict | None:
-        """Judge a video and write its clean stretches, unless that is done; None where it can't be read."""
-        done = self.folder / f"{segment.name}-clean.json"
-        try:
-            facts = probe_video(segment.video)
-            verdict = Verdict(**json.loads(done.read_text("utf-8"))) if done.exists() else self._judged(segment, facts)
-        except DataError as error:
-            self.problems.add("videos that can't be read", str(error).rstrip("."))
-            return None
-        if verdict is None:
-            self.problems.add("videos without frames", str(segment.video))
-            return None
-        if verdict.frames < facts.frames:
-            self.problems.add("videos that are cut short", f"{segment.video}: {verdict.frames} of {facts.frames} frames")
-        if not done.exists():
-            for begin, end in verdict.runs:
-                _cut(segment, self.folder, begin, end)
-            done.parent.mkdir(parents=True, exist_ok=True)
-            write_whole(done, json.dumps(verdict.__dict__))
-        return verdict
+    def clean(self, segment: Segment) -> dict[str, Any]:
+        """Judge a video and write its clean stretches; return the fields of its verdict and how many frames are announced.
 
-    def _judged(self, segment: Segment, facts: VideoFacts) -> Verdict | None:
-        """Judge a video, or return None for one without frames."""
+        Raises DataError for a video that can't be read.
+        """
+        facts = probe_video(segment.video)
         frames, step, count = sampled(segment.video, self.config.frames_per_s)
         if not frames:
-            return None
-        return judge(self.classifier.predict(self.embed(frames)), step, count, facts.rate or RATE, self.config)
+            return {"frames": 0, "announced": facts.frames}
+        labels = self.classifier.predict(self.embed(frames))
+        verdict = judge(labels, step, count, facts.rate or RATE, self.config)
+        for begin, end in verdict.runs:
+            _cut(segment, facts, self.folder / stretch_name(segment, begin), begin, end)
+        return {"share": verdict.share, "runs": verdict.runs, "frames": count, "announced": facts.frames}
 
 
 def stretch_name(segment: Segment, begin: int) -> str:
@@ -186,19 +176,18 @@ def stretch_name(segment: Segment, begin: int) -> str:
     return f"{segment.name}-{begin:07d}"
 
 
-def _cut(segment: Segment, folder: Path, begin: int, end: int) -> None:
-    """Write frames begin..end of a video, and its lines where it has any."""
-    target = folder / stretch_name(segment, begin)
+def _cut(segment: Segment, facts: VideoFacts, target: Path, begin: int, end: int) -> None:
+    """Write frames begin..end of a video, and its lines where it has any. target: without suffix."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    facts = probe_video(segment.video)
-    with VideoWriter(target.with_name(f"{target.name}.mp4"), (facts.height, facts.width), round(facts.rate or RATE)) as writer:
-        for number, frame in enumerate(read_frames(segment.video, start=begin), begin):
-            if number >= end:
-                break
+    with (
+        whole(target.with_name(f"{target.name}.mp4")) as path,
+        VideoWriter(path, (facts.height, facts.width), round(facts.rate or RATE)) as writer,
+    ):
+        for frame in islice(read_frames(segment.video, start=begin), end - begin):
             writer.write(frame)
     if segment.lines is not None:
         lines = segment.lines.read_text("utf-8", errors="replace").split("\n")[begin:end]
-        target.with_name(f"{target.name}.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
+        write_whole(target.with_name(f"{target.name}.jsonl"), "\n".join(lines) + "\n")
 
 
 def _recordings(run: Run, use: Any) -> RecordingsData:
@@ -216,32 +205,24 @@ def clean(config: CleanConfig, run: Run) -> None:
     """
     run.rewind(0, 0)
     data, good = _recordings(run, config.data), _recordings(run, config.clean)
-    folder = run.directory / WORK
-    folder.mkdir(parents=True, exist_ok=True)
-    work = _Cleaning(config, embedding(config.embedding), folder)
+    cleaner = Cleaner(config, embedding(config.embedding), run.ledger(WORK).folder)
     generator = numpy_generator(run.seed("examples"))
-    examples = work.examples(good, generator)
+    examples = cleaner.examples(good, generator)
     if config.other is not None:
-        others = work.examples(_recordings(run, config.other), generator)
+        others = cleaner.examples(_recordings(run, config.other), generator)
     else:
         others = [with_artefacts(frame, generator) for frame in examples]
-    accuracy = work.train(examples, others)
-    verdicts: list[tuple[Segment, Verdict]] = []
-    with run.progress("cleaning", len(data.segments())) as bar:
-        for segment in data.segments():
-            verdict = work.clean(segment)
-            if verdict is not None:
-                verdicts.append((segment, verdict))
-            bar.advance()
+    accuracy = cleaner.train(examples, others)
+    told = list(finished_videos(run, "cleaning", data.segments(), cleaner.clean, cleaner.problems))
+    verdicts = [(segment, Verdict(video["share"], video["runs"], video["frames"])) for segment, video in told]
     names = [stretch_name(segment, begin) for segment, verdict in verdicts for begin, _ in verdict.runs]
-    run.report("clean", _report(verdicts, accuracy, work.problems))
+    run.report("clean", _report(verdicts, accuracy, cleaner.problems))
     if not names:
         raise DataError(
             f"No clean stretch of {config.least_s:g} s is left of {len(verdicts)} videos; look at the shares in the report, "
             "lower least_share or least_s, or give other examples."
         )
-    write_index(folder, names)
-    finish_recordings(run, folder, data.config)
+    leave_recordings(run, names, data.config)
 
 
 def _report(verdicts: Sequence[tuple[Segment, Verdict]], accuracy: float, problems: ReadingProblems) -> Evaluation:

@@ -10,17 +10,17 @@ import gymnasium
 import numpy as np
 import torch
 from safetensors.torch import save_file
-from torch import Tensor
+from torch import Tensor, nn
 
-from omnitrain.api import BatchPlan, Run, mean_metric
-from omnitrain.api import Evaluation as Report
-from omnitrain.engine import Journal, choose_device, make_feed
-from omnitrain.errors import DataError, EnvironmentFault, UsageError
+from omnitrain.api import Batch, BatchPlan, Evaluation, Loss, Run, mean_metric
+from omnitrain.engine import FitSettings, Journal, OptimiserConfig, Parts, choose_device, make_feed, train
+from omnitrain.errors import EnvironmentFault, NumericalError, UsageError
 from omnitrain_control.environments import Fleet
 from omnitrain_vpt.configs.stages import PpoConfig
 from omnitrain_vpt.data.recordings import WindowedRecordings
 from omnitrain_vpt.models.acting import environment_actions
-from omnitrain_vpt.paper.actions import JOINT_BUTTONS, JOINT_CAMERAS, to_joint
+from omnitrain_vpt.objectives import WINDOW_NEEDS
+from omnitrain_vpt.paper.actions import JOINT_BUTTONS, JOINT_CAMERAS, NULL_BUTTONS, NULL_CAMERA, to_joint
 from omnitrain_vpt.paper.phasic import leash
 from omnitrain_vpt.world.environments import make_fleet, reward_table
 
@@ -63,6 +63,24 @@ class LeashedPolicy(ActorCriticCnnPolicy):
         now: Any = self.get_distribution(obs).distribution
         divergence = torch.stack([torch.distributions.kl_divergence(b, n) for b, n in zip(before, now, strict=True)])
         return values, log_probs, -divergence.sum(0)
+
+
+class ActiveCloning:
+    """-log pi(a) of the actions that are not null, for a policy without a memory; the weight is their number."""
+
+    needs = WINDOW_NEEDS
+
+    def __call__(self, model: nn.Module, batch: Batch, /) -> Loss:
+        """Return the loss of the windows' frames, each by itself."""
+        assert isinstance(model, LeashedPolicy)
+        buttons, camera = to_joint(batch["buttons"].cpu().numpy(), batch["camera"].cpu().numpy())
+        kept = (batch["loss_weights"] > 0) & torch.from_numpy((buttons != NULL_BUTTONS) | (camera != NULL_CAMERA)).to(
+            model.device
+        )
+        frames = batch["frames"][kept].permute(0, 3, 1, 2)
+        actions = torch.from_numpy(np.stack([buttons, camera], -1)).to(model.device)[kept]
+        log_probs = model.get_distribution(frames).log_prob(actions)
+        return Loss(-log_probs.sum(), float(len(actions)))
 
 
 class FleetVecEnv(VecEnv):
@@ -130,6 +148,12 @@ class FleetVecEnv(VecEnv):
         return [False] * self.num_envs
 
 
+def _check_finite(module: nn.Module, inputs: Any, logits: Tensor) -> None:
+    """Refuse logits of a policy that has diverged, whether it plays or learns."""
+    if not bool(logits.isfinite().all()):
+        raise NumericalError("vpt/ppo: the policy's logits are not finite; lower cloning_rate or learning_rate.")
+
+
 class Baseline:
     """PPO, its cloning before, and what it needs to go on exactly."""
 
@@ -152,34 +176,22 @@ class Baseline:
             device=str(choose_device("auto")),
         )
         self.policy: LeashedPolicy = self.ppo.policy  # type: ignore[assignment]
+        self.policy.action_net.register_forward_hook(_check_finite)
 
-    def clone(self, data: WindowedRecordings) -> None:
+    def clone(self, data: Any) -> None:
         """Clone the recordings without null actions, then hold on to the result."""
-        config = self.config
-        source: Any = data
-        feed = make_feed(source, "train", BatchPlan(config.cloning_batch, self.run.seed("cloning")))
-        optimiser = torch.optim.Adam(self.policy.parameters(), lr=config.cloning_rate)
-        with self.run.progress("cloning", config.cloning_steps) as bar:
-            for step in range(1, config.cloning_steps + 1):
-                batches = feed.next()
-                if batches is None:
-                    raise DataError("The recordings ended before the steps of cloning were done.")
-                batch = batches[0]
-                buttons, camera = to_joint(batch["buttons"].numpy(), batch["camera"].numpy())
-                kept = torch.from_numpy(batch["loss_weights"].numpy() > 0) & torch.from_numpy((buttons != 0) | (camera != 60))
-                if not bool(kept.any()):
-                    continue
-                frames = batch["frames"][kept].permute(0, 3, 1, 2).to(self.ppo.device)
-                actions = torch.from_numpy(np.stack([buttons, camera], -1))[kept].to(self.ppo.device)
-                log_probs = self.policy.get_distribution(frames).log_prob(actions)
-                loss = -log_probs.mean()
-                optimiser.zero_grad()
-                loss.backward()  # type: ignore[no-untyped-call]
-                torch.nn.utils.clip_grad_norm_(self.policy.parameters(), 5.0)
-                optimiser.step()
-                if step % 20 == 0 or step == config.cloning_steps:
-                    self.run.log(step, {"loss": float(loss.detach())}, split="cloning")
-                bar.advance()
+        config, plan = self.config, BatchPlan(self.config.cloning_batch, self.run.seed("cloning"))
+        settings = FitSettings(
+            steps=config.cloning_steps,
+            batch_size=config.cloning_batch,
+            learning_rate=config.cloning_rate,
+            optimiser=OptimiserConfig(name="adam"),
+            clip_norm=5.0,
+            log_every=20,
+            evaluate_batches=0,
+        )
+        parts = Parts(data, self.policy, ActiveCloning())
+        train(self.run.part("cloning"), parts, settings, feed=lambda recordings: make_feed(recordings, "train", plan))
         self.policy.begin_leash()
 
     def iteration(self, number: int) -> dict[str, float]:
@@ -189,6 +201,9 @@ class Baseline:
         self.ppo.ent_coef = rho
         self.environment.finished = []
         self.ppo.learn(config.steps * config.environments, reset_num_timesteps=number == 0)
+        seen: Any = self.ppo._last_obs
+        with torch.no_grad():  # checks what the last update made of the policy; the others were checked by the next one
+            self.policy.get_distribution(self.policy.obs_to_tensor(seen)[0])
         values = {"rho": rho, "environment_steps": float(self.ppo.num_timesteps)}
         if self.environment.finished:
             values["episode_reward"] = float(np.mean([e["return"] for e in self.environment.finished]))
@@ -221,7 +236,7 @@ class Baseline:
 def ppo(config: PpoConfig, run: Run) -> None:
     """Clone, then train; the artifact "policy" holds the weights as safetensors.
 
-    Raises UsageError for other data, Stopped after saving when asked to stop.
+    Raises UsageError for other data, NumericalError for a policy that diverges, Stopped after saving when asked to stop.
     """
     data = run.build(config.data)
     if not isinstance(data, WindowedRecordings):
@@ -240,23 +255,19 @@ def ppo(config: PpoConfig, run: Run) -> None:
         begin = journal.resume()
         if begin == 0:
             loop.clone(data)
-        rewards: list[float] = []
         with run.progress("rollouts", config.iterations) as bar:
             for number in range(begin, config.iterations):
-                values = loop.iteration(number)
-                rewards += [values["episode_reward"]] if "episode_reward" in values else []
-                run.log(number + 1, values)
+                run.log(number + 1, loop.iteration(number))
                 journal.after(number + 1, config.iterations)
                 bar.advance()
-        _finish(run, loop, rewards)
+        _finish(run, loop)
 
 
-def _finish(run: Run, loop: Baseline, rewards: list[float]) -> None:
+def _finish(run: Run, loop: Baseline) -> None:
     last = loop.environment.finished
     if last:
-        run.report("ppo", Report({"last_episodes_reward": mean_metric([e["return"] for e in last], "higher")}))
-    with run.artifact("policy", "weights") as path:
-        path.mkdir(parents=True, exist_ok=True)
+        run.report("ppo", Evaluation({"last_episodes_reward": mean_metric([e["return"] for e in last], "higher")}))
+    with run.artifact("policy", "weights", folder=True) as path:
         weights = {name: value.detach().cpu().contiguous() for name, value in loop.policy.state_dict().items()}
         # The three feature extractors of the policy are one module under three names.
         save_file({n: v.clone() for n, v in weights.items()}, path / "policy.safetensors")

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from omnitrain.api import Run
-from omnitrain.engine import Engine, Journal, OptimiserConfig, Streams, evaluating, make_optimiser, save_model
-from omnitrain.errors import NumericalError, UsageError
+from omnitrain.engine import Engine, Guard, Journal, OptimiserConfig, Streams, evaluating, make_optimiser
+from omnitrain.errors import UsageError
 from omnitrain_control.environments import Fleet
 from omnitrain_control.returns import generalised_advantages, normalised
 from omnitrain_control.rollouts import Collector, Rollout
@@ -28,7 +28,6 @@ from omnitrain_vpt.world.environments import make_fleet, reward_table
 Chunk = dict[str, Tensor]
 """One environment's chunk, without a batch dimension: frames, first, actions, old log-probability, advantage, target, and
 the memories (policy_*, pretrained_*) that the two policies had at its beginning."""
-_MOST_BAD_UPDATES = 10
 
 
 def state_rows(state: State, prefix: str, row: int) -> dict[str, Tensor]:
@@ -62,17 +61,20 @@ _TERMS = [term.name for term in fields(WakeTerms)]
 
 
 class Phasic:
-    """The learner: wakes (PPO with the leash) and sleeps (value distilled into the trunk, policy held)."""
+    """The learner: wakes (PPO with the leash) and sleeps (value distilled into the trunk, policy held).
 
-    def __init__(self, policy: MinecraftPolicy, config: ReinforceConfig, engine: Engine) -> None:
-        self.policy, self.config, self.engine = policy, config, engine
+    guard: of its updates, which it counts from 1.
+    """
+
+    def __init__(self, policy: MinecraftPolicy, config: ReinforceConfig, engine: Engine, guard: Guard) -> None:
+        self.policy, self.config, self.engine, self.guard = policy, config, engine, guard
         self.pretrained = copy.deepcopy(policy).requires_grad_(False).eval()
         if not config.keep_value_head:
             policy.value_head.reset()
         policy.value_head.linear.requires_grad_(True)
         settings = OptimiserConfig(name="adamw", weight_decay=config.weight_decay)
         self.optimiser = make_optimiser(settings, policy, config.learning_rate)
-        self.bad = 0
+        self.updates = 0
 
     def forward(
         self, policy: MinecraftPolicy, batch: Mapping[str, Tensor], prefix: str, value_into_trunk: bool = True
@@ -118,20 +120,23 @@ class Phasic:
     def _apply(self, loss: Tensor) -> None:
         self.engine.backward(loss)
         update = self.engine.update(self.optimiser, 1.0, self.config.clip_norm, loss)
-        self.bad = 0 if bool(update.applied) else self.bad + 1
-        if self.bad > _MOST_BAD_UPDATES:
-            raise NumericalError(
-                f"{self.bad} updates in a row had a NaN or infinite loss and were not applied; lower learning_rate."
-            )
+        self.updates += 1
+        self.guard.note(self.updates, update.applied)
 
     def state_dict(self) -> dict[str, Any]:
         """Return weights and optimiser; the pretrained policy comes from its stage."""
-        return {"policy": self.policy.state_dict(), "optimiser": self.optimiser.state_dict()}
+        return {
+            "policy": self.policy.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "guard": {**self.guard.state_dict(), "updates": self.updates},
+        }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on from a saved state."""
         self.policy.load_state_dict(state["policy"])
         self.optimiser.load_state_dict(state["optimiser"])
+        self.guard.load_state_dict(state["guard"])
+        self.updates = int(state["guard"]["updates"])
 
 
 def actions_of(batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -231,6 +236,7 @@ class Reinforcement:
         if finished:
             values["episode_reward"] = float(np.mean([e["return"] for e in finished]))
             values["episodes"] = float(len(finished))
+        self.phasic.guard.read()
         return values
 
     def _sleep(self) -> dict[str, float]:
@@ -266,14 +272,14 @@ class Reinforcement:
 def reinforce(config: ReinforceConfig, run: Run) -> None:
     """Fine-tune; the artifact "model" is a vpt/policy.
 
-    Raises UsageError for another model, Stopped after saving when asked to stop.
+    Raises UsageError for another model, NumericalError for a policy that diverges, Stopped after saving when asked to stop.
     """
     policy = run.build(config.model)
     if not isinstance(policy, MinecraftPolicy):
         raise UsageError(f"vpt/reinforce needs a vpt/policy, not {type(policy).__name__}.")
     engine = Engine("float32", config.device)
     policy.to(engine.device)
-    phasic = Phasic(policy, config, engine)
+    phasic = Phasic(policy, config, engine, Guard(run, config.skip_nonfinite))
     size = policy.architecture.image[0]
     table = reward_table(config.reward)
     seed = run.seed("environments")
@@ -288,6 +294,4 @@ def reinforce(config: ReinforceConfig, run: Run) -> None:
             journal.after(number + 1, config.iterations)
             bar.advance(reward=values.get("episode_reward", float("nan")))
     policy.value_head.requires_grad_(False)
-    described = run.describe_model(config.model)
-    with run.artifact("model", "model", **described) as path:
-        save_model(policy, path, {**described, "facts": {"image_size": size}})
+    run.save_model(policy, config.model, data=run.model_data(config.model), facts={"image_size": size})

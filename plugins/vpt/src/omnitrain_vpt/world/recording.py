@@ -18,6 +18,8 @@ from omnitrain_vpt.world.environments import make_interface
 from omnitrain_vpt.world.interface import HumanInterface
 from omnitrain_vpt.world.players import Habits, Player, environment_action
 
+VERSION = "8.0"
+"""Of the recorder, unless another is asked for."""
 Clip = tuple[NDArray[np.uint8], list[dict[str, Any]]]
 
 
@@ -49,37 +51,43 @@ def play_clip(interface: HumanInterface, play: PlayConfig, seed: int) -> Clip:
     return np.stack(frames), lines
 
 
-def record_clips(
-    folder: Path,
-    play: PlayConfig,
-    worlds: Path,
-    seed: int,
-    version: str = "8.0",
-    labelled: bool = True,
-    each: Callable[[], None] = lambda: None,
-) -> None:
-    """Write `play.clips` recordings and an index into a folder; those that are there already are kept.
+def clip_name(number: int, version: str = VERSION) -> str:
+    """Return the name of a recording. version: of the recorder, its folder."""
+    return f"{version}/scripted-{number:06d}"
 
-    A recording is a function of the seed and its number. each: called after every one.
+
+def played_world(play: PlayConfig, worlds: Path) -> HumanInterface:
+    """Make what scripted players play. worlds: where generated worlds are kept.
+
     Raises UsageError for a world that is not the stand-in: scripted players read its simulator.
     """
     if play.world.environment != "crafter":
         raise UsageError(f"Scripted players play crafter, not {play.world.environment!r}; record people there.")
-    interface = make_interface(play.world, worlds)
-    names = []
+    return make_interface(play.world, worlds)
+
+
+def record_clip(
+    interface: HumanInterface,
+    folder: Path,
+    play: PlayConfig,
+    seed: int,
+    number: int,
+    version: str = VERSION,
+    labelled: bool = True,
+) -> int:
+    """Write one recording, a function of the seed and its number, into a folder; return how many frames it has."""
+    frames, lines = play_clip(interface, play, episode_seed(seed, number))
+    write_segment(folder, clip_name(number, version), frames, lines if labelled else None, player="scripted", seed=number)
+    return len(frames)
+
+
+def record_clips(folder: Path, play: PlayConfig, worlds: Path, seed: int, each: Callable[[], None] = lambda: None) -> None:
+    """Write `play.clips` recordings and an index into a new folder. each: called after every one.
+
+    Raises UsageError for a world that is not the stand-in.
+    """
+    interface = played_world(play, worlds)
     for number in range(play.clips):
-        name = f"{version}/scripted-{number:06d}"
-        names.append(name)
-        done = folder / f"{name}.mp4"
-        if not done.exists():
-            frames, lines = play_clip(interface, play, episode_seed(seed, number))
-            # Under a temporary name until whole, so that a stopped recording goes on with whole clips only.
-            write_segment(folder, f"{version}/.part", frames, lines, player="scripted", seed=number)
-            part = folder / version / ".part"
-            for suffix in (".jsonl", "-options.json", ".mp4"):
-                if labelled or suffix != ".jsonl":
-                    part.with_name(f".part{suffix}").rename(folder / f"{name}{suffix}")
-                else:
-                    part.with_name(f".part{suffix}").unlink()
+        record_clip(interface, folder, play, seed, number)
         each()
-    write_index(folder, names)
+    write_index(folder, [clip_name(number) for number in range(play.clips)])
