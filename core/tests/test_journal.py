@@ -95,3 +95,15 @@ def test_lines_of_a_part_and_of_its_stage_are_cut_each_for_itself():
         run.rewind(0, 0)
         assert run.lines(run.name) == []
         assert len(run.lines(f"{run.name}/walk")) == STEPS
+
+
+def test_checkpoint_that_was_waited_for_is_taken_by_the_next_run_of_the_stage():
+    with scratch_run() as run:
+        saved = Walk(run)
+        saved.step()
+        journal = Journal(run, saved.collect, saved.restore)
+        journal.save(1)
+        journal.wait()
+        other = Walk(run)
+        assert Journal(run, other.collect, other.restore).resume() == 1
+        assert torch.equal(other.place, saved.place)

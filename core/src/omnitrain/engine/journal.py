@@ -62,13 +62,13 @@ class Journal:
         Raises Stopped after saving when the run was asked to stop.
         """
         if step >= steps:
-            self._checkpoints.wait()
+            self.wait()
             return
         asked = self._run.should_stop()
         if asked or (self._every and step % self._every == 0):
             self.save(step)
         if asked:
-            self._checkpoints.wait()
+            self.wait()
             self._run.stop_if_asked()
 
     def save(self, step: int) -> None:
@@ -76,3 +76,7 @@ class Journal:
         self._run.sync_records()
         journal = {"random": rng_state(), "lines": self._run.line_counts()}
         self._checkpoints.save(step, {**self._collect(), "journal": journal})
+
+    def wait(self) -> None:
+        """Wait until the last checkpoint is on disk, for a loop that saves and stops at places of its own."""
+        self._checkpoints.wait()

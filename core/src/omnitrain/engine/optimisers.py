@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -14,14 +14,18 @@ from omnitrain.api.protocols import GroupsParameters
 from omnitrain.engine.settings import OptimiserConfig, ScheduleConfig
 from omnitrain.errors import EnvironmentFault, UsageError
 
+Groups = Sequence[Mapping[str, Any]]
 
-def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
+
+def parameter_groups(model: nn.Module | Groups, weight_decay: float) -> list[dict[str, Any]]:
     """Return the trainable parameters in groups: matrices with weight decay, vectors and scalars without.
 
-    A model with `parameter_groups` (see `GroupsParameters`) names its own. "lr_scale" multiplies the learning rate.
+    A model with `parameter_groups` (see `GroupsParameters`) names its own, and groups of that form may stand in a model's
+    place. "lr_scale" multiplies the learning rate.
     """
-    if isinstance(model, GroupsParameters):
-        return [{"lr_scale": 1.0, "weight_decay": weight_decay, **group} for group in model.parameter_groups()]
+    if isinstance(model, GroupsParameters) or not isinstance(model, nn.Module):
+        named = model.parameter_groups() if isinstance(model, GroupsParameters) else model
+        return [{"lr_scale": 1.0, "weight_decay": weight_decay, **group} for group in named]
     decayed: list[nn.Parameter] = []
     plain: list[nn.Parameter] = []
     for parameter in model.parameters():
@@ -31,9 +35,10 @@ def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, An
     return [{"params": p, "weight_decay": d, "lr_scale": 1.0} for p, d in groups if p]
 
 
-def make_optimiser(config: OptimiserConfig, model: nn.Module, learning_rate: float) -> torch.optim.Optimizer:
-    """Build the optimiser that the config names over the model's trainable parameters.
+def make_optimiser(config: OptimiserConfig, model: nn.Module | Groups, learning_rate: float) -> torch.optim.Optimizer:
+    """Build the optimiser that the config names over the model's trainable parameters, or over given groups of them.
 
+    A group is {"params": [...]} and any of "lr_scale", "weight_decay" (by default 1 and the config's, for all in it).
     Raises UsageError when nothing is trainable, EnvironmentFault when the optimiser's library is missing.
     """
     groups = parameter_groups(model, config.weight_decay)
