@@ -18,6 +18,7 @@ from omnitrain.errors import PluginError, UsageError
 from omnitrain.evidence.comparing import Tolerance, first_difference
 from omnitrain.evidence.parity import ParityReport, run_parity
 from omnitrain.plugins import PluginState, Registry
+from omnitrain.report.markdown import parity_table
 
 TOLERANCE = Tolerance(1e-6, 1e-7)
 
@@ -140,6 +141,7 @@ def _module(monkeypatch: pytest.MonkeyPatch) -> None:
     module.COMPARE = {  # type: ignore[attr-defined]
         "statistic": lambda expected, actual, case: None if abs(expected - actual) < 4 else f"output: {actual} is far off"
     }
+    module.TEST_ONLY = {"shared": "the factor, which training does not know"}  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "fake_parity", module)
 
 
@@ -185,6 +187,7 @@ def test_json_has_the_documented_form(vectors: Vectors) -> None:
                 "failed": 0,
                 "tolerance": {"relative": 1e-6, "absolute": 1e-7},
                 "first_difference": None,
+                "test_only": None,
             }
         ],
     }
@@ -192,6 +195,24 @@ def test_json_has_the_documented_form(vectors: Vectors) -> None:
 
 def test_other_entries_of_the_file_are_shared(vectors: Vectors) -> None:
     assert _run(vectors(shared={"factor": 5, "cases": [{"input": 2, "output": 10}]})).failed == 0
+
+
+def test_file_that_reaches_test_only_code_says_so(vectors: Vectors) -> None:
+    folder = vectors(
+        double={"cases": [{"input": {"x": 1}, "output": {"value": 2}}]},
+        shared={"factor": 5, "cases": [{"input": 2, "output": 10}]},
+    )
+    report = _run(folder)
+    assert [f.test_only for f in report.files] == [None, "the factor, which training does not know"]
+    lines = parity_table("fake", report.json()).splitlines()
+    assert lines[2] == "| double | 1 | relative 1e-06, absolute 1e-07 | code of training |"
+    assert lines[3].endswith("| **not of training**: the factor, which training does not know |")
+
+
+def test_test_only_file_without_an_adapter_is_an_error(vectors: Vectors) -> None:
+    sys.modules["fake_parity"].TEST_ONLY = {"shred": "what is gone"}  # type: ignore[attr-defined]
+    with pytest.raises(PluginError, match=r"names 'shred', which has no adapter\. Did you mean 'shared'"):
+        _run(vectors(shared={"factor": 5, "cases": [{"input": 2, "output": 10}]}))
 
 
 def test_adapter_that_raises_is_a_failed_case_with_its_line(vectors: Vectors) -> None:
@@ -287,3 +308,22 @@ def test_command_ends_with_code_6_on_a_difference(
     bad = vectors(double={"cases": [{"input": {"x": 1}, "output": {"value": 3}}]})
     assert run(["parity", "fake", "--vectors", str(bad), "--json"]) == 6
     assert json.loads(capsys.readouterr().out)["failed"] == 1
+
+
+def test_command_writes_the_table_into_the_readme_and_checks_it(
+    vectors: Vectors, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from omnitrain import plugins
+    from omnitrain.cli.commands import parity
+    from omnitrain.evidence import checkouts
+
+    for module in (parity, plugins):
+        monkeypatch.setattr(module, "installed", _registry)
+    monkeypatch.setattr(checkouts, "checkout", lambda name: tmp_path)
+    command = ["parity", "fake", "--vectors", str(vectors(shared={"factor": 5, "cases": [{"input": 2, "output": 10}]}))]
+    (tmp_path / "README.md").write_text("<!-- parity -->\n<!-- /parity -->\n")
+    assert run([*command, "--check-readme"]) == 6
+    assert "omnitrain parity fake --write-readme" in capsys.readouterr().err
+    assert run([*command, "--write-readme"]) == 0
+    assert "**not of training**: the factor" in (tmp_path / "README.md").read_text()
+    assert run([*command, "--check-readme"]) == 0

@@ -11,7 +11,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from omnitrain.errors import PluginError, UsageError
+from omnitrain.errors import PluginError, UsageError, nearest
 from omnitrain.evidence.checkouts import checkout
 from omnitrain.evidence.comparing import Tolerance, first_difference
 from omnitrain.plugins import Registry
@@ -29,23 +29,28 @@ class Adapters:
 
     run: (input, shared) -> output, calls the code that training uses. compare: (expected, actual, input) -> None or
     the difference, in place of the ordinary comparison. tolerance: (relative, absolute), or numbers by name: "relative"
-    and "absolute" for the ordinary comparison, any others for the file's own one.
+    and "absolute" for the ordinary comparison, any others for the file's own one. test_only: what of a file reaches code that
+    nothing but its test calls, so that it says nothing of training.
     """
 
     run: Mapping[str, Adapter]
     compare: Mapping[str, Compare]
     tolerance: Mapping[str, Mapping[str, float]]
+    test_only: Mapping[str, str]
 
 
 @dataclass(frozen=True)
 class FileResult:
-    """One golden file. tolerance: numbers by name. first_difference: of the first failed case, or the reason."""
+    """One golden file. tolerance: numbers by name. first_difference: of the first failed case, or the reason. test_only: what
+    of it reaches code that training does not, or None.
+    """
 
     file: str
     passed: int
     failed: int
     tolerance: dict[str, float]
     first_difference: str | None
+    test_only: str | None = None
 
 
 @dataclass(frozen=True)
@@ -88,9 +93,9 @@ def run_parity(plugin: str, registry: Registry, vectors: Path | None = None) -> 
 
 
 def load_adapters(plugin: str, registry: Registry) -> Adapters:
-    """Import a plugin's adapters and, from the same module, its optional COMPARE and TOLERANCES.
+    """Import a plugin's adapters and, from the same module, its optional COMPARE, TOLERANCES and TEST_ONLY.
 
-    Raises PluginError when there are none or the module can't be imported.
+    Raises PluginError when there are none, the module can't be imported, or TEST_ONLY names a file that has no adapter.
     """
     reference = registry.plugin(plugin).parity
     if reference is None:
@@ -102,7 +107,11 @@ def load_adapters(plugin: str, registry: Registry) -> Adapters:
         tolerances = {stem: _named(value) for stem, value in getattr(module, "TOLERANCES", {}).items()}
     except Exception as error:
         raise PluginError(f"The parity adapters {reference!r} can't be loaded: {type(error).__name__}: {error}.") from error
-    return Adapters(run, getattr(module, "COMPARE", {}), tolerances)
+    test_only = {stem: str(text) for stem, text in getattr(module, "TEST_ONLY", {}).items()}
+    unknown = [stem for stem in test_only if stem not in run]
+    if unknown:
+        raise PluginError(f"TEST_ONLY of {name} names {unknown[0]!r}, which has no adapter. {nearest(unknown[0], run)}")
+    return Adapters(run, getattr(module, "COMPARE", {}), tolerances, test_only)
 
 
 def _named(tolerance: Mapping[str, float] | tuple[float, float]) -> dict[str, float]:
@@ -133,7 +142,7 @@ def _run_file(file: Path, adapters: Adapters) -> FileResult:
     tolerance = Tolerance(**{**DEFAULT_TOLERANCE, **{k: v for k, v in own.items() if k in DEFAULT_TOLERANCE}})
 
     def unusable(reason: str) -> FileResult:
-        return FileResult(file.name, 0, 1, shown, reason)
+        return FileResult(file.name, 0, 1, shown, reason, adapters.test_only.get(file.stem))
 
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
@@ -147,7 +156,8 @@ def _run_file(file: Path, adapters: Adapters) -> FileResult:
     found = [_run_case(i, case, file.stem, shared, adapters, tolerance) for i, case in enumerate(content["cases"])]
     differences = [difference for difference in found if difference is not None]
     first = differences[0] if differences else None
-    return FileResult(file.name, len(found) - len(differences), len(differences), shown, first)
+    told = adapters.test_only.get(file.stem)
+    return FileResult(file.name, len(found) - len(differences), len(differences), shown, first, told)
 
 
 def _run_case(index: int, case: Any, stem: str, shared: dict[str, Any], adapters: Adapters, tolerance: Tolerance) -> str | None:

@@ -79,6 +79,17 @@ def _notes(notes: Mapping[str, str]) -> str:
     return "; ".join(f"{name}: {text}" if name else text for name, text in notes.items())
 
 
+def parity_table(plugin: str, content: Mapping[str, Any]) -> str:
+    """Return the table of a plugin's golden files. content: as `omnitrain parity --json` prints it."""
+    lines = [_line("golden file", "cases", "tolerance", "what it reaches"), "|---|---|---|---|"]
+    for found in content["files"]:
+        tolerance = ", ".join(f"{name} {value:g}" for name, value in found["tolerance"].items())
+        cases = str(found["passed"] + found["failed"])
+        reaches = "code of training" if found["test_only"] is None else f"**not of training**: {found['test_only']}"
+        lines.append(_line(found["file"].removesuffix(".json"), cases, tolerance, reaches))
+    return "\n".join([*lines, "", f"`omnitrain parity {plugin}` compares them; whole numbers, text and structure exactly."])
+
+
 def _ratio(row: Mapping[str, Any]) -> str:
     if row["speedup"] is None:
         return ""

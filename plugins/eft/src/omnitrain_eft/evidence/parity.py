@@ -105,6 +105,11 @@ ADAPTERS: dict[str, Callable[[Any, Case], Any]] = {
     "speculative_step": _speculative_step,
     "implicit_reward": _implicit_reward,
 }
+
+TEST_ONLY: dict[str, str] = {
+    "implicit_reward": "`implicit_reward`; compositions add logits and never form the reward",
+}
+
 TOLERANCES: dict[str, dict[str, float]] = {
     "next_token": {"relative": 1e-12, "absolute": 1e-12},
     "greedy_generation": {"relative": 1e-12, "absolute": 1e-12},

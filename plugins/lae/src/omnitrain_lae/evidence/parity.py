@@ -273,6 +273,10 @@ def _training_trace(case: Case, shared: Case) -> dict[str, Any]:
     return {"tasks": trace(case)}
 
 
+TEST_ONLY: dict[str, str] = {
+    "pet_lora": "the cases of convolutions: no shipped backbone has LoRA on a convolution; the linear cases are training's",
+}
+
 ADAPTERS: Mapping[str, Callable[[Case, Case], dict[str, Any]]] = {
     "class_order": _class_order,
     "ema": _ema,

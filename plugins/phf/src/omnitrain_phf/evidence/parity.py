@@ -327,4 +327,8 @@ ADAPTERS: dict[str, Callable[[Any, Case], Any]] = {
     "value_head": _value_head,
 }
 
+TEST_ONLY: dict[str, str] = {
+    "theoretical_loss": "the scaling law by which the paper chose its budget; nothing else computes it",
+}
+
 TOLERANCES: dict[str, tuple[float, float]] = {"objectives": (1e-6, 1e-12), "value_head": (1e-9, 1e-12)}

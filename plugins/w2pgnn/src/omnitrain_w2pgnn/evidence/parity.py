@@ -229,6 +229,10 @@ ADAPTERS: dict[str, Callable[[Any, Case], Any]] = {
     "topology_features": _topology,
 }
 
+TEST_ONLY: dict[str, str] = {
+    "graphon_simulator": "the cases of `log_likelihood`, which nothing else computes; the edges' probabilities are used",
+}
+
 TOLERANCES: dict[str, dict[str, float]] = {
     "estimator_parts": {"relative": 0.0, "absolute": 1e-5},
     "estimators": {"relative": 0.0, "absolute": 1e-5},

@@ -30,6 +30,7 @@ ADAPTERS: Mapping[str, Callable[[Json, Json], Json]] = {
     "value_head_ewma": networks.value_head_ewma,
 }
 COMPARE = {"loader_sequence": actions.loader_difference}
+TEST_ONLY = {"reward_normalizer": "the normalisation of rewards, which no stage of training uses"}
 _FLOAT32 = (1e-5, 1e-5)
 TOLERANCES = {
     # The outputs in these files are float32 of the official code.
