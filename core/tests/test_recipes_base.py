@@ -5,8 +5,9 @@ from types import MappingProxyType
 
 import pytest
 
+from omnitrain.api import Plugin, Recipe
 from omnitrain.errors import PluginError, UsageError
-from omnitrain.plugins import installed
+from omnitrain.plugins import PluginState, Registry, installed
 from omnitrain.recipes import expanding, load_recipe, locked_values, written_out
 from omnitrain.recipes.lock import lock_text
 
@@ -244,3 +245,32 @@ def test_recipe_written_out_runs_as_it_is(address, load, tmp_path):
 def test_recipe_without_a_base_is_printed_with_its_comments():
     text = written_out("toy/tiny", installed())
     assert text == installed().recipe("toy/tiny")[1].read_text()
+
+
+@pytest.fixture
+def tables(tmp_path, monkeypatch):
+    """A registry with a plugin `tables`, whose recipes are rows of files in a folder below its recipes."""
+    folder = tmp_path / "tables_of_the_test" / "recipes" / "paper"
+    folder.mkdir(parents=True)
+    (folder / "arm.yaml").write_text(ARM)
+    (folder / "grid.yaml").write_text(
+        "base: arm.yaml\nset: {train.fit.steps: 7}\nvariants:\n  wide: {base: arm.yaml#wide}\n  odd: {}\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    recipes = [Recipe(row, "S.", f"recipes/paper/grid.yaml#{row}") for row in ("wide", "odd", "none")]
+    plugin = Plugin(
+        "tables", "S.", "1.1", recipes=(*recipes, Recipe("grid", "S.", "recipes/paper/grid.yaml")), package=folder.parts[-3]
+    )
+    own = PluginState("tables", "omnitrain-tables", "1", "ok", plugin=plugin)
+    return Registry([*installed().states, own])
+
+
+def test_recipe_of_a_plugin_may_be_a_row_of_a_table(tables):
+    wide, odd = load_recipe("tables/wide", registry=tables), load_recipe("tables/odd", registry=tables)
+    assert (wide.address, wide.stage("train").config.model.config.width, wide.seed) == ("tables/wide", 16, 4)
+    assert (odd.stage("train").config.model.config.width, odd.stage("train").config.fit.steps) == (8, 7)
+    assert str(odd.origins["stages", 0, "fit", "learning_rate"]) == "tables_of_the_test:recipes/paper/arm.yaml:11"
+    assert str(odd.origins["stages", 0, "fit", "steps"]) == "tables/odd:2"
+    assert locked_values(load_recipe("tables/grid#odd", registry=tables)) == locked_values(odd)
+    with pytest.raises(UsageError, match=r"tables/none: there is no variant 'none'\. Known: odd, wide"):
+        load_recipe("tables/none", registry=tables)

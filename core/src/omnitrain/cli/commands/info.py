@@ -89,7 +89,9 @@ def _component(address: str, component: Component, registry: Registry) -> dict[s
 
 def _recipe(address: str, registry: Registry) -> dict[str, Any]:
     recipe, path = registry.recipe(address)
-    return {"address": address, "kind": "recipe", "summary": recipe.summary, "path": str(path), "text": path.read_text("utf-8")}
+    row = recipe.path.partition("#")[2]
+    found = {"address": address, "kind": "recipe", "summary": recipe.summary, "path": str(path)}
+    return {**found, **({"variant": row} if row else {}), "text": path.read_text("utf-8")}
 
 
 def _show_plugin(plugin: Plugin) -> None:
@@ -112,7 +114,8 @@ def _show_plugin(plugin: Plugin) -> None:
 def _show_item(item: dict[str, Any]) -> None:
     print(f"{item['address']} ({item['kind']}): {item['summary']}")
     if "text" in item:
-        print(f"# {item['path']}\n{item['text'].rstrip()}")
+        place = "#".join(filter(None, (item["path"], item.get("variant"))))
+        print(f"# {place}\n{item['text'].rstrip()}")
     elif item["settings"]:
         rows = [
             [s["key"], s["type"], "required" if s["default"] is None else s["default"], s["description"]]
