@@ -60,7 +60,7 @@ def pair_ensemble(large: Any) -> Ensemble:
 
 
 def agreeing_ensemble() -> Ensemble:
-    """Return an ensemble whose target stays near the draft: the up-scaling delta is small, chosen by hand so that most drafts are kept."""
+    """Return an ensemble whose target stays near the draft: its delta is small, by hand, so that most drafts are kept."""
     large, expert, base = gpt2(8, 512, 3, DISAGREEMENT), gpt2(2, 128, 1, 8.0), gpt2(2, 128, 2, 0.0)
     return Ensemble(large, [expert, base], [0], [1], 1, 0, VOCABULARY)
 
