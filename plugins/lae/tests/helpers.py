@@ -11,7 +11,6 @@ import transformers
 from omnitrain_lae.configs.data import ClassIncrementalConfig, ImagesConfig
 from omnitrain_lae.configs.stages import ContinualConfig
 from omnitrain_lae.data.class_incremental import build as build_tasks
-from omnitrain_lae.evidence.tracing import Recorder
 from omnitrain_testing.contexts import FakeContext
 
 # Beside a checkout; a test that runs elsewhere, as those of the wheel do, finds nothing there and skips.
@@ -148,27 +147,6 @@ def settings(**changes):
         **changes,
     }
     return ContinualConfig.model_validate(given)
-
-
-class StoppingRun(Recorder):
-    """A run in a folder that is asked to stop at the look number `stop_at`."""
-
-    def __init__(self, directory, stop_at=None):
-        super().__init__(directory)
-        self.looks, self.stop_at, self.events = 0, stop_at, []
-
-    def event(self, name, **details):
-        self.events.append((name, details))
-
-    def should_stop(self):
-        self.looks += 1
-        return self.stop_at is not None and self.looks >= self.stop_at
-
-    def stop_if_asked(self):
-        from omnitrain.errors import Stopped
-
-        if self.stop_at is not None and self.looks >= self.stop_at:
-            raise Stopped("asked")
 
 
 def image_config(**given):

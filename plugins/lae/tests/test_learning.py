@@ -1,11 +1,14 @@
 """The life of experts and heads over tasks, and exact resume."""
 
+import shutil
+from contextlib import ExitStack
+
 import numpy as np
 import pytest
 import torch
-from helpers import Pictures, StoppingRun, images_for, settings, tasks_of, vit
+from helpers import Pictures, images_for, settings, tasks_of, vit
 
-from omnitrain.engine import Engine
+from omnitrain.engine import Engine, scratch_run
 from omnitrain.errors import DataError, NumericalError, Stopped
 from omnitrain_lae.models.backbone import Backbone
 from omnitrain_lae.models.learner import Learner
@@ -14,6 +17,7 @@ from omnitrain_lae.pets.lora import LoraPet
 from omnitrain_lae.pets.pool import PromptPoolPet
 from omnitrain_lae.pets.prefix import PrefixPet
 from omnitrain_lae.stages.learning import Learning
+from omnitrain_lae.stages.training import Task, TaskTraining
 
 METHODS = {
     "adapter": lambda: AdapterPet(2, (0, 1)),
@@ -40,15 +44,42 @@ class Augmented:
         return {**batch, "pixel_values": batch["pixel_values"] + torch.cat(noise)}
 
 
-def prepare(folder, config, method="adapter", source=None, stop_at=None, ended=None):
-    """Return learning over three tasks of two classes, from fixed weights."""
-    data = tasks_of(source or Pictures())
-    torch.manual_seed(11)
-    pet = METHODS[method]() if config.tune == "pet" else None
-    learner = Learner(Backbone(vit()), pet, tune_backbone=config.tune == "backbone").double()
-    learner.measure({"pixel_values": images_for("vit", 1)})
-    run = StoppingRun(folder, stop_at)
-    return Learning(config, learner, data, data.task_sizes(), run, Engine(device="cpu"), ended)
+@pytest.fixture
+def prepare():
+    """A function that returns learning over three tasks of two classes, from fixed weights, in a run of its own."""
+    with ExitStack() as stack:
+
+        def made(config, method="adapter", source=None, ended=None, goes_on=None):
+            data = tasks_of(source or Pictures())
+            torch.manual_seed(11)
+            pet = METHODS[method]() if config.tune == "pet" else None
+            learner = Learner(Backbone(vit()), pet, tune_backbone=config.tune == "backbone").double()
+            learner.measure({"pixel_values": images_for("vit", 1)})
+            run = stack.enter_context(scratch_run())
+            if goes_on is not None:
+                shutil.copytree(goes_on.stage.directory / "checkpoints", run.directory / "checkpoints")
+            return Learning(config, learner, data, data.task_sizes(), run, Engine(device="cpu"), ended)
+
+        yield made
+
+
+@pytest.fixture
+def stop_at(monkeypatch):
+    """A function that lets a run be asked to stop behind so many steps."""
+
+    def arranged(learning, steps):
+        def step(training, original=TaskTraining.one_step):
+            original(training)
+            if learning.losses.total == steps:
+                learning.stage.ask_to_stop()
+
+        monkeypatch.setattr(TaskTraining, "one_step", step)
+        with pytest.raises(Stopped):
+            learning.run()
+        monkeypatch.undo()
+        return learning
+
+    return arranged
 
 
 def snapshot(learning):
@@ -62,40 +93,42 @@ def equal(a, b):
     return a.keys() == b.keys() and all(torch.equal(a[k], b[k]) for k in a)
 
 
-def test_the_average_moves_after_every_step_of_later_tasks_frozen_epochs_included(tmp_path):
-    learning = prepare(tmp_path, settings())
+def test_the_average_moves_after_every_step_of_later_tasks_frozen_epochs_included(prepare):
+    learning = prepare(settings())
+    moved, average = [], learning.learner.accumulate
+    learning.learner.accumulate = lambda *given: (moved.append(learning.losses.total), average(*given))
     learning.run()
-    assert learning.total == learning.updates == 3 * 3 * 3  # tasks, epochs, steps of 24 images in batches of 8
-    assert learning.averaged == 2 * 3 * 3
+    assert learning.losses.total == 3 * 3 * 3  # tasks, epochs, steps of 24 images in batches of 8
+    assert moved == list(range(9, 27))
 
 
-def test_decay_0_makes_the_offline_expert_the_online_one(tmp_path):
-    learning = prepare(tmp_path, settings(accumulation={"decay": 0.0}))
+def test_decay_0_makes_the_offline_expert_the_online_one(prepare):
+    learning = prepare(settings(accumulation={"decay": 0.0}))
     learning.run()
     online, offline = (learning.learner.expert_state(name) for name in ("online", "offline"))
     assert equal(online, offline)
     assert "0.scale" in offline
 
 
-def test_decay_1_keeps_the_copy_from_the_end_of_the_first_task(tmp_path):
+def test_decay_1_keeps_the_copy_from_the_end_of_the_first_task(prepare):
     kept = []
-    learning = prepare(tmp_path, settings(accumulation={"decay": 1.0}), ended=lambda r: kept.append(snapshot(learning)))
+    learning = prepare(settings(accumulation={"decay": 1.0}), ended=lambda r: kept.append(snapshot(learning)))
     learning.run()
     first = {k: v for k, v in kept[0].items() if k.startswith("online.")}
     assert all(torch.equal(v, kept[-1][k.replace("online", "offline")]) for k, v in first.items())
     assert not all(torch.equal(v, kept[-1][k]) for k, v in first.items())
 
 
-def test_scales_and_biases_are_averaged_too(tmp_path):
-    learning = prepare(tmp_path, settings())
+def test_scales_and_biases_are_averaged_too(prepare):
+    learning = prepare(settings())
     learning.run()
     online, offline = (learning.learner.expert_state(name) for name in ("online", "offline"))
     assert all(not torch.equal(online[name], offline[name]) for name in ("0.scale", "0.down.bias", "1.up.weight"))
 
 
-def test_freezing_for_all_epochs_leaves_the_online_expert_bitwise_after_the_first_task(tmp_path):
+def test_freezing_for_all_epochs_leaves_the_online_expert_bitwise_after_the_first_task(prepare):
     kept = []
-    learning = prepare(tmp_path, settings(freeze_epochs=5), ended=lambda r: kept.append(snapshot(learning)))
+    learning = prepare(settings(freeze_epochs=5), ended=lambda r: kept.append(snapshot(learning)))
     before = snapshot(learning)
     learning.run()
     online = [{k: v for k, v in s.items() if k.startswith("online.")} for s in (before, *kept)]
@@ -104,46 +137,43 @@ def test_freezing_for_all_epochs_leaves_the_online_expert_bitwise_after_the_firs
     assert equal(online[2], online[3])
 
 
-def test_without_freeze_epochs_the_online_expert_moves_from_the_first_step(tmp_path):
-    learning = prepare(tmp_path, settings(freeze_epochs=0, epochs=1), source=Pictures(train=4))
+def test_without_freeze_epochs_the_online_expert_moves_from_the_first_step(prepare):
+    learning = prepare(settings(freeze_epochs=0, epochs=1), source=Pictures(train=4))
     learning.run()
     assert learning.learner.experts["online"].training is False
-    frozen = prepare(tmp_path / "b", settings(freeze_epochs=1, epochs=1), source=Pictures(train=4))
+    frozen = prepare(settings(freeze_epochs=1, epochs=1), source=Pictures(train=4))
     frozen.run()
     assert not equal(learning.learner.expert_state("online"), frozen.learner.expert_state("online"))
 
 
-def test_frozen_epochs_build_no_graph_below_the_head(tmp_path):
-    learning = prepare(tmp_path, settings(cache_features=False))
-    seen = []
-    original = Learning._features
+def test_frozen_epochs_build_no_graph_below_the_head(prepare, monkeypatch):
+    learning = prepare(settings(cache_features=False))
+    seen = {}
 
-    def watched(self, batch):
-        found = original(self, batch)
-        seen.append((self.task, self.step // 3, found.grad_fn is None))
+    def watched(training, batch, original=TaskTraining.features):
+        found = original(training, batch)
+        seen[training.task.number, training.step // 3] = found.grad_fn is None
         return found
 
-    learning._features = watched.__get__(learning)
+    monkeypatch.setattr(TaskTraining, "features", watched)
     learning.run()
-    assert {(task, epoch): free for task, epoch, free in seen} == {
-        (task, epoch): task > 0 and epoch == 0 for task in range(3) for epoch in range(3)
-    }
+    assert seen == {(task, epoch): task > 0 and epoch == 0 for task in range(3) for epoch in range(3)}
 
 
-def test_cached_features_give_the_same_training(tmp_path):
+def test_cached_features_give_the_same_training(prepare):
     found = []
     for cache in (True, False):
-        learning = prepare(tmp_path / str(cache), settings(cache_features=cache))
+        learning = prepare(settings(cache_features=cache))
         learning.run()
         found.append(snapshot(learning))
     assert all(torch.allclose(found[0][k], found[1][k], rtol=0, atol=1e-12) for k in found[0])
 
 
 @pytest.mark.parametrize("decay", [0.0, 0.1])
-def test_old_heads_stay_bitwise_also_with_weight_decay(tmp_path, decay):
+def test_old_heads_stay_bitwise_also_with_weight_decay(prepare, decay):
     kept = []
     config = settings(optimiser={"name": "adam", "weight_decay": decay})
-    learning = prepare(tmp_path, config, ended=lambda r: kept.append(snapshot(learning)))
+    learning = prepare(config, ended=lambda r: kept.append(snapshot(learning)))
     learning.run()
     for number in (0, 1):
         names = [f"heads.{number}.weight", f"heads.{number}.bias"]
@@ -151,7 +181,7 @@ def test_old_heads_stay_bitwise_also_with_weight_decay(tmp_path, decay):
         assert kept[2][names[0]].abs().sum() > 0
 
 
-def test_no_step_reads_images_of_another_task(tmp_path):
+def test_no_step_reads_images_of_another_task(prepare):
     source = Pictures()
     labels = source.labels("train")
 
@@ -160,23 +190,23 @@ def test_no_step_reads_images_of_another_task(tmp_path):
         source.allowed["train"] = {row for row, label in enumerate(labels.tolist()) if label // 2 == task}
 
     allow(None)
-    learning = prepare(tmp_path, settings(ewc={"samples": 4}), source=source, ended=allow)
+    learning = prepare(settings(ewc={"samples": 4}), source=source, ended=allow)
     learning.run()
     with pytest.raises(AssertionError, match="another task"):
         learning.data.gather("train/1", torch.arange(3).numpy())
 
 
-def test_parameters_below_the_heads_do_not_grow_with_the_tasks(tmp_path):
+def test_parameters_below_the_heads_do_not_grow_with_the_tasks(prepare):
     sizes = []
     for classes in (6, 12):
-        learning = prepare(tmp_path / str(classes), settings(epochs=1), source=Pictures(classes=classes))
+        learning = prepare(settings(epochs=1), source=Pictures(classes=classes))
         learning.run()
         sizes.append(sum(p.numel() for p in learning.learner.experts.parameters()))
     assert sizes[0] == sizes[1]
 
 
 @pytest.mark.parametrize(
-    ("method", "stop_at", "changes"),
+    ("method", "steps", "changes"),
     [
         ("adapter", 19, {}),  # after the first step of the third task, frozen
         ("adapter", 21, {}),  # the last frozen step
@@ -190,47 +220,51 @@ def test_parameters_below_the_heads_do_not_grow_with_the_tasks(tmp_path):
         ("adapter", 20, {"schedule": "cosine", "batch_size": 7, "log_every": 4}),
     ],
 )
-def test_a_run_stopped_anywhere_and_resumed_ends_bitwise_the_same(tmp_path, method, stop_at, changes):
+def test_a_run_stopped_anywhere_and_resumed_ends_bitwise_the_same(prepare, stop_at, method, steps, changes):
     config = settings(**changes)
-    whole = prepare(tmp_path / "whole", config, method)
+    whole = prepare(config, method)
     expected = whole.run()
-    stopped = prepare(tmp_path / "cut", config, method, stop_at=stop_at)
-    with pytest.raises(Stopped):
-        stopped.run()
-    resumed = prepare(tmp_path / "cut", config, method)
-    resumed.run_.lines = stopped.run_.lines
+    stopped = stop_at(prepare(config, method), steps)
+    resumed = prepare(config, method, goes_on=stopped)
     results = resumed.run()
     assert equal(snapshot(whole), snapshot(resumed))
-    assert resumed.run_.lines == whole.run_.lines
+    assert stopped.stage.lines() + resumed.stage.lines() == whole.stage.lines()
     assert [r.accuracies() for r in results] == [r.accuracies() for r in expected]
-    assert ("resumed", {"task": stopped.task + 1, "step": stopped.step}) in resumed.run_.events
+    assert [event["step"] for event in resumed.stage.events("resumed")] == [steps + stopped.number]
 
 
-def test_resuming_does_not_make_the_offline_expert_from_the_online_one(tmp_path):
-    stopped = prepare(tmp_path, settings(), stop_at=14)
-    with pytest.raises(Stopped):
-        stopped.run()
-    resumed = prepare(tmp_path, settings())
-    resumed._resume()
+def test_a_run_stopped_behind_the_last_step_of_a_task_goes_on_with_its_answers(prepare, stop_at):
+    whole = prepare(settings())
+    whole.run()
+    stopped = stop_at(prepare(settings()), 18)  # the last step of the second task
+    assert (stopped.number, stopped.training.step) == (1, 9)
+    resumed = prepare(settings(), goes_on=stopped)
+    resumed.run()
+    assert equal(snapshot(whole), snapshot(resumed))
+    assert stopped.stage.lines() + resumed.stage.lines() == whole.stage.lines()
+
+
+def test_resuming_does_not_make_the_offline_expert_from_the_online_one(prepare, stop_at):
+    stopped = stop_at(prepare(settings()), 14)
+    resumed = prepare(settings(), goes_on=stopped)
+    resumed.journal.resume()
     online, offline = (resumed.learner.expert_state(name) for name in ("online", "offline"))
     assert equal(offline, stopped.learner.expert_state("offline"))
     assert not equal(offline, online)
 
 
-def test_random_examples_are_not_cached_and_resume_exactly(tmp_path):
-    whole = prepare(tmp_path / "whole", settings(), source=Augmented())
+def test_random_examples_are_not_cached_and_resume_exactly(prepare, stop_at):
+    whole = prepare(settings(), source=Augmented())
     whole.run()
-    stopped = prepare(tmp_path / "cut", settings(), source=Augmented(), stop_at=20)
-    with pytest.raises(Stopped):
-        stopped.run()
-    resumed = prepare(tmp_path / "cut", settings(), source=Augmented())
+    stopped = stop_at(prepare(settings(), source=Augmented()), 20)
+    resumed = prepare(settings(), source=Augmented(), goes_on=stopped)
     resumed.run()
     assert equal(snapshot(whole), snapshot(resumed))
 
 
-def test_nearest_means_answer_by_the_nearest_class_mean(tmp_path):
+def test_nearest_means_answer_by_the_nearest_class_mean(prepare):
     config = settings(tune="heads", classifier="means")
-    learning = prepare(tmp_path, config)
+    learning = prepare(config)
     results = learning.run()
     data = learning.data
     features, labels = [], []
@@ -246,53 +280,67 @@ def test_nearest_means_answer_by_the_nearest_class_mean(tmp_path):
     ]
 
 
-def test_joint_training_answers_once_about_all_classes(tmp_path):
-    results = prepare(tmp_path, settings(training="joint")).run()
+def test_joint_training_answers_once_about_all_classes(prepare):
+    results = prepare(settings(training="joint")).run()
     assert [r.after for r in results] == [2]
     assert results[0].counts() == [8, 8, 8]
 
 
-def test_consolidation_holds_the_backbone(tmp_path):
+def test_consolidation_holds_the_backbone(prepare):
     moved = []
     for strength in (0.0, 1e9):
         config = settings(tune="backbone", ewc={"strength": strength, "samples": 4}, accumulation=None)
         kept = []
-        learning = prepare(tmp_path / str(strength), config, ended=lambda r, k=kept: k.append(snapshot(learning)))  # noqa: B023
+        learning = prepare(config, ended=lambda r, k=kept: k.append(snapshot(learning)))  # noqa: B023
         learning.run()
         name = "backbone.layers.0.mlp.fc1.weight"
         moved.append(float((kept[-1][name] - kept[0][name]).abs().mean()))
     assert moved[1] < moved[0]
 
 
-def test_a_task_smaller_than_one_batch_is_named(tmp_path):
-    learning = prepare(tmp_path, settings(batch_size=50))
+def test_a_task_smaller_than_one_batch_is_named(prepare):
+    learning = prepare(settings(batch_size=50))
     with pytest.raises(DataError, match=r"train/1 has 24 training examples, fewer than batch_size 50.*drop_last: false"):
         learning.run()
-    kept = prepare(tmp_path / "b", settings(batch_size=50, drop_last=False, epochs=1))
+    kept = prepare(settings(batch_size=50, drop_last=False, epochs=1))
     kept.run()
-    assert kept.total == 3
+    assert kept.losses.total == 3
 
 
-def test_many_bad_steps_end_the_run(tmp_path):
+def test_many_bad_steps_end_the_run_and_name_their_examples(prepare):
     source = Pictures()
     source.data["train"][0][:] = float("nan")
-    learning = prepare(tmp_path, settings(skip_nonfinite=2), source=source)
+    learning = prepare(settings(skip_nonfinite=2), source=source)
     before = snapshot(learning)
-    with pytest.raises(NumericalError, match="3 steps in a row, up to step 3 in task 1"):
+    with pytest.raises(NumericalError, match="3 updates in a row, up to step 3,"):
         learning.run()
     after = snapshot(learning)
     assert all(torch.equal(before[k], after[k]) for k in before)
+    skipped = learning.stage.events("skipped update")
+    assert [event["step"] for event in skipped] == [1, 2, 3]
+    assert sorted(row for event in skipped for row in event["examples"]) == list(range(24))
 
 
-def test_the_decay_follows_its_rule(tmp_path):
-    by_tasks = prepare(tmp_path / "a", settings(accumulation={"horizon_tasks": 4}))
+def test_a_learning_rate_that_diverges_ends_the_run_without_an_answer(prepare):
+    learning = prepare(settings(learning_rate=1e300, epochs=20))
+    with pytest.raises(NumericalError, match="11 updates in a row"):
+        learning.run()
+    assert learning.results == []
+
+
+def test_the_decay_follows_its_rule(prepare):
+    by_tasks = prepare(settings(accumulation={"horizon_tasks": 4}))
     by_tasks.run()
-    assert by_tasks.decay == 1 - 1 / (9 * 4)
-    assert ("accumulation", {"decay": by_tasks.decay, "rule": "1 - 1 / (steps of a task x 4)"}) in by_tasks.run_.events
-    by_batch = prepare(tmp_path / "b", settings(accumulation={"decay": 0.9999, "reference_batch": 24}, batch_size=8))
-    assert by_batch._decay_and_rule() == (pytest.approx(0.9999 ** (1 / 3), rel=1e-12), "0.9999 ^ (8 / 24)")
+    told = {"decay": 1 - 1 / (9 * 4), "rule": "1 - 1 / (steps of a task x 4)"}
+    assert by_tasks.stage.events("accumulation") == [{"stage": "scratch", "event": "accumulation", **told}]
+    by_batch = settings(accumulation={"decay": 0.9999, "reference_batch": 24}, batch_size=8)
+    task = Task(by_batch, by_tasks.data, 1, [2, 2, 2])
+    assert task.decay_and_rule() == (pytest.approx(0.9999 ** (1 / 3), rel=1e-12), "0.9999 ^ (8 / 24)")
 
 
-def test_the_learning_rate_is_that_of_the_paper_at_24_images(tmp_path):
-    learning = prepare(tmp_path, settings(learning_rate=None, base_learning_rate=0.03, batch_size=24))
-    assert learning.rate == 0.0028125
+def test_the_learning_rate_is_that_of_the_paper_at_24_images(prepare):
+    config = settings(learning_rate=None, base_learning_rate=0.03, batch_size=24, epochs=1)
+    learning = prepare(config, ended=lambda result: rates.append(learning.training.optimiser.param_groups[0]["lr"]))
+    rates = []
+    learning.run()
+    assert rates == [0.0028125] * 3

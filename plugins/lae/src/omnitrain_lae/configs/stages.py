@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from omnitrain.api import Config, UseData, UseModel
+from omnitrain.api import Config, UseArtifact, UseData, UseModel
 from omnitrain.engine import OptimiserConfig
 from omnitrain_lae.configs.limits import Count, Positive
 
@@ -116,11 +117,22 @@ class ContinualConfig(Config):
             raise ValueError("ewc needs weights that are shared by tasks: tune: backbone or tune: pet")
         return self
 
+    def artifacts(self) -> Mapping[str, str]:
+        """Return what the stage leaves; see `omnitrain.api.TellsArtifacts`."""
+        return {"model": "model", "answers": "predictions", "accuracy": "accuracies"}
+
+
+class UseAnswers(UseArtifact):
+    """{from: stage} of lae/continual: what its experts answered after every task."""
+
+    product: ClassVar[str] = "answers"
+    artifact_kind: ClassVar[str] = "predictions"
+
 
 class CompareConfig(Config):
     """Several continually learned models side by side."""
 
-    arms: dict[str, UseModel] = Field(min_length=1)
+    arms: dict[str, UseAnswers] = Field(min_length=1)
     """Stages of `lae/continual`, by the name to show: {LAE: {from: learn}}."""
     frozen: str | None = None
     """The arm with frozen heads. Where the best other arm is not better, the report says that tuning brought nothing."""

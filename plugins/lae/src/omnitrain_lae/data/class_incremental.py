@@ -28,6 +28,7 @@ from omnitrain.api import (
     numpy_generator,
     parse_field,
 )
+from omnitrain.engine import write_json
 from omnitrain.errors import DataError, UsageError, nearest
 from omnitrain_lae.configs.data import ClassIncrementalConfig
 from omnitrain_lae.paper.scenario import Scenario, check_class_order, task_sizes
@@ -300,7 +301,7 @@ def write_scenario(data: IncrementalData, directory: Path) -> None:
     scenario, names = data.scenario, data.class_names()
     tasks = [{"labels": list(range(t.first, t.stop)), "classes": names[t.first : t.stop]} for t in scenario.tasks]
     content = {"order": data.full_order, "tasks": tasks}
-    (directory / SCENARIO_FILE).write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    write_json(directory / SCENARIO_FILE, content)
 
 
 def build(config: ClassIncrementalConfig, context: Context) -> IncrementalData:

@@ -101,12 +101,3 @@ class FeatureData:
 def can_be_cached(data: Data) -> bool:
     """Whether an example is the same in every epoch: data that gathers rows promises it."""
     return isinstance(data, Gathers) and not isinstance(data, OrdersBatches)
-
-
-def in_order(data: Data, split: str, batch_size: int) -> Any:
-    """Yield the batches of a split once, in order; the last may be smaller."""
-    count = len(data.examples(split))
-    plan = BatchPlan(batch_size, 0, train=False)
-    feed = make_feed(data, split, plan)
-    for _ in range(-(-count // batch_size)):
-        yield from feed.next() or ()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,10 +11,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from omnitrain.api import Data, Evaluation, Figure, Metric, Picture, Table
-from omnitrain.engine import Engine, to_device
+from omnitrain.api import Data, Direction, Evaluation, Figure, Heatmap, Metric, Table
+from omnitrain.engine import Engine, in_order, to_device
 from omnitrain.errors import EnvironmentFault
-from omnitrain_lae.data.feeding import in_order
 from omnitrain_lae.models.learner import Learner
 from omnitrain_lae.paper.ensemble import answer, task_of_class
 from omnitrain_lae.paper.metrics import accuracy_by_task, incremental_accuracy, summarise
@@ -66,11 +65,11 @@ class AnswerSettings:
 
 @torch.no_grad()
 def answers_after(
-    learner: Learner, data: Data, task: int, settings: AnswerSettings, engine: Engine, tick: Any = None
+    learner: Learner, data: Data, task: int, settings: AnswerSettings, engine: Engine, tick: Callable[[], None] | None = None
 ) -> Answered:
     """Ask all experts about the tests of tasks 0..task, one pass for all of them, a batch at a time.
 
-    tick: called after each batch with its size; it may raise Stopped.
+    tick: called after each batch; it may raise Stopped.
     """
     learner.eval()
     names = learner.expert_names()
@@ -92,7 +91,7 @@ def answers_after(
             if settings.keep_logits:
                 logits.append(z.cpu().numpy())
             if tick is not None:
-                tick(len(labels[-1]))
+                tick()
     kept = np.concatenate(logits, axis=1) if logits else None
     joined = {name: np.concatenate(parts) for name, parts in found.items()}
     return Answered(task, np.concatenate(labels), np.concatenate(tasks), joined, kept)
@@ -132,8 +131,8 @@ def evaluation(results: Sequence[Answered]) -> Evaluation:
     metrics: dict[str, Metric] = {}
     for name, values in rows.items():
         for what, value in values.items():
-            direction = "lower" if "forgetting" in what else "higher"
-            metrics[what if name == ENSEMBLE else f"{name}/{what}"] = Metric(value, total, direction)  # type: ignore[arg-type]
+            direction: Direction = "lower" if "forgetting" in what else "higher"
+            metrics[what if name == ENSEMBLE else f"{name}/{what}"] = Metric(value, total, direction)
     columns = list(rows[ENSEMBLE])
     table = Table(
         ("answers", *columns), [[name, *(rows[name][c] for c in columns)] for name in rows], "Each expert alone and together."
@@ -142,41 +141,23 @@ def evaluation(results: Sequence[Answered]) -> Evaluation:
         return Evaluation(metrics, {"experts": table})
     found = matrix(results)
     names = [f"task {j + 1}" for j in range(len(found))]
-    cells = [[f"after {names[i]}", *row, *[""] * (len(found) - len(row))] for i, row in enumerate(found)]
+    after = [f"after {name}" for name in names]
+    cells = [[name, *row, *[""] * (len(found) - len(row))] for name, row in zip(after, found, strict=True)]
+    square = [[*row, *[None] * (len(found) - len(row))] for row in found]
     counts = results[-1].counts()
     curves = {
         name: [(float(i + 1), incremental_accuracy(row, counts)) for i, row in enumerate(matrix(results, name))]
         for name in rows
     }
-    figure = Figure(curves, "tasks learned", "accuracy", "Accuracy on all tests seen so far.")
+    said = "Accuracy of the ensemble on each task."
     return Evaluation(
         metrics,
-        {"experts": table, "accuracy matrix": Table(("", *names), cells, "Accuracy of the ensemble on each task.")},
+        {"experts": table, "accuracy matrix": Table(("", *names), cells, said)},
         figures={
-            "accuracy": figure,
-            "accuracy matrix": Picture(heat_map(found), caption="Rows: after learning a task. Columns: measured on it."),
+            "accuracy": Figure(curves, "tasks learned", "accuracy", "Accuracy on all tests seen so far."),
+            "accuracy matrix": Heatmap(after, names, square, scale="accuracy", low=0, high=1, caption=said),
         },
     )
-
-
-def heat_map(rows: Sequence[Sequence[float]], cell: int = 34) -> str:
-    """Draw an accuracy matrix as SVG: the darker, the higher, with the percentage in each cell."""
-    count = len(rows)
-    side = cell * count + 30
-    parts = [f'<svg xmlns="http://www.w3.org/2000/svg" width="{side}" height="{side}" font-family="sans-serif" font-size="10">']
-    for i in range(count):
-        middle = 30 + cell * i + cell / 2
-        parts.append(f'<text x="{middle:g}" y="20" text-anchor="middle">{i + 1}</text>')
-        parts.append(f'<text x="20" y="{middle + 4:g}" text-anchor="end">{i + 1}</text>')
-    for i, row in enumerate(rows):
-        for j, value in enumerate(row):
-            x, y = 30 + cell * j, 30 + cell * i
-            light = 96 - 56 * min(max(value, 0.0), 1.0)
-            ink = "#fff" if light < 60 else "#222"
-            parts.append(f'<rect x="{x}" y="{y}" width="{cell}" height="{cell}" fill="hsl(212,60%,{light:.0f}%)"/>')
-            place = f'x="{x + cell / 2:g}" y="{y + cell / 2 + 4:g}"'
-            parts.append(f'<text {place} text-anchor="middle" fill="{ink}">{100 * value:.0f}</text>')
-    return "".join([*parts, "</svg>"])
 
 
 def write_answers(results: list[Answered], directory: Path) -> None:

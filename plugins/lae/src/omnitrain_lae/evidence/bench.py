@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from time import process_time
 from typing import Any
 
@@ -14,9 +12,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from omnitrain.api import Bar, Batch, Bench, Fields
-from omnitrain.engine import Engine
+from omnitrain.engine import Engine, scratch_run
 from omnitrain_lae.configs.stages import ContinualConfig
-from omnitrain_lae.evidence.tracing import Recorder
 from omnitrain_lae.models.backbone import Backbone
 from omnitrain_lae.models.learner import ONLINE, Learner
 from omnitrain_lae.paper.calibration import explicit_prefix_attention, fast_prefix_attention
@@ -24,7 +21,8 @@ from omnitrain_lae.pets.adapter import AdapterPet
 from omnitrain_lae.pets.base import Pet
 from omnitrain_lae.pets.lora import LoraPet
 from omnitrain_lae.pets.prefix import PrefixPet
-from omnitrain_lae.stages.learning import Learning
+from omnitrain_lae.stages.losslog import LossLog
+from omnitrain_lae.stages.training import Task, TaskTraining
 
 WIDTH, DEPTH, HEADS, SIZE, PATCH = 192, 12, 3, 64, 8
 BATCH, CLASSES, RANK = 24, 10, 5
@@ -73,8 +71,8 @@ class _OneBatch:
         return {"pixel_values": self._images, "labels": first + torch.arange(BATCH) % CLASSES}
 
 
-def _learning(pet: Pet, frozen: bool, cache: bool = False) -> Learning:
-    """Return learning in the middle of its second task, with theta_on trained or frozen."""
+def _training(pet: Pet, frozen: bool, cache: bool = False) -> TaskTraining:
+    """Return the shipped training in its second task, with theta_on trained or frozen."""
     torch.set_num_threads(1)
     settings = {
         "data": {"use": "lae/class-incremental"},
@@ -85,26 +83,21 @@ def _learning(pet: Pet, frozen: bool, cache: bool = False) -> Learning:
         "learning_rate": RATE,
         "accumulation": {"decay": DECAY},
         "cache_features": cache,
-        "checkpoint_every": 0,
         "device": "cpu",
     }
-    data = _OneBatch()
+    config, data = ContinualConfig.model_validate(settings), _OneBatch()
     learner = Learner(Backbone(backbone()), pet)
     learner.measure(data.gather("train/1", np.arange(1)))
-    run = Recorder(Path(tempfile.gettempdir()))
-    config = ContinualConfig.model_validate(settings)
-    learning = Learning(config, learner, data, [CLASSES, CLASSES], run, Engine(device="cpu"))
-    learner.add_head(CLASSES)
-    learning.task = 1
-    learning._begin_task()
-    learning._open()
-    learning._enter(frozen)
-    return learning
+    for _ in range(2):
+        learner.add_head(CLASSES)
+    learner.start_offline(1)
+    with scratch_run() as run:
+        losses = LossLog(run, config.log_every, config.skip_nonfinite)
+        return TaskTraining(Task(config, data, 1, [CLASSES, CLASSES]), learner, Engine(device="cpu"), 0, losses)
 
 
 def _shipped(pet: Callable[[], Pet], frozen: bool = False, cache: bool = False) -> Callable[[], float]:
-    learning = _learning(pet(), frozen, cache)
-    return _timed(lambda: learning.one_step(10**6))
+    return _timed(_training(pet(), frozen, cache).one_step)
 
 
 class _HandAdapted(nn.Module):
@@ -159,7 +152,7 @@ def _timed(work: Callable[[], Any], repeats: int = 3) -> Callable[[], float]:
 
 
 def _averaging() -> Callable[[], float]:
-    learner = _learning(AdapterPet(RANK, BLOCKS), False).learner
+    learner = _training(AdapterPet(RANK, BLOCKS), False).learner
     return _timed(lambda: learner.accumulate(DECAY, "corrected"), 200)
 
 

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from omnitrain.api import Batch, BatchPlan, Fields
-from omnitrain.engine import Engine
+from omnitrain.engine import Engine, in_order, scratch_run
 from omnitrain_lae.configs.stages import ContinualConfig
 from omnitrain_lae.evaluators.answers import Answered
 from omnitrain_lae.models.backbone import Backbone
@@ -166,15 +163,15 @@ class _GivenBatches:
         raise NotImplementedError("the batches are given")
 
     def batches(self, split: str, plan: BatchPlan) -> _Given:
-        return _Given(self._splits[split])
+        return _Given(self._splits[split], plan.train)
 
 
 class _Given:
-    def __init__(self, batches: list[Batch]) -> None:
-        self._batches, self._position = batches, 0
+    def __init__(self, batches: list[Batch], endless: bool) -> None:
+        self._batches, self._endless, self._position = batches, endless, 0
 
     def __iter__(self) -> Iterator[Batch]:
-        while True:
+        while self._endless or self._position < len(self._batches):
             yield self._batches[self._position % len(self._batches)]
             self._position += 1
 
@@ -203,59 +200,6 @@ class _GivenHeads(Learner):
         return head
 
 
-class _Bar:
-    def advance(self, amount: float = 1, **values: float) -> None: ...
-
-    def show(self, done: float, **values: float) -> None: ...
-
-
-class Recorder:
-    """A run that keeps in memory what learning logs."""
-
-    identity = "golden"
-
-    def __init__(self, directory: Path) -> None:
-        self.directory = directory
-        self.lines: list[tuple[int, dict[str, float], str]] = []
-
-    def seed(self, name: str) -> int:
-        """Return a seed of that name; nothing here depends on it."""
-        return sum(name.encode())
-
-    def log(self, step: int, values: Mapping[str, float], split: str = "train") -> None:
-        """Keep a line."""
-        self.lines.append((step, dict(values), split))
-
-    def timing(self, step: int, values: Mapping[str, float]) -> None:
-        """Times are not kept."""
-
-    def event(self, name: str, **details: Any) -> None:
-        """Events are not kept."""
-
-    def should_stop(self) -> bool:
-        """Nobody asks."""
-        return False
-
-    def stop_if_asked(self) -> None:
-        """Nobody asks."""
-
-    def line_counts(self) -> tuple[int, int]:
-        """Return how many lines there are."""
-        return len(self.lines), 0
-
-    def rewind(self, lines: int, timing: int) -> None:
-        """Cut the lines."""
-        del self.lines[lines:]
-
-    def sync_records(self) -> None:
-        """Nothing is on disk."""
-
-    @contextmanager
-    def progress(self, label: str, total: float | None = None) -> Iterator[_Bar]:
-        """Show nothing."""
-        yield _Bar()
-
-
 def trace_config(case: Case) -> ContinualConfig:
     """Return the settings of a traced training."""
     adam = case["adam"]
@@ -282,26 +226,24 @@ def trace(case: Case) -> list[dict[str, Any]]:
     kind = type("GivenHeads", (_GivenHeads,), {"given": case["tasks"]})
     learner = tiny_vit(case, case["online_pets_init"], kind)
     data = _GivenBatches(case["tasks"])
-    learner.measure(data._splits["test/1"][0])
+    learner.measure(next(in_order(data, "test/1", 1)))
     found: list[dict[str, Any]] = []
-    with tempfile.TemporaryDirectory() as folder:
-        run = Recorder(Path(folder))
+    with scratch_run() as run:
 
         def keep(result: Answered) -> None:
-            found.append(_recorded(learner, case["pet"], result, run))
-            run.lines.clear()
+            losses = [line["loss"] for line in run.lines(split="train") if line["task"] == result.after + 1]
+            found.append({"loss_per_step": losses, **_recorded(learner, case["pet"], result)})
 
         config, engine = trace_config(case), Engine(device="cpu")
         Learning(config, learner, data, case["classes_per_task"], run, engine, keep).run()
     return found
 
 
-def _recorded(learner: Learner, pet: str, result: Answered, run: Recorder) -> dict[str, Any]:
+def _recorded(learner: Learner, pet: str, result: Answered) -> dict[str, Any]:
     assert result.logits is not None
     offline = learner.offline_names()
     heads = [{name: p.detach().tolist() for name, p in head.named_parameters()} for head in learner.heads]
     return {
-        "loss_per_step": [values["loss"] for _, values, split in run.lines if split == "train"],
         "online_pets": official_state(learner, pet, ONLINE),
         "offline_pets": official_state(learner, pet, offline[0]) if offline else None,
         "heads": heads,

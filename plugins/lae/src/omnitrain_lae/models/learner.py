@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +11,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from omnitrain.engine import write_json
 from omnitrain.errors import EnvironmentFault
 from omnitrain_lae.models.backbone import Backbone, repeated_from
 from omnitrain_lae.paper.accumulation import Chain, accumulate
@@ -249,7 +249,7 @@ class Learner(nn.Module):
             entries |= {f"experts.{expert}.{k}": v for k, v in own.items()}
         save_file({k: v.detach().clone().contiguous() for k, v in entries.items()}, directory / WEIGHTS)
         shape = {"experts": list(self.experts), "classes": [head.out_features for head in self.heads]}
-        (directory / SHAPE).write_text(json.dumps(shape) + "\n", encoding="utf-8")
+        write_json(directory / SHAPE, shape)
 
     def restore(self, directory: Path) -> None:
         """Read what `save` wrote. Raises OSError or EnvironmentFault where it does not fit."""

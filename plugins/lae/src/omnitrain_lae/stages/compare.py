@@ -6,20 +6,15 @@ from typing import Any
 
 import numpy as np
 
-from omnitrain.api import Evaluation, Figure, Metric, Table
-from omnitrain.errors import UsageError
+from omnitrain.api import Evaluation, Figure, Metric, Run, Table
 from omnitrain_lae.configs.stages import CompareConfig
 from omnitrain_lae.evaluators.answers import ENSEMBLE, Answered, is_sequence, read_answers
 from omnitrain_lae.paper.metrics import forgetting, incremental_accuracy
 
 
-def compare(config: CompareConfig, run: Any) -> None:
+def compare(config: CompareConfig, run: Run) -> None:
     """Put arms side by side: last and average incremental accuracy, forgetting, and whether tuning paid at all."""
-    found: dict[str, list[Answered]] = {}
-    for name, use in config.arms.items():
-        if use.source is None:
-            raise UsageError(f"arms.{name}: expected {{from: stage}} of a stage lae/continual.")
-        found[name] = read_answers(run.input(use.source.partition("/")[0], "answers").path)
+    found = {name: read_answers(run.input(use).path) for name, use in config.arms.items()}
     run.report("lae/compare", comparison(found, config.frozen, config.margin))
 
 

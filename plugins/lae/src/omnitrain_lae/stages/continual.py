@@ -2,59 +2,57 @@
 
 from __future__ import annotations
 
-import json
-from typing import Any, cast
+from collections.abc import Mapping
+from typing import Any
 
-from omnitrain.api import Data, Prepares, SavesAssets, TellsFacts
-from omnitrain.engine import Engine, count_parameters, isolated, save_model, seed_everything, to_device
+from omnitrain.api import Data, Run
+from omnitrain.engine import Engine, count_parameters, in_order, isolated, seed_everything, to_device, write_json
 from omnitrain.errors import UsageError
 from omnitrain_lae.configs.stages import ContinualConfig
 from omnitrain_lae.data.class_incremental import HasTasks
-from omnitrain_lae.data.feeding import in_order
 from omnitrain_lae.evaluators.answers import Answered, evaluation, write_answers
 from omnitrain_lae.models.learned import backbone_facts, make_learner
 from omnitrain_lae.models.learner import Learner
 from omnitrain_lae.stages.learning import Learning, check_engine
 
 
-def continual(config: ContinualConfig, run: Any) -> None:
+def continual(config: ContinualConfig, run: Run) -> None:
     """Learn all tasks; leave the artifacts "model", "answers" (of every expert after every task) and "accuracy"."""
     engine = Engine(config.precision, config.device)
     check_engine(engine)
     engine.warn(run)
-    data = run.build(config.data)
+    data, facts = run.data(config.data)
     if not isinstance(data, HasTasks):
         raise UsageError("data: it has no tasks; wrap it: {use: lae/class-incremental, data: {...}}.")
-    if isinstance(data, Prepares):
-        data.prepare(run.workspace, run)
-    facts = dict(data.facts()) if isinstance(data, TellsFacts) else {}
     learner = build_learner(config, run, data, facts, engine)
     seed_everything(run.seed("training"))
     every, trained = count_parameters(learner)
     sizes = data.task_sizes()
     run.event("learning", tasks=len(sizes), parameters=every, trained_below_heads=trained, device=str(engine.device))
-    learning = Learning(config, learner, cast(Data, data), sizes, run, engine)
+    learning = Learning(config, learner, data, sizes, run, engine)
     results = learning.run()
-    run.report("lae/continual", evaluation(results), learning.total)
-    _keep(config, run, learner, results, facts, data)
+    run.report("lae/continual", evaluation(results), learning.losses.total)
+    run.save_model(learner, _described(config, run, learner), data=config.data, facts=facts, assets=data)
+    with run.artifact("answers", "predictions", folder=True) as path:
+        write_answers(results, path)
+    with run.artifact("accuracy", "accuracies", folder=True) as path:
+        write_json(path / "accuracy.json", accuracies(results))
 
 
-def build_learner(config: ContinualConfig, run: Any, data: Any, facts: dict[str, Any], engine: Engine) -> Learner:
+def build_learner(config: ContinualConfig, run: Run, data: Data, facts: Mapping[str, Any], engine: Engine) -> Learner:
     """Build backbone and method, and look at one example for the width of the features."""
     with isolated(run.seed("model")):
         model = run.build(config.model, backbone_facts(facts))
         pet = run.build(config.pet) if config.tune == "pet" else None
         learner = make_learner(model, pet, config.pooling, config.feature_module, config.tune == "backbone")
         engine.prepare(learner)
-        first = next(iter(in_order(data, "train/1", 1)))
-        learner.measure(to_device(first, engine.device))
+        for first in in_order(data, "train/1", 1, most=1):
+            learner.measure(to_device(first, engine.device))
     return learner
 
 
-def _keep(
-    config: ContinualConfig, run: Any, learner: Learner, results: list[Answered], facts: dict[str, Any], data: Any
-) -> None:
-    """Write what the stage leaves: the model, all answers, and the accuracies as JSON."""
+def _described(config: ContinualConfig, run: Run, learner: Learner) -> dict[str, Any]:
+    """Return the component that builds what was learned again, with the shape that it has now."""
     settings = {
         "backbone": _use(run.describe_model(config.model)),
         "pet": _use(run.describe_model(config.pet)) if config.tune == "pet" else None,
@@ -66,17 +64,7 @@ def _keep(
         "only_offline": config.only_offline,
         "classifier": config.classifier,
     }
-    described = {"use": "lae/learned", "config": settings}
-    with run.artifact("model", "model", **described) as path:
-        save_model(learner, path, {**described, "facts": facts, "data": run.describe_data(config.data)})
-        if isinstance(data, SavesAssets):
-            data.save_assets(path)
-    with run.artifact("answers", "predictions") as path:
-        path.mkdir(parents=True, exist_ok=True)
-        write_answers(results, path)
-    with run.artifact("accuracy", "accuracies") as path:
-        path.mkdir(parents=True, exist_ok=True)
-        (path / "accuracy.json").write_text(json.dumps(accuracies(results), indent=1) + "\n", encoding="utf-8")
+    return {"use": "lae/learned", "config": settings}
 
 
 def _use(described: dict[str, Any]) -> dict[str, Any]:

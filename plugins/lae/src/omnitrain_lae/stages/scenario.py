@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
-
+from omnitrain.api import Run
 from omnitrain.errors import UsageError
 from omnitrain_lae.configs.stages import ScenarioConfig
 from omnitrain_lae.data.class_incremental import IncrementalData, write_scenario
 
 
-def scenario(config: ScenarioConfig, run: Any) -> None:
+def scenario(config: ScenarioConfig, run: Run) -> None:
     """Stage `lae/scenario`: draw the class order and leave it as the artifact "data"."""
-    data = run.build(config.data)
+    data, _ = run.data(config.data)
     if not isinstance(data, IncrementalData):
         raise UsageError("data: expected {use: lae/class-incremental, ...}, which has tasks.")
-    data.prepare(run.workspace, run)
-    described = run.describe_data(config.data)
-    with run.artifact("data", "data", **described) as path:
-        path.mkdir(parents=True, exist_ok=True)
+    described = run.describe_data(config.data) or {}
+    with run.artifact("data", "data", folder=True, **described) as path:
         write_scenario(data, path)
     run.event("scenario", tasks=len(data.scenario.tasks), classes=len(data.scenario.order))
