@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from omnitrain.engine import scratch_run
 from omnitrain_testing.contexts import FakeContext
 from omnitrain_w2pgnn.configs.data import GraphsConfig
 from omnitrain_w2pgnn.data.graphs import GraphsData
@@ -25,6 +26,12 @@ def one_thread():
 @pytest.fixture
 def context(tmp_path):
     return FakeContext(tmp_path)
+
+
+@pytest.fixture
+def scratch():
+    with scratch_run() as run:
+        yield run
 
 
 @pytest.fixture

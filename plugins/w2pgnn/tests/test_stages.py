@@ -50,7 +50,9 @@ def test_feasibility_reports_splits_weights_spread_and_pictures(tmp_path):
     assert stored["feasibility"] == pytest.approx(-min(s["distance"] for s in stored["splits"].values()))
     assert len(stored["spread"]) == 2
     assert set(stored["candidates"]) == {"davis", "grid", "atlas", "florentine"}
-    assert found["figures"]["graphons for karate"]["file"].endswith(".png")
+    panels = found["figures"]["graphons for karate"]["values"]
+    assert {name.partition(" (")[0] for name in panels} >= {"mixture", "target"}
+    assert {np.shape(panel) for panel in panels.values()} == {(12, 12)}
     assert (tmp_path / "run/report.html").exists()
 
 

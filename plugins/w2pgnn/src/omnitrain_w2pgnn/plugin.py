@@ -13,7 +13,7 @@ PLUGIN = Plugin(
     modules=("model", "objective"),
     components=(
         Component("data", "graphs", "Ego networks or whole graphs of a named source."),
-        Component("data", "saved", "Graphs that a stage saved.", ".configs.data:SavedGraphsConfig"),
+        Component("data", "saved", "Graphs that a stage saved."),
         Component("data", "walks", "GCC: pairs of random-walk subgraphs around a node."),
         Component("data", "augmentations", "GraphCL: pairs of augmentations of a graph."),
         Component("data", "masked", "Graphs with hidden nodes and edges."),

@@ -49,7 +49,7 @@ class GraphsConfig(Config):
     """Laplacian eigenvectors of each node in a batch. Code: 32."""
 
 
-class SavedGraphsConfig(Config):
+class SavedConfig(Config):
     """Graphs that an earlier stage saved, such as those that `w2pgnn/select` chose."""
 
     path: str

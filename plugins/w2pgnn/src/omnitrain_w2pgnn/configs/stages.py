@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from omnitrain.api import Config, UseData, UseModel
+from omnitrain.api import Config, UseArtifact, UseData, UseModel
 from omnitrain_w2pgnn.configs.evaluators import DownstreamConfig
 from omnitrain_w2pgnn.configs.limits import Count, Share
 from omnitrain_w2pgnn.configs.models import GinConfig
@@ -87,6 +87,10 @@ class FeasibilityConfig(PoolConfig):
     resamples: Annotated[int, Field(ge=0)] = 10
     """Times that the graphs are drawn again, with replacement, for the spread of the result."""
 
+    def artifacts(self) -> dict[str, str]:
+        """Return what the stage leaves; see omnitrain.api.TellsArtifacts."""
+        return {"feasibility.json": "report"}
+
 
 class SelectConfig(PoolConfig):
     """Which candidates to pre-train on, when only so many may be taken."""
@@ -109,6 +113,10 @@ class SelectConfig(PoolConfig):
         if self.budget > len(self.candidates):
             raise ValueError(f"budget {self.budget} is larger than the number of candidates, {len(self.candidates)}")
         return self
+
+    def artifacts(self) -> dict[str, str]:
+        """Return what the stage leaves; see omnitrain.api.TellsArtifacts."""
+        return {"selection.json": "report", "data": "data"}
 
 
 class PretrainConfig(Config):
@@ -204,13 +212,24 @@ class TransferConfig(PoolConfig):
             raise ValueError("selections: a selection is empty")
         return self
 
+    def artifacts(self) -> dict[str, str]:
+        """Return what the stage leaves; see omnitrain.api.TellsArtifacts."""
+        return {"scores": "scores"}
+
+
+class UseScores(UseArtifact):
+    """{from: stage} of w2pgnn/transfer."""
+
+    product = "scores"
+    artifact_kind = "scores"
+
 
 class CorrelateConfig(PoolConfig):
     """How well feasibility, and each baseline, orders selections by what pre-training on them really gains."""
 
     overlap: Literal["refuse", "flag", "allow"] = "flag"
     """Selections that hold a target were not measured on it and are left out; refuse ends the run instead."""
-    scores: UseData
+    scores: UseScores
     """{from: stage} of w2pgnn/transfer."""
     estimators: dict[str, EstimatorConfig] = Field(default={"USVT": EstimatorConfig()}, min_length=1)
     """Name to estimator; the first is the one that claims are about."""

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
 
-from omnitrain.api import Batch, Context, Fields, Piece, Prepares
+from omnitrain.api import Batch, Fields, Piece
+from omnitrain.engine import in_order
 from omnitrain.errors import UsageError
 from omnitrain_w2pgnn.graphs.structure import Graphs, join
 from omnitrain_w2pgnn.graphs.tensors import SINGLE, cuts, graphs_of_batch, rows_of, structural
+
+CHUNK = 256
 
 
 @runtime_checkable
@@ -22,20 +27,26 @@ class YieldsGraphs(Protocol):
         """Return the samples that stand for the data: ego networks or whole graphs."""
 
 
-class Collection:
+class Collection(ABC):
     """What data of graphs has in common: samples as rows of batches."""
 
     batch: Fields = SINGLE
-    fingerprint = ""
 
     def __init__(self, positions: int) -> None:
         self._positions = positions
 
-    def network(self) -> Graphs:
-        raise NotImplementedError
+    @property
+    @abstractmethod
+    def fingerprint(self) -> str:
+        """Digits of settings and contents."""
 
+    @abstractmethod
+    def network(self) -> Graphs:
+        """Return the graphs as they were read."""
+
+    @abstractmethod
     def samples(self) -> Graphs:
-        raise NotImplementedError
+        """Return the samples."""
 
     def splits(self) -> Sequence[str]:
         """Name the only split."""
@@ -71,13 +82,33 @@ def explained(batch: Batch) -> list[Piece]:
     return [Piece(text), Piece(f" seed {seed[0]}", "special")] if seed else [Piece(text)]
 
 
-def graphs_of(data: Any, name: str, context: Context) -> tuple[Graphs, Graphs]:
+class Held(Collection):
+    """Graphs that are there already: what a stage saved or put together."""
+
+    def __init__(self, positions: int, network: Graphs, samples: Graphs) -> None:
+        super().__init__(positions)
+        self._network, self._samples = network, samples
+
+    @property
+    def fingerprint(self) -> str:
+        """Digits of settings and contents."""
+        text = f"{self._positions} {self._network.digest()} {self._samples.digest()}"
+        return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+    def network(self) -> Graphs:
+        """Return the graphs."""
+        return self._network
+
+    def samples(self) -> Graphs:
+        """Return the samples."""
+        return self._samples
+
+
+def graphs_of(data: Any, name: str) -> tuple[Graphs, Graphs]:
     """Return (network, samples) of any data that yields graphs: ours, or another plugin's whose batches hold `edge_index`.
 
-    Raises UsageError for data that holds no graphs.
+    data: prepared. Raises UsageError for data that holds no graphs.
     """
-    if isinstance(data, Prepares):
-        data.prepare(context.workspace, context)
     if isinstance(data, YieldsGraphs):
         return data.network(), data.samples()
     fields = set(getattr(data, "batch", {}))
@@ -86,14 +117,5 @@ def graphs_of(data: Any, name: str, context: Context) -> tuple[Graphs, Graphs]:
             f"{name}: expected data that yields graphs, such as w2pgnn/graphs, or batches with edge_index and node_graph; "
             f"its batches hold {', '.join(sorted(fields)) or 'nothing'}."
         )
-    examples = data.examples("train")
-    chunk, parts, held = 256, [], []
-    for example in examples:
-        held.append(example)
-        if len(held) == chunk:
-            parts.append(graphs_of_batch(data.collate(held)))
-            held = []
-    if held:
-        parts.append(graphs_of_batch(data.collate(held)))
-    found = join(parts)
+    found = join([graphs_of_batch(batch) for batch in in_order(data, "train", CHUNK)])
     return found, found

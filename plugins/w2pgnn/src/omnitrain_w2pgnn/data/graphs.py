@@ -29,7 +29,7 @@ class GraphsData(Collection):
         self.skipped, self.first_fault = 0, ""
 
     @property
-    def fingerprint(self) -> str:  # type: ignore[override]
+    def fingerprint(self) -> str:
         """Digits of the settings, the seed of the draws and the contents."""
         text = f"{self.config.model_dump_json()} {self._seed} {self._groups} {self.network().digest()}"
         return hashlib.sha256(text.encode()).hexdigest()[:32]

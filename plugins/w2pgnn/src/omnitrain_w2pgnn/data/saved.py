@@ -2,49 +2,30 @@
 
 from __future__ import annotations
 
-import hashlib
+import json
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 
 from omnitrain.api import Context
+from omnitrain.engine import write_json
 from omnitrain.errors import EnvironmentFault
-from omnitrain_w2pgnn.configs.data import SavedGraphsConfig
-from omnitrain_w2pgnn.data.collection import Collection
+from omnitrain_w2pgnn.configs.data import SavedConfig
+from omnitrain_w2pgnn.data.collection import Held
 from omnitrain_w2pgnn.graphs.structure import Graphs
 
 ARRAYS = ("offsets", "indptr", "indices", "weights", "labels", "attributes", "roots", "groups")
 FILE, CONTENT = "graphs.npz", "content.json"
 
 
-class SavedGraphs(Collection):
-    """Graphs that a stage saved."""
-
-    def __init__(self, config: SavedGraphsConfig) -> None:
-        super().__init__(config.positions)
-        self.config = config
-        self._network, self._samples = (load_graphs(Path(config.path) / name) for name in ("network", "samples"))
-        text = f"{config.positions} {self._network.digest()} {self._samples.digest()}"
-        self.fingerprint = hashlib.sha256(text.encode()).hexdigest()[:32]
-
-    def network(self) -> Graphs:
-        """Return the saved graphs."""
-        return self._network
-
-    def samples(self) -> Graphs:
-        """Return the saved samples."""
-        return self._samples
-
-
 def save_graphs(graphs: Graphs, folder: Path) -> None:
     """Write a collection as arrays and plain text."""
-    import json
-
     folder.mkdir(parents=True)
     arrays = {name: getattr(graphs, name) for name in ARRAYS if getattr(graphs, name) is not None}
     np.savez_compressed(folder / FILE, **arrays)
     content = {"node_labels": graphs.node_labels, "names": list(graphs.names)}
-    (folder / CONTENT).write_text(json.dumps(content), "utf-8")
+    write_json(folder / CONTENT, content)
 
 
 def load_graphs(folder: Path) -> Graphs:
@@ -52,9 +33,6 @@ def load_graphs(folder: Path) -> Graphs:
 
     Raises EnvironmentFault where it is damaged.
     """
-    import json
-    from zipfile import BadZipFile
-
     try:
         content = json.loads((folder / CONTENT).read_text("utf-8"))
         with np.load(folder / FILE, allow_pickle=False) as stored:
@@ -66,6 +44,7 @@ def load_graphs(folder: Path) -> Graphs:
         ) from error
 
 
-def build(config: SavedGraphsConfig, context: Context) -> SavedGraphs:
+def build(config: SavedConfig, context: Context) -> Held:
     """Make the data `w2pgnn/saved`."""
-    return SavedGraphs(config)
+    network, samples = (load_graphs(Path(config.path) / name) for name in ("network", "samples"))
+    return Held(config.positions, network, samples)

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from omnitrain.api import Batch, BatchPlan, Context, Fields, Piece, numpy_generator
+from omnitrain.api import Batch, BatchPlan, Context, Fields, Piece, Prepares, numpy_generator
 from omnitrain.errors import EnvironmentFault, UsageError
 from omnitrain_w2pgnn.configs.data import SubgraphsConfig, ViewsConfig
 from omnitrain_w2pgnn.data.collection import explained, graphs_of
@@ -26,10 +26,11 @@ class Views(ABC):
 
     batch: Fields = PAIRED
 
-    def __init__(self, config: ViewsConfig, context: Context) -> None:
+    def __init__(self, config: ViewsConfig, context: Context, data: Any = None) -> None:
+        """data: in place of building `config.graphs`, graphs that are there already."""
         self.config = config
         self._context = context
-        self._data: Any = None
+        self._data = data
         self._graphs: tuple[Graphs, Graphs] | None = None
         self._valid_seed = context.seed("valid")
 
@@ -37,7 +38,7 @@ class Views(ABC):
     def graphs(self) -> tuple[Graphs, Graphs]:
         """The network and the samples that rows are drawn from."""
         if self._graphs is None:
-            self._graphs = graphs_of(self._source(), "graphs", self._context)
+            self._graphs = graphs_of(self._source(), "graphs")
         return self._graphs
 
     def _source(self) -> Any:
@@ -49,6 +50,8 @@ class Views(ABC):
                 if use.source is None:
                     raise
                 raise EnvironmentFault(f"The graphs of stage {use.source!r} are not there: {error}") from error
+            if isinstance(self._data, Prepares):
+                self._data.prepare(self._context.workspace, self._context)
         return self._data
 
     @property

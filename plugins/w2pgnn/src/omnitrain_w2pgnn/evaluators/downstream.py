@@ -2,47 +2,149 @@
 
 from __future__ import annotations
 
+import copy
 import warnings
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from omnitrain.api import Batch, numpy_generator
-from omnitrain.engine import evaluating
-from omnitrain.errors import DataError
+from omnitrain.api import Batch, Run, numpy_generator
+from omnitrain.engine import Engine, Guard, evaluating, isolated, to_device
+from omnitrain.errors import DataError, NumericalError
 from omnitrain_w2pgnn.configs.evaluators import DownstreamConfig
 from omnitrain_w2pgnn.configs.stages import TuningConfig
 from omnitrain_w2pgnn.graphs.egos import ego_networks
 from omnitrain_w2pgnn.graphs.structure import Graphs, Ints
-from omnitrain_w2pgnn.graphs.tensors import structural
+from omnitrain_w2pgnn.graphs.tensors import structural, union
 from omnitrain_w2pgnn.graphs.walks import walk_subgraphs
 
 CHUNK = 256
 RESTART = 0.8
+INVERSE_PENALTY = 1000.0
+"""C of the logistic regression in stages. Code: 1000."""
+CLIP = 1.0
+"""Largest absolute value of a gradient's entry in fine-tuning. Code: 1.0."""
 
 
-@dataclass(frozen=True)
 class Target:
-    """A labelled target's rows. views: one collection of graphs per view, a graph a row. labels: int64[rows], from 0."""
+    """A labelled target that encoders are scored on; what does not depend on the encoder is computed once.
 
-    name: str
-    views: tuple[Graphs, ...]
-    labels: Ints
+    name: of its random streams "rows NAME" and "folds NAME". network: its labelled nodes, or labelled graphs. positions:
+    Laplacian eigenvectors of each node. labels: int64[rows], from 0.
+    Raises DataError for a target without labels, or with a class that has fewer rows than there are folds.
+    """
+
+    def __init__(self, name: str, network: Graphs, config: DownstreamConfig, positions: int, run: Run) -> None:
+        self.name, self.config = name, config
+        self._positions, self._run = positions, run
+        self._views, self.labels = cut_rows(name, network, config, numpy_generator(run.seed(f"rows {name}")))
 
     @property
-    def classes(self) -> int:
-        """Number of classes."""
-        return int(self.labels.max()) + 1
+    def largest_class(self) -> float:
+        """The share of the most frequent class."""
+        return float(np.bincount(self.labels).max() / len(self.labels))
+
+    @cached_property
+    def _batches(self) -> list[list[Batch]]:
+        """The batches of each view, rows in order."""
+        starts = range(0, len(self.labels), CHUNK)
+        return [
+            [structural(view.take(np.arange(a, min(a + CHUNK, len(view)))), self._positions) for a in starts]
+            for view in self._views
+        ]
+
+    @cached_property
+    def _single(self) -> list[list[Batch]]:
+        """A batch of each row of each view."""
+        return [[structural(view.take([row]), self._positions) for row in range(len(view))] for view in self._views]
+
+    def frozen_scores(self, encoder: Any, inverse_penalty: float = INVERSE_PENALTY) -> list[float]:
+        """Return each fold's score of a logistic regression on the encoder's embeddings, one class against the rest.
+
+        Raises NumericalError for embeddings that are not finite.
+        """
+        from sklearn.linear_model import LogisticRegression  # type: ignore[import-untyped, unused-ignore]
+        from sklearn.multiclass import OneVsRestClassifier  # type: ignore[import-untyped, unused-ignore]
+
+        features, scores = embeddings(encoder, self._batches), []
+        for train, test in self._folds(self.config.folds):
+            classifier = OneVsRestClassifier(LogisticRegression(C=inverse_penalty, solver="liblinear", max_iter=1000))
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # separable classes do not converge with so weak a penalty; the score stands
+                classifier.fit(features[train], self.labels[train])
+            scores.append(fold_score(self.config.metric, self.labels[test], classifier.predict_proba(features[test])))
+        return scores
+
+    def finetuned_scores(
+        self, encoder: Any, settings: TuningConfig, seeds: Sequence[int], tick: Callable[[], None]
+    ) -> list[float]:
+        """Return each fold's score after fine-tuning a copy of the encoder together with a linear classifier.
+
+        seeds: of the classifier's first weights and of dropout, one a fold. tick: called after every epoch; may raise to stop.
+        Raises NumericalError where an update or a prediction is not finite: a fold of fewer updates is no score.
+        """
+        found = []
+        for number, (train, test) in enumerate(self._folds(settings.folds)):
+            generator = numpy_generator(self._run.seed(f"folds {self.name}") + number)
+            with isolated(seeds[number]):
+                tuned = copy.deepcopy(encoder).train()
+                classifier = nn.Linear(tuned.width, int(self.labels.max()) + 1).to(_device(tuned))
+                self._tune(tuned, classifier, train, settings, generator, tick)
+            found.append(fold_score(self.config.metric, self.labels[test], self._predicted(tuned, classifier, test)))
+        return found
+
+    def _tune(
+        self,
+        encoder: Any,
+        classifier: nn.Module,
+        train: Ints,
+        settings: TuningConfig,
+        generator: np.random.Generator,
+        tick: Callable[[], None],
+    ) -> None:
+        engine, guard, step = Engine("float32", str(_device(encoder))), Guard(self._run, allowed=0), 0
+        parameters = [p for p in [*encoder.parameters(), *classifier.parameters()] if p.requires_grad]
+        optimiser = torch.optim.Adam(parameters, lr=settings.learning_rate)
+        for epoch in range(settings.epochs):
+            order = generator.permutation(train)
+            own = self._single[epoch % len(self._single)]
+            for begin in range(0, len(order), settings.batch_size):
+                rows = order[begin : begin + settings.batch_size]
+                if len(rows) < 2:
+                    continue  # batch normalisation needs two graphs
+                logits = classifier(encoder.embed(to_device(union([own[r] for r in rows]), engine.device)))
+                loss = nn.functional.cross_entropy(logits, torch.from_numpy(self.labels[rows]).to(engine.device))
+                engine.backward(loss)
+                step += 1
+                update = engine.update(optimiser, loss=loss, parameters=parameters, clip_value=CLIP)
+                guard.note(step, bool(update.applied), rows.tolist())
+            tick()
+
+    def _predicted(self, encoder: Any, classifier: nn.Module, rows: Ints) -> np.ndarray:
+        """Return the mean over views of the classes' probabilities, float64[rows, classes]."""
+        with evaluating(encoder):
+            batches = [to_device(union([view[r] for r in rows]), _device(encoder)) for view in self._single]
+            found = [torch.softmax(classifier(encoder.embed(batch)), dim=1) for batch in batches]
+        return _finite(torch.stack(found).mean(dim=0), "predictions")
+
+    def _folds(self, folds: int) -> Iterator[tuple[Ints, Ints]]:
+        from sklearn.model_selection import StratifiedKFold  # type: ignore[import-untyped, unused-ignore]
+
+        seed = self._run.seed(f"folds {self.name}") % 2**32
+        yield from StratifiedKFold(folds, shuffle=True, random_state=seed).split(np.zeros(len(self.labels)), self.labels)
 
 
-def make_target(name: str, network: Graphs, config: DownstreamConfig, generator: np.random.Generator) -> Target:
+def cut_rows(
+    name: str, network: Graphs, config: DownstreamConfig, generator: np.random.Generator
+) -> tuple[tuple[Graphs, ...], Ints]:
     """Cut the labelled rows out of a target: subgraphs around its labelled nodes, or its labelled graphs.
 
-    Raises DataError for a target without labels, or with a class that has fewer rows than there are folds.
+    Returns one collection per view, a graph a row, and the labels int64[rows]. Raises DataError as `Target`.
     """
     if network.labels is None:
         raise DataError(f"The target {name!r} has no labels, so nothing can be measured on it; set labels.")
@@ -57,40 +159,26 @@ def make_target(name: str, network: Graphs, config: DownstreamConfig, generator:
             "folds needs two classes or more with at least that many each; lower folds."
         )
     if not network.node_labels:
-        return Target(name, (_with_seeds(network.take(rows)),), labels)
+        return (_with_seeds(network.take(rows)),), labels
     if config.view == "egos":
-        return Target(name, (ego_networks(network, rows, 2, None),), labels)
+        return (ego_networks(network, rows, 2, None),), labels
     visits = np.full(len(rows), config.visits)
-    walks = tuple(walk_subgraphs(network, rows, visits, RESTART, generator) for _ in range(config.views))
-    return Target(name, walks, labels)
+    return tuple(walk_subgraphs(network, rows, visits, RESTART, generator) for _ in range(config.views)), labels
 
 
 def _with_seeds(graphs: Graphs) -> Graphs:
     """Give each whole graph a seed, its node of highest degree, as GCC does."""
-    from dataclasses import replace
-
     owner = graphs.graph_of_node()
     order = np.lexsort((-np.arange(graphs.nodes), graphs.degrees, owner))
     return replace(graphs, roots=order[graphs.offsets[1:] - 1])
 
 
-def prepared_batches(target: Target, positions: int, size: int = CHUNK) -> list[list[Batch]]:
-    """Return the batches of each view, rows in order: positional features are computed once."""
-    return [
-        [structural(view.take(np.arange(a, min(a + size, len(view)))), positions) for a in range(0, len(view), size)]
-        for view in target.views
-    ]
-
-
-def _moved(batch: Batch, device: torch.device) -> Batch:
-    return {name: value.to(device) for name, value in batch.items()}
-
-
-def embeddings(encoder: Any, batches: list[list[Batch]], device: torch.device) -> np.ndarray:
-    """Return the rows' embeddings, the mean over views, float64[rows, width]."""
+def embeddings(encoder: Any, batches: list[list[Batch]]) -> np.ndarray:
+    """Return the rows' embeddings, the mean over views, float64[rows, width]. batches: of each view, rows in order."""
+    device = _device(encoder)
     with evaluating(encoder):
-        found = [torch.cat([encoder.embed(_moved(b, device)) for b in view]).double().cpu() for view in batches]
-    return np.asarray(torch.stack(found).mean(dim=0).numpy())
+        found = [torch.cat([encoder.embed(to_device(b, device)) for b in view]).double().cpu() for view in batches]
+    return _finite(torch.stack(found).mean(dim=0), "embeddings")
 
 
 def fold_score(metric: str, truth: Ints, probabilities: np.ndarray) -> float:
@@ -107,91 +195,11 @@ def fold_score(metric: str, truth: Ints, probabilities: np.ndarray) -> float:
     return float(np.mean(values)) if values else 0.5
 
 
-def _folds(labels: Ints, folds: int, seed: int) -> Iterator[tuple[Ints, Ints]]:
-    from sklearn.model_selection import StratifiedKFold  # type: ignore[import-untyped, unused-ignore]
-
-    yield from StratifiedKFold(folds, shuffle=True, random_state=seed % 2**32).split(np.zeros(len(labels)), labels)
+def _device(encoder: nn.Module) -> torch.device:
+    return next(encoder.parameters()).device
 
 
-def frozen_scores(
-    features: np.ndarray, labels: Ints, config: DownstreamConfig, inverse_penalty: float, seed: int
-) -> list[float]:
-    """Return each fold's score of a logistic regression, one class against the rest."""
-    from sklearn.linear_model import LogisticRegression  # type: ignore[import-untyped, unused-ignore]
-    from sklearn.multiclass import OneVsRestClassifier  # type: ignore[import-untyped, unused-ignore]
-
-    scores = []
-    for train, test in _folds(labels, config.folds, seed):
-        classifier = OneVsRestClassifier(LogisticRegression(C=inverse_penalty, solver="liblinear", max_iter=1000))
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # separable classes do not converge with so weak a penalty; the score stands
-            classifier.fit(features[train], labels[train])
-        scores.append(fold_score(config.metric, labels[test], classifier.predict_proba(features[test])))
-    return scores
-
-
-def finetuned_scores(
-    make_encoder: Callable[[], Any],
-    target: Target,
-    settings: TuningConfig,
-    metric: str,
-    positions: int,
-    device: torch.device,
-    seed: int,
-    tick: Callable[[], None],
-) -> list[float]:
-    """Return each fold's score after fine-tuning encoder and classifier. make_encoder: gives a fresh copy of the encoder.
-
-    tick: called after every epoch; may raise to stop.
-    """
-    views = [[view.take([row]) for row in range(len(view))] for view in target.views]
-    cached = [[structural(graph, positions) for graph in view] for view in views]
-    found = []
-    for number, (train, test) in enumerate(_folds(target.labels, settings.folds, seed)):
-        generator = numpy_generator(seed + number)
-        encoder = make_encoder().to(device).train()
-        classifier = nn.Linear(encoder.width, target.classes).to(device)
-        parameters = [p for p in [*encoder.parameters(), *classifier.parameters()] if p.requires_grad]
-        optimiser = torch.optim.Adam(parameters, lr=settings.learning_rate)
-        for epoch in range(settings.epochs):
-            order = generator.permutation(train)
-            own = cached[epoch % len(cached)]
-            for begin in range(0, len(order), settings.batch_size):
-                rows = order[begin : begin + settings.batch_size]
-                if len(rows) < 2:
-                    continue  # batch normalisation needs two graphs
-                logits = classifier(encoder.embed(_moved(union([own[r] for r in rows]), device)))
-                loss = nn.functional.cross_entropy(logits, torch.from_numpy(target.labels[rows]).to(device))
-                optimiser.zero_grad()
-                loss.backward()  # type: ignore[no-untyped-call]
-                nn.utils.clip_grad_value_(parameters, 1.0)
-                optimiser.step()
-            tick()
-        found.append(fold_score(metric, target.labels[test], _predicted(encoder, classifier, cached, test, device)))
-    return found
-
-
-def _predicted(encoder: Any, classifier: nn.Module, cached: list[list[Batch]], rows: Ints, device: torch.device) -> np.ndarray:
-    with evaluating(encoder):
-        sums: Tensor | None = None
-        for view in cached:
-            batch = _moved(union([view[r] for r in rows]), device)
-            own = torch.softmax(classifier(encoder.embed(batch)), dim=1)
-            sums = own if sums is None else sums + own
-    assert sums is not None
-    return np.asarray((sums / len(cached)).double().cpu().numpy())
-
-
-def union(batches: list[Batch]) -> Batch:
-    """Put single-view batches into one."""
-    nodes = np.concatenate([[0], np.cumsum([len(b["degrees"]) for b in batches])]).tolist()
-    rows = np.concatenate([[0], np.cumsum([len(b["sizes"]) for b in batches])]).tolist()
-    pairs = list(zip(batches, nodes, rows, strict=False))
-    return {
-        "edge_index": torch.cat([b["edge_index"] + n for b, n, _ in pairs], dim=1),
-        "node_graph": torch.cat([b["node_graph"] + r for b, _, r in pairs]),
-        **{
-            name: torch.cat([b[name] for b in batches])
-            for name in ("positional", "degrees", "is_seed", "hidden", "sizes", "arcs")
-        },
-    }
+def _finite(values: Tensor, what: str) -> np.ndarray:
+    if not bool(torch.isfinite(values).all()):
+        raise NumericalError(f"The encoder's {what} are NaN or infinite, so that nothing is scored; lower the learning rate.")
+    return np.asarray(values.double().cpu().numpy())

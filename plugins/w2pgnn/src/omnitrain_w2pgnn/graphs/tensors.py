@@ -49,48 +49,42 @@ def structural(graphs: Graphs, positions: int, hidden: np.ndarray | None = None)
     }
 
 
+def union(batches: list[Batch]) -> Batch:
+    """Put single-view batches behind one another, as one."""
+    nodes = np.concatenate([[0], np.cumsum([len(b["degrees"]) for b in batches])]).tolist()
+    rows = np.concatenate([[0], np.cumsum([len(b["sizes"]) for b in batches])]).tolist()
+    return {
+        "edge_index": torch.cat([b["edge_index"] + n for b, n in zip(batches, nodes, strict=False)], dim=1),
+        "node_graph": torch.cat([b["node_graph"] + r for b, r in zip(batches, rows, strict=False)]),
+        **{name: torch.cat([b[name] for b in batches]) for name in (*NODE_FIELDS[1:], "sizes", "arcs")},
+    }
+
+
 def paired(first: Batch, second: Batch) -> Batch:
     """Put two views of the same rows behind one another, all first views before all second ones."""
-    nodes, rows = len(first["degrees"]), len(first["sizes"])
-    return {
-        "edge_index": torch.cat([first["edge_index"], second["edge_index"] + nodes], dim=1),
-        "node_graph": torch.cat([first["node_graph"], second["node_graph"] + rows]),
-        **{name: torch.cat([first[name], second[name]]) for name in NODE_FIELDS[1:]},
-        "sizes": torch.stack([first["sizes"], second["sizes"]], dim=1),
-        "arcs": torch.stack([first["arcs"], second["arcs"]], dim=1),
-    }
+    stacked = {name: torch.stack([first[name], second[name]], dim=1) for name in ("sizes", "arcs")}
+    return {**union([first, second]), **stacked}
+
+
+def _part(batch: Mapping[str, Any], nodes: tuple[int, int | None], edges: tuple[int, int | None], row: int) -> Batch:
+    """Return nodes and edges from begin to end as a batch of their own, still without sizes. row: number of its first row."""
+    found = {name: batch[name][slice(*nodes)] for name in NODE_FIELDS}
+    edge_index = batch["edge_index"][:, slice(*edges)] - nodes[0]
+    return {**found, "edge_index": edge_index, "node_graph": found["node_graph"] - row}
 
 
 def view(batch: Mapping[str, Any], number: int) -> Batch:
     """Return the first (0) or second (1) view of a paired batch, without copying."""
     sizes, arcs = batch["sizes"], batch["arcs"]
-    rows = len(sizes)
     nodes, edges = int(sizes[:, 0].sum()), int(arcs[:, 0].sum())
-    own = slice(0, nodes) if number == 0 else slice(nodes, None)
-    edge = slice(0, edges) if number == 0 else slice(edges, None)
-    found = {name: batch[name][own] for name in NODE_FIELDS}
-    return {
-        **found,
-        "edge_index": batch["edge_index"][:, edge] - number * nodes,
-        "node_graph": found["node_graph"] - number * rows,
-        "sizes": sizes[:, number],
-        "arcs": arcs[:, number],
-    }
+    of_nodes, of_edges = ((0, nodes), (0, edges)) if number == 0 else ((nodes, None), (edges, None))
+    return {**_part(batch, of_nodes, of_edges, number * len(sizes)), "sizes": sizes[:, number], "arcs": arcs[:, number]}
 
 
 def rows_of(batch: Mapping[str, Any], begin: int, end: int) -> Batch:
     """Return some rows of a single-view batch."""
-    nodes = torch.cat([torch.zeros(1, dtype=torch.int64), batch["sizes"].cumsum(0)])
-    edges = torch.cat([torch.zeros(1, dtype=torch.int64), batch["arcs"].cumsum(0)])
-    own, edge = slice(int(nodes[begin]), int(nodes[end])), slice(int(edges[begin]), int(edges[end]))
-    found = {name: batch[name][own] for name in NODE_FIELDS}
-    return {
-        **found,
-        "edge_index": batch["edge_index"][:, edge] - int(nodes[begin]),
-        "node_graph": found["node_graph"] - begin,
-        "sizes": batch["sizes"][begin:end],
-        "arcs": batch["arcs"][begin:end],
-    }
+    nodes, edges = ((int(batch[name][:begin].sum()), int(batch[name][:end].sum())) for name in ("sizes", "arcs"))
+    return {**_part(batch, nodes, edges, begin), "sizes": batch["sizes"][begin:end], "arcs": batch["arcs"][begin:end]}
 
 
 def cuts(rows: int, parts: int) -> list[tuple[int, int]]:

@@ -2,31 +2,31 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
-from omnitrain.api import Evaluation, Metric, Table
-from omnitrain.errors import DataError, UsageError
+from omnitrain.api import Evaluation, Metric, Run, Scatter, Table, bootstrap_metric
+from omnitrain.errors import DataError
 from omnitrain_w2pgnn.configs.stages import CorrelateConfig, EstimatorConfig
 from omnitrain_w2pgnn.graphs.structure import join
 from omnitrain_w2pgnn.paper.baselines import BASELINES, joined, summarise
-from omnitrain_w2pgnn.stages.coefficients import bootstrap_interval, pearson, spearman
-from omnitrain_w2pgnn.stages.pictures import scatter
-from omnitrain_w2pgnn.stages.pools import Pool, estimator_settings, graphon_of, make_fitter, read_pool
-from omnitrain_w2pgnn.stages.transfer import Selection, best_scores, label
+from omnitrain_w2pgnn.stages.coefficients import pearson, spearman
+from omnitrain_w2pgnn.stages.pools import Pool, estimator_settings, graphon_of, graphons_of, make_fitter, read_pool
+from omnitrain_w2pgnn.stages.transfer import Selection, best_scores, label, read_cells
 
-# What a predictor gives for a target: selection to a number, higher for better.
+# Selection to a number, higher for better: what a predictor gives for a target, and what was measured on it.
 Predictions = dict[Selection, float]
+Scores = dict[Selection, float]
+COEFFICIENTS = {"pearson": pearson, "spearman": spearman}
 FEASIBILITY, MEAN, INTEGRATED, SINGLE = "feasibility", "uniform mean", "integrated", "best single basis"
 
 
-def correlate(config: CorrelateConfig, run: Any) -> None:
+def correlate(config: CorrelateConfig, run: Run) -> None:
     """Compute every predictor for every measured selection, and correlate."""
-    best = best_scores(_cells(config, run))
+    best = best_scores(read_cells(run.input(config.scores).path))
     pool = read_pool(config, run)
     missing = sorted(
         ({n for own in best.values() for s in own for n in s} - set(pool.samples)) | (set(best) - set(pool.targets))
@@ -52,48 +52,34 @@ def correlate(config: CorrelateConfig, run: Any) -> None:
     run.report("w2pgnn/correlate", correlation_evaluation(predictions, best, config, run.seed("bootstrap")))
 
 
-def _cells(config: CorrelateConfig, run: Any) -> list[dict[str, Any]]:
-    if config.scores.source is None:
-        raise UsageError("scores: expected the name of a stage of w2pgnn/transfer; write {from: stage}.")
-    stage, _, name = config.scores.source.partition("/")
-    path = run.input(stage, name or "scores").path / "scores.json"
-    try:
-        cells: list[dict[str, Any]] = json.loads(path.read_text("utf-8"))["cells"]
-    except (OSError, ValueError, KeyError) as error:
-        raise UsageError(f"scores: stage {stage!r} left no scores ({error}); name a stage of w2pgnn/transfer.") from error
-    return cells
-
-
 def _feasibilities(
-    estimator: EstimatorConfig, config: CorrelateConfig, pool: Pool, best: Mapping[str, Any], run: Any
+    estimator: EstimatorConfig, config: CorrelateConfig, pool: Pool, best: Mapping[str, Scores], run: Run
 ) -> dict[str, dict[str, Predictions]]:
     """Return kind to target to predictions of the fitted mixture, the plain mean, the integrated and the best single basis."""
     settings = estimator_settings(estimator, run.seed("estimator") % 2**31)
     names = list(pool.samples)
-    graphons = np.stack([graphon_of(pool.samples[n], settings, config.fit) for n in names])
-    whole: dict[Selection, Any] = {}
-    kinds: dict[str, dict[str, Predictions]] = {kind: {} for kind in (FEASIBILITY, MEAN, INTEGRATED, SINGLE)}
+    graphons = np.stack(list(graphons_of(pool.samples, settings, config.fit).values()))
+    selections = dict.fromkeys(s for own in best.values() for s in own if s)
+    whole = {s: graphon_of(join([pool.samples[n] for n in s], s), settings, config.fit) for s in selections}
+    kinds: dict[str, dict[str, Predictions]] = {}
     for target, measured in best.items():
         goal = graphon_of(pool.targets[target], settings, config.fit)
         fitter = make_fitter(config.fit, graphons, goal, run.seed("fit"))
-        own: dict[str, Predictions] = {kind: {} for kind in kinds}
-        for selection in measured:
-            if not selection:
-                continue
+        distances: dict[Selection, dict[str, float]] = {}
+        for selection in filter(None, measured):
             members = [names.index(n) for n in selection]
-            if selection not in whole:
-                whole[selection] = graphon_of(join([pool.samples[n] for n in selection], selection), settings, config.fit)
-            one = make_fitter(config.fit, whole[selection][None], goal, run.seed("fit"))
-            own[FEASIBILITY][selection] = -fitter.fit(members).distance
-            own[MEAN][selection] = -fitter.uniform(members).distance
-            own[INTEGRATED][selection] = -one.fit().distance
-            own[SINGLE][selection] = -min(fitter.fit([m]).distance for m in members)
-        for kind, values in own.items():
-            kinds[kind][target] = values
+            distances[selection] = {
+                FEASIBILITY: fitter.fit(members).distance,
+                MEAN: fitter.uniform(members).distance,
+                INTEGRATED: make_fitter(config.fit, whole[selection][None], goal, run.seed("fit")).fit().distance,
+                SINGLE: min(fitter.fit([m]).distance for m in members),
+            }
+        for kind in (FEASIBILITY, MEAN, INTEGRATED, SINGLE):
+            kinds.setdefault(kind, {})[target] = {selection: -own[kind] for selection, own in distances.items()}
     return kinds
 
 
-def _baselines(pool: Pool, best: Mapping[str, Any]) -> dict[str, dict[str, Predictions]]:
+def _baselines(pool: Pool, best: Mapping[str, Scores]) -> dict[str, dict[str, Predictions]]:
     summaries = {name: summarise(graphs) for name, graphs in pool.samples.items()}
     goals = {name: summarise(pool.targets[name]) for name in best}
     return {
@@ -107,7 +93,7 @@ def _baselines(pool: Pool, best: Mapping[str, Any]) -> dict[str, dict[str, Predi
 
 def correlation_evaluation(
     predictions: Mapping[str, Mapping[str, Predictions]],
-    best: Mapping[str, Mapping[Selection, float]],
+    best: Mapping[str, Scores],
     config: CorrelateConfig,
     seed: int,
 ) -> Evaluation:
@@ -115,33 +101,43 @@ def correlation_evaluation(
     metrics: dict[str, Metric] = {}
     rows: list[list[Any]] = []
     for name, by_target in predictions.items():
-        means: dict[str, list[float]] = {"pearson": [], "spearman": []}
+        means: dict[str, list[float]] = {kind: [] for kind in COEFFICIENTS}
         for target, own in by_target.items():
-            selections = list(own)
-            x, y = [own[s] for s in selections], [best[target][s] for s in selections]
+            pairs = np.array([(value, best[target][s]) for s, value in own.items()], np.float64).reshape(-1, 2)
             cells: list[Any] = []
-            for kind, coefficient in (("pearson", pearson), ("spearman", spearman)):
-                value, interval = coefficient(x, y), bootstrap_interval(coefficient, x, y, config.bootstraps, seed)
-                metrics[f"{name}/{target}/{kind}"] = Metric(value, len(x), "higher", interval)
-                means[kind].append(value)
-                cells += [value, f"{interval[0]:.2f} to {interval[1]:.2f}" if interval else ""]
-            rows.append([name, target, *cells, len(x)])
+            for kind, coefficient in COEFFICIENTS.items():
+                found = bootstrap_metric(
+                    lambda rows, coefficient=coefficient: coefficient(rows[:, 0], rows[:, 1]),  # type: ignore[misc]
+                    pairs,
+                    "higher",
+                    seed=seed,
+                    draws=config.bootstraps,
+                )
+                metrics[f"{name}/{target}/{kind}"] = found
+                means[kind].append(found.value)
+                cells += [found.value, f"{found.interval[0]:.2f} to {found.interval[1]:.2f}" if found.interval else ""]
+            rows.append([name, target, *cells, len(pairs)])
         averages = {kind: float(np.mean(values)) for kind, values in means.items()}
         metrics |= {f"{name}/mean/{kind}": Metric(value, len(by_target), "higher") for kind, value in averages.items()}
         rows.append([name, "mean over targets", averages["pearson"], "", averages["spearman"], "", len(by_target)])
     picked, tables = _picks(predictions, best)
     metrics |= picked
-    columns = ("predictor", "target", "Pearson", "95 % interval", "Spearman", "95 % interval ", "selections")
+    columns = ("predictor", "target", "Pearson", "95 % interval", "Spearman", "95 % interval", "selections")
     caption = "Predictors against the best downstream score. Intervals: bootstrap over selections. The paper's: not available."
-    found = {"correlations": Table(columns, rows, caption), **tables}
     first = f"{FEASIBILITY} ({next(iter(config.estimators))})"
-    points = {t: [(own[s], best[t][s]) for s in own] for t, own in predictions[first].items()}
-    picture = scatter(points, first, "best downstream score", "A point is a selection; colours are targets.")
-    return Evaluation(metrics, found, figures={"feasibility and gains": picture})
+    picture = Scatter(
+        {target: [(value, best[target][s]) for s, value in own.items()] for target, own in predictions[first].items()},
+        first,
+        "best downstream score",
+        "A point is a selection; colours are targets.",
+        {target: [label(s) for s in own] for target, own in predictions[first].items()},
+    )
+    tables = {"correlations": Table(columns, rows, caption), **tables}
+    return Evaluation(metrics, tables, figures={"feasibility and gains": picture})
 
 
 def _picks(
-    predictions: Mapping[str, Mapping[str, Predictions]], best: Mapping[str, Mapping[Selection, float]]
+    predictions: Mapping[str, Mapping[str, Predictions]], best: Mapping[str, Scores]
 ) -> tuple[dict[str, Metric], dict[str, Table]]:
     """What pre-training on each predictor's pick scores, beside all data, a random selection of that size, and none."""
     rows, metrics = [], {}

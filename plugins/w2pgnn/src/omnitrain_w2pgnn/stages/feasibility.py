@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import time
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from omnitrain.api import Evaluation, Metric, Picture, Table
+from omnitrain.api import Evaluation, Heatmap, Metric, Run, Table
+from omnitrain.engine import write_json
 from omnitrain_w2pgnn.configs.stages import FeasibilityConfig
 from omnitrain_w2pgnn.graphs.structure import Floats, Graphs
 from omnitrain_w2pgnn.paper.bases import Bases, make_bases, split_graphs
 from omnitrain_w2pgnn.paper.feasibility import MixtureFitter
 from omnitrain_w2pgnn.paper.graphons.densities import motif_bounds
 from omnitrain_w2pgnn.stages.coefficients import spearman
-from omnitrain_w2pgnn.stages.pictures import graphon_strip
 from omnitrain_w2pgnn.stages.pools import (
     Assessment,
     Pool,
@@ -24,6 +23,7 @@ from omnitrain_w2pgnn.stages.pools import (
     bases_of,
     estimator_settings,
     graphon_of,
+    graphon_panels,
     read_pool,
 )
 
@@ -76,7 +76,7 @@ def _plain(value: float) -> float | None:
     return value if np.isfinite(value) else None
 
 
-def feasibility(config: FeasibilityConfig, run: Any) -> None:
+def feasibility(config: FeasibilityConfig, run: Run) -> None:
     """Tell for each target how near a mixture of the candidates comes, which one, and how sure that is."""
     pool = read_pool(config, run)
     started = time.perf_counter()
@@ -88,7 +88,7 @@ def feasibility(config: FeasibilityConfig, run: Any) -> None:
     run.timing(0, {"seconds": time.perf_counter() - started})
     run.report("w2pgnn/feasibility", feasibility_evaluation(judged, config))
     with run.artifact("feasibility.json", "report") as path:
-        path.write_text(json.dumps({name: found.plain() for name, found in judged.items()}, indent=1), "utf-8")
+        write_json(path, {name: found.plain() for name, found in judged.items()})
 
 
 def target_feasibility(name: str, pool: Pool, config: FeasibilityConfig, seed: int) -> Feasibility:
@@ -102,7 +102,7 @@ def target_feasibility(name: str, pool: Pool, config: FeasibilityConfig, seed: i
         splits[split] = assess(bases, target, config.fit, seed)
     winner = min(splits, key=lambda s: (not np.isfinite(splits[s].distance), splits[s].distance))
     own = bases_of(collections, "domain", 1, settings, config.fit) if "domain" not in splits else splits["domain"].bases
-    alone = splits["domain"] if "domain" in splits else assess(own, target, config.fit, seed)
+    alone = splits.get("domain") or assess(own, target, config.fit, seed)
     candidates = dict(zip(own.names, alone.singles.tolist(), strict=True))
     densities = {name: float(pool.targets[name].densities().mean())}
     densities |= {n: e.density for n, e in zip(own.names, own.estimates, strict=True)}
@@ -146,7 +146,7 @@ def _resampled(
 def feasibility_evaluation(judged: dict[str, Feasibility], config: FeasibilityConfig) -> Evaluation:
     """Return metrics, tables and pictures of all targets."""
     metrics: dict[str, Metric] = {}
-    pictures: dict[str, Picture] = {}
+    pictures: dict[str, Heatmap] = {}
     for name, found in judged.items():
         best, interval = found.best, _interval(found.spread)
         if np.isfinite(best.distance):
@@ -155,7 +155,7 @@ def feasibility_evaluation(judged: dict[str, Feasibility], config: FeasibilityCo
         metrics[f"{name}/density"] = Metric(found.densities[name], found.sizes[name][0])
         shown = dict(zip(best.bases.names, best.bases.graphons, strict=True))
         caption = f"Bases of the split {found.winner}, their best mixture and the target."
-        pictures[f"graphons for {name}"] = graphon_strip({**shown, "mixture": best.mixture, "target": found.target}, caption)
+        pictures[f"graphons for {name}"] = graphon_panels({**shown, "mixture": best.mixture, "target": found.target}, caption)
     tables = {
         "feasibility": _summary(judged, config),
         "weights": _weights(judged),

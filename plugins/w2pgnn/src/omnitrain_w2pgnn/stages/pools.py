@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from omnitrain.api import Heatmap, Run
 from omnitrain_w2pgnn.configs.stages import EstimatorConfig, MixtureFitConfig, PoolConfig
 from omnitrain_w2pgnn.data.collection import graphs_of
 from omnitrain_w2pgnn.graphs.structure import Floats, Graphs
@@ -33,28 +34,32 @@ class Pool:
         return not any((name, target) in self.shared for name in selection)
 
 
-def read_pool(config: PoolConfig, run: Any) -> Pool:
+def read_pool(config: PoolConfig, run: Run) -> Pool:
     """Read everything.
 
     Raises DataError for malformed data, and for a target among the candidates where that is refused.
     """
     found: dict[str, dict[str, tuple[Graphs, Graphs]]] = {"candidates": {}, "targets": {}}
-    uses = {"candidates": config.candidates, "targets": config.targets}
     with run.progress("reading", len(config.candidates) + len(config.targets)) as bar:
-        for kind, named in uses.items():
+        for kind, named in (("candidates", config.candidates), ("targets", config.targets)):
             for name, use in named.items():
-                data = run.build(use)
-                found[kind][name] = graphs_of(data, f"{kind}.{name}", run)
+                data: Any = run.data(use)[0]
+                found[kind][name] = graphs_of(data, f"{kind}.{name}")
                 if getattr(data, "skipped", 0):
                     run.event("malformed records skipped", where=f"{kind}.{name}", count=data.skipped, first=data.first_fault)
                 bar.advance()
-    networks = {name: pair[0] for name, pair in found["candidates"].items()}
-    targets = {name: pair[0] for name, pair in found["targets"].items()}
-    shared = check_overlap(networks, targets, config.overlap)
+    (networks, samples), (target_networks, targets) = (
+        tuple({name: pair[i] for name, pair in own.items()} for i in range(2)) for own in found.values()
+    )
+    shared = check_overlap(networks, target_networks, config.overlap)
     for candidate, target in sorted(shared):
         run.event("overlap", candidate=candidate, target=target)
-    samples = {name: pair[1] for name, pair in found["candidates"].items()}
-    return Pool(networks, samples, targets, {name: pair[1] for name, pair in found["targets"].items()}, shared)
+    return Pool(networks, samples, target_networks, targets, shared)
+
+
+def graphons_of(graphs: Mapping[str, Graphs], settings: EstimatorSettings, fit: MixtureFitConfig) -> dict[str, Floats]:
+    """Return the graphon of each collection at the working size."""
+    return {name: graphon_of(own, settings, fit) for name, own in graphs.items()}
 
 
 def estimator_settings(config: EstimatorConfig, seed: int) -> EstimatorSettings:
@@ -98,22 +103,26 @@ class Assessment:
         return np.asarray(np.tensordot(self.weights, self.bases.graphons, axes=1), np.float64)
 
 
-def make_fitter(
-    fit: MixtureFitConfig, bases: Floats, target: Floats, seed: int, couplings: Sequence[Floats] = ()
-) -> MixtureFitter:
-    """Return a fitter as the settings say. bases: float64[K, n, n], target: float64[n, n], couplings: to start from as well."""
+def make_fitter(fit: MixtureFitConfig, bases: Floats, target: Floats, seed: int) -> MixtureFitter:
+    """Return a fitter as the settings say. bases: float64[K, n, n], target: float64[n, n]."""
     kind = MixtureFitter if fit.search == "thorough" else QuickFitter
-    return kind(bases, target, fit.random_starts, seed, couplings)
+    return kind(bases, target, fit.random_starts, seed)
 
 
-def assess(bases: Bases, target: Floats, fit: MixtureFitConfig, seed: int, couplings: list[Floats] | None = None) -> Assessment:
-    """Fit a mixture of bases to a target graphon. couplings: further ones to start from."""
+def assess(bases: Bases, target: Floats, fit: MixtureFitConfig, seed: int) -> Assessment:
+    """Fit a mixture of bases to a target graphon."""
     if fit.compat == "official":
         found = official_fit(bases.graphons, target, OfficialSettings(epochs=fit.epochs))
         singles = np.array([kl_distance(basis, target) for basis in bases.graphons])
         uniform = kl_distance(bases.graphons.mean(axis=0), target)
         return Assessment(bases, found.weights, found.distance, uniform, singles, None)
-    fitter = make_fitter(fit, bases.graphons, target, seed, couplings or [])
+    fitter = make_fitter(fit, bases.graphons, target, seed)
     best: Fit = fitter.fit()
     singles = np.array([fitter.fit([i]).distance for i in range(len(bases.graphons))])
     return Assessment(bases, best.weights, best.distance, fitter.uniform().distance, singles, best.coupling)
+
+
+def graphon_panels(graphons: Mapping[str, Floats], caption: str) -> Heatmap:
+    """Return graphons side by side on one scale from 0, each named with its mean."""
+    panels = {f"{name} (mean {float(g.mean()):.3f})": g for name, g in graphons.items()}
+    return Heatmap((), (), panels, scale="probability of an edge", low=0.0, caption=caption)

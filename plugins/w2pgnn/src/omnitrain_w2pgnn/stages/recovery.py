@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from omnitrain.api import Evaluation, Figure, Metric, Table, numpy_generator
+from omnitrain.api import Evaluation, Figure, Metric, Run, Table, numpy_generator
 from omnitrain_w2pgnn.configs.stages import RecoveryConfig
 from omnitrain_w2pgnn.graphs.structure import Floats
 from omnitrain_w2pgnn.paper.bases import symmetric
@@ -18,13 +18,13 @@ from omnitrain_w2pgnn.paper.graphons.estimate import EstimatorSettings, estimate
 from omnitrain_w2pgnn.paper.graphons.resizing import resize_average
 from omnitrain_w2pgnn.paper.graphons.simulation import mixture, sample_graphs, synthetic_graphon
 from omnitrain_w2pgnn.paper.official import official_fit
-from omnitrain_w2pgnn.stages.pictures import graphon_strip
+from omnitrain_w2pgnn.stages.pools import graphon_panels
 
 GRAPHON = 240
 """Size of the true graphons that graphs are sampled from; even, a multiple of many sizes."""
 
 
-def recovery(config: RecoveryConfig, run: Any) -> None:
+def recovery(config: RecoveryConfig, run: Run) -> None:
     """Fit planted mixtures and report what was found."""
     planted = np.array(config.weights)
     true = np.stack([resize_average(synthetic_graphon(k, GRAPHON), config.resolution) for k in config.types])
@@ -57,12 +57,12 @@ def recovery(config: RecoveryConfig, run: Any) -> None:
         points.setdefault(f"{method}, {size} nodes", []).append((float(count), error))
     figure = Figure(points, "graphs", "weight error (L1)", "Error of the fitted weights over the number of sampled graphs.")
     names = {f"type {k}": g for k, g in zip(config.types, true, strict=True)}
-    picture = graphon_strip({**names, "planted mixture": goal}, "The true bases.")
+    picture = graphon_panels({**names, "planted mixture": goal}, "The true bases.")
     run.report("w2pgnn/recovery", Evaluation(metrics, tables, figures={"error": figure, "bases": picture}))
 
 
 def _exact(
-    config: RecoveryConfig, true: Floats, goal: Floats, planted: Floats, run: Any
+    config: RecoveryConfig, true: Floats, goal: Floats, planted: Floats, run: Run
 ) -> tuple[dict[str, Metric], dict[str, float]]:
     """Fit the true graphons: weights, permutations, monotony, and the official fit on the same problem."""
     generator = numpy_generator(run.seed("permutations"))
@@ -93,7 +93,7 @@ def _exact(
     return found, timing
 
 
-def _estimated(method: str, config: RecoveryConfig, planted: Floats, run: Any) -> list[list[Any]]:
+def _estimated(method: str, config: RecoveryConfig, planted: Floats, run: Run) -> list[list[Any]]:
     sources = np.stack([synthetic_graphon(k, GRAPHON) for k in config.types])
     goal = mixture(planted, sources)
     settings = EstimatorSettings(method=method, tv_weight=0.05, seed=run.seed("estimator") % 2**31)
@@ -110,7 +110,7 @@ def _estimated(method: str, config: RecoveryConfig, planted: Floats, run: Any) -
     return rows
 
 
-def _densities(goal: Floats, true: Floats, run: Any) -> list[list[Any]]:
+def _densities(goal: Floats, true: Floats, run: Run) -> list[list[Any]]:
     """Compare motif densities of the mixture, of graphs sampled from it, and of its first basis."""
     generator = numpy_generator(run.seed("samples"))
     graphs = sample_graphs(goal, [200] * 10, generator)

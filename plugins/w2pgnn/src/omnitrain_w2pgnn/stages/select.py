@@ -2,28 +2,28 @@
 
 from __future__ import annotations
 
-import json
 import time
 from typing import Any
 
 import numpy as np
 
-from omnitrain.api import Evaluation, Metric, Table
+from omnitrain.api import Evaluation, Metric, Run, Table
+from omnitrain.engine import write_json
 from omnitrain_w2pgnn.configs.stages import SelectConfig
 from omnitrain_w2pgnn.data.saved import save_graphs
 from omnitrain_w2pgnn.graphs.structure import join
 from omnitrain_w2pgnn.paper.selection import Ranked, choose
-from omnitrain_w2pgnn.stages.pools import estimator_settings, graphon_of, make_fitter, read_pool
+from omnitrain_w2pgnn.stages.pools import estimator_settings, graphons_of, make_fitter, read_pool
 
 
-def select(config: SelectConfig, run: Any) -> None:
+def select(config: SelectConfig, run: Run) -> None:
     """Rank the subsets of candidates, and leave the best one's graphs as the artifact `data`."""
     pool = read_pool(config, run)
     settings = estimator_settings(config.estimator, run.seed("estimator"))
     names = list(pool.samples)
     started = time.perf_counter()
-    graphons = np.stack([graphon_of(pool.samples[name], settings, config.fit) for name in names])
-    targets = {name: graphon_of(graphs, settings, config.fit) for name, graphs in pool.targets.items()}
+    graphons = np.stack(list(graphons_of(pool.samples, settings, config.fit).values()))
+    targets = graphons_of(pool.targets, settings, config.fit)
     fitters = [make_fitter(config.fit, graphons, target, run.seed("fit")) for target in targets.values()]
     ranked = choose(fitters, config.budget, config.up_to, config.exact_limit, config.beam)
     run.timing(0, {"seconds": time.perf_counter() - started})
@@ -37,9 +37,8 @@ def select(config: SelectConfig, run: Any) -> None:
         rows = [
             {"selection": [names[i] for i in r.members], "distances": r.distances.tolist(), "fitted": r.refined} for r in ranked
         ]
-        path.write_text(json.dumps({"selected": best, "weights": weights, "ranking": rows}, indent=1), "utf-8")
-    with run.artifact("data", "data", use="w2pgnn/saved", config={}) as path:
-        path.mkdir(parents=True)
+        write_json(path, {"selected": best, "weights": weights, "ranking": rows})
+    with run.artifact("data", "data", folder=True, use="w2pgnn/saved", config={}) as path:
         save_graphs(join([pool.networks[n] for n in best], best), path / "network")
         save_graphs(join([pool.samples[n] for n in best], best), path / "samples")
 

@@ -2,30 +2,27 @@
 
 from __future__ import annotations
 
-import copy
 import json
 import time
+from dataclasses import asdict
 from itertools import combinations
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from omnitrain.api import Evaluation, Metric, Table, numpy_generator
-from omnitrain.engine import choose_device, seed_everything
+from omnitrain.api import Evaluation, Metric, Run, Table
+from omnitrain.engine import choose_device, write_json
+from omnitrain.errors import EnvironmentFault
 from omnitrain_w2pgnn.configs.stages import TransferConfig
-from omnitrain_w2pgnn.evaluators.downstream import (
-    Target,
-    embeddings,
-    finetuned_scores,
-    frozen_scores,
-    make_target,
-    prepared_batches,
-)
+from omnitrain_w2pgnn.data.collection import Held
+from omnitrain_w2pgnn.evaluators.downstream import Target
 from omnitrain_w2pgnn.graphs.structure import join
+from omnitrain_w2pgnn.models import GraphEncoder
 from omnitrain_w2pgnn.stages.pools import Pool, read_pool
-from omnitrain_w2pgnn.stages.pretraining import Held, make_encoder, pretrain
+from omnitrain_w2pgnn.stages.pretraining import make_encoder, pretrain
 
+SCORES = "scores.json"
 UNTRAINED = "untrained"
 Selection = tuple[str, ...]
 
@@ -43,113 +40,60 @@ def selections_of(config: TransferConfig, pool: Pool) -> list[Selection]:
     return list(dict.fromkeys(useful))
 
 
-class _Measurer:
-    """Scores encoders on the targets; what does not depend on the encoder is computed once."""
-
-    def __init__(self, config: TransferConfig, pool: Pool, run: Any) -> None:
-        self.config, self.run = config, run
-        self.device = choose_device(config.device)
-        self.targets: dict[str, Target] = {}
-        self._batches: dict[str, Any] = {}
-        for name, network in pool.target_networks.items():
-            generator = numpy_generator(run.seed(f"rows {name}"))
-            self.targets[name] = make_target(name, network, config.downstream, generator)
-            self._batches[name] = prepared_batches(self.targets[name], config.positions)
-
-    def score(self, encoder: Any, name: str) -> dict[str, float]:
-        """Return the frozen and, where asked for, the fine-tuned score on one target."""
-        config, target = self.config, self.targets[name]
-        encoder.to(self.device)
-        features = embeddings(encoder, self._batches[name], self.device)
-        folds = self.run.seed(f"folds {name}")
-        found = {"frozen": float(np.mean(frozen_scores(features, target.labels, config.downstream, 1000.0, folds)))}
-        if config.finetune.epochs:
-
-            def fresh() -> Any:
-                seed_everything(self.run.seed(f"classifier {name}"))
-                return copy.deepcopy(encoder)
-
-            scores = finetuned_scores(
-                fresh,
-                target,
-                config.finetune,
-                config.downstream.metric,
-                config.positions,
-                self.device,
-                folds,
-                self.run.stop_if_asked,
-            )
-            found["fine-tuned"] = float(np.mean(scores))
-        return found
-
-
-def transfer(config: TransferConfig, run: Any) -> None:
+def transfer(config: TransferConfig, run: Run) -> None:
     """Pre-train and measure cell by cell; a stopped run goes on at the cell that it was in."""
-    pool = read_pool(config, run)
-    measurer = _Measurer(config, pool, run)
-    chosen = selections_of(config, pool)
-    work: list[tuple[Selection, str]] = [(c, strategy) for c in chosen for strategy in config.strategies]
-    if config.untrained:
-        work = [((), strategy) for strategy in config.strategies] + work
-    cells = []
-    folder = run.directory / "cells"
-    folder.mkdir(parents=True, exist_ok=True)
-    with run.progress("selections", len(work)) as bar:
-        for number, (selection, strategy) in enumerate(work):
-            path = folder / f"{number:04d}.json"
-            if path.exists():
-                cells.append(json.loads(path.read_text("utf-8")))
-            else:
-                cells.append(_cell(selection, strategy, config, pool, measurer, run))
-                _write(path, cells[-1])
-            bar.advance()
-    seconds = [cell["seconds"] for cell in cells if cell["selection"]]
-    for step, value in enumerate(seconds):
-        run.timing(step, {"pretraining_seconds": value})
+    pool, device = read_pool(config, run), choose_device(config.device)
+    targets = {
+        name: Target(name, network, config.downstream, config.positions, run) for name, network in pool.target_networks.items()
+    }
+    chosen: list[Selection] = [()] if config.untrained else []
+    chosen += selections_of(config, pool)
+    work = [(selection, strategy) for selection in chosen for strategy in config.strategies]
+
+    def measured(item: tuple[Selection, str]) -> dict[str, Any]:
+        """Pre-train on one selection (on nothing, where it is empty) and measure on every target that it does not hold."""
+        selection, strategy = item
+        encoder = make_encoder(strategy, config.encoder, config.positions, run.seed(f"encoder {strategy}")).to(device)
+        cell: dict[str, Any] = {"selection": list(selection), "strategy": strategy, "seconds": 0.0}
+        if selection:
+            networks, samples = (join([own[n] for n in selection], selection) for own in (pool.networks, pool.samples))
+            held, started = Held(config.positions, networks, samples), time.perf_counter()
+            names = f"{strategy} {'+'.join(selection)}"
+            trained = pretrain(strategy, held, encoder, config.pretrain, config.positions, run, names)
+            cell |= {"seconds": time.perf_counter() - started, **asdict(trained)}
+        allowed = [target for name, target in targets.items() if pool.allowed(selection, name)]
+        return {**cell, "scores": {target.name: _scores(encoder, target, config, run) for target in allowed}}
+
+    finished = run.ledger("cells").map(measured, work, key=lambda item: f"{'+'.join(item[0])}/{item[1]}", label="selections")
+    cells = [cell for _, cell in finished]
+    for step, cell in enumerate([cell for cell in cells if cell["selection"]]):
+        run.timing(step, {"pretraining_seconds": cell["seconds"]})
     told = [{k: v for k, v in cell.items() if k != "seconds"} for cell in cells]
     run.report("w2pgnn/transfer", transfer_evaluation(told, config))
-    with run.artifact("scores", "report") as path:
-        path.mkdir(parents=True)
-        (path / "scores.json").write_text(json.dumps({"cells": told}, indent=1), "utf-8")
-    run.discard("cells")
+    with run.artifact("scores", "scores", folder=True) as path:
+        write_json(path / SCORES, {"cells": told})
 
 
-def _write(path: Path, cell: dict[str, Any]) -> None:
-    temporary = path.with_suffix(".part")
-    temporary.write_text(json.dumps(cell), "utf-8")
-    temporary.replace(path)
+def _scores(encoder: GraphEncoder, target: Target, config: TransferConfig, run: Run) -> dict[str, float]:
+    """Return the frozen and, where asked for, the fine-tuned score on one target."""
+    found = {"frozen": float(np.mean(target.frozen_scores(encoder)))}
+    if config.finetune.epochs:
+        # Encoders are compared, so that each begins with the same classifier in every fold.
+        seeds = [run.seed(f"classifier {target.name}")] * config.finetune.folds
+        found["fine-tuned"] = float(np.mean(target.finetuned_scores(encoder, config.finetune, seeds, run.stop_if_asked)))
+    return found
 
 
-def _cell(
-    selection: Selection, strategy: str, config: TransferConfig, pool: Pool, measurer: _Measurer, run: Any
-) -> dict[str, Any]:
-    """Pre-train on one selection (on nothing, where it is empty) and measure on every target that it does not hold."""
-    encoder = make_encoder(strategy, config.encoder, config.positions, run.seed(f"encoder {strategy}"))
-    cell: dict[str, Any] = {"selection": list(selection), "strategy": strategy, "seconds": 0.0, "scores": {}}
-    if selection:
-        held = Held(
-            (
-                join([pool.networks[n] for n in selection], selection),
-                join([pool.samples[n] for n in selection], selection),
-            ),
-            "",
-        )
-        started = time.perf_counter()
+def read_cells(folder: Path) -> list[dict[str, Any]]:
+    """Read the scores that a transfer left.
 
-        def seed(name: str) -> int:
-            return int(run.seed(f"{strategy} {'+'.join(selection)} {name}"))
-
-        trained = pretrain(strategy, held, encoder, config.pretrain, config.positions, measurer.device, seed, run.stop_if_asked)
-        cell |= {
-            "seconds": time.perf_counter() - started,
-            "first": trained.first,
-            "last": trained.last,
-            "chance": trained.chance,
-        }
-    for name in config.targets:
-        if pool.allowed(selection, name):
-            cell["scores"][name] = measurer.score(encoder, name)
-    return cell
+    Raises EnvironmentFault where they are damaged.
+    """
+    try:
+        cells: list[dict[str, Any]] = json.loads((folder / SCORES).read_text("utf-8"))["cells"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise EnvironmentFault(f"The scores in {folder} can't be read: {error}; run the stage that left them again.") from error
+    return cells
 
 
 def best_scores(cells: list[dict[str, Any]]) -> dict[str, dict[Selection, float]]:
