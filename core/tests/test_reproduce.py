@@ -333,6 +333,23 @@ def test_readme_without_its_markers_is_refused(tmp_path: Path) -> None:
             between_markers(text, "claims", "x", tmp_path)
 
 
+def test_a_bench_that_compares_something_new_is_not_measured_yet_and_its_note_stays(
+    sources: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["bench", "toy", "--write-readme"]) == 0
+    file = sources / "results" / "bench.json"
+    stored = json.loads(file.read_text())
+    stored["benches"][0] |= {"rows": [], "notes": {"": "once 9.87 times, of other work"}, "machine": "", "holds": None}
+    write_stored(file, stored)
+    assert run(["bench", "toy", "--stored", "--write-readme"]) == 0
+    written = (sources / "README.md").read_text()
+    name = stored["benches"][0]["name"]
+    assert f"- {name}: once 9.87 times, of other work" in written
+    (row,) = [line for line in written.splitlines() if line.startswith(f"| {name}: ")]
+    assert row.endswith("|  |  |  | not measured yet |  |")
+    assert "once 9.87 times" in capsys.readouterr().out
+
+
 def test_bench_results_are_stored_shown_and_put_into_the_readme(sources: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["bench", "toy", "--only", "sort", "--write-readme"]) == 0
     assert run(["bench", "toy", "--only", "sum", "--write-readme", "--json"]) == 0

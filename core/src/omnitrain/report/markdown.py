@@ -58,17 +58,22 @@ def _note(claim: Mapping[str, Any]) -> str:
 
 
 def bench_table(plugin: str, content: Mapping[str, Any]) -> str:
-    """Return the table of a plugin's benches. content: the stored results."""
+    """Return the table of a plugin's benches.
+
+    content: the stored results. A bench without rows was not measured since it compares what it does now.
+    """
     lines = [_line("bench", "ours", "peer", "peer's value", "ours is faster by (range)", "limit"), "|---|---|---|---|---|---|"]
     for bench in content["benches"]:
         ours = next((row for row in bench["rows"] if row["variant"] == bench["ours"]), None)
         own = "" if ours is None else f"{number(ours['median'])} {bench['unit']}"
         others = [row for row in bench["rows"] if row is not ours]
+        if not bench["rows"]:
+            lines.append(_line(f"{bench['name']}: {bench['summary']}", "", "", "", MISSING, ""))
         for i, row in enumerate(others):
             head = (f"{bench['name']}: {bench['summary']}", own) if i == 0 else ("", "")
             lines.append(_line(*head, row["variant"], f"{number(row['median'])} {bench['unit']}", _ratio(row), _limit(row)))
     absent = sorted({name for bench in content["benches"] for name in bench["absent"]})
-    places = "; ".join(dict.fromkeys(bench["machine"] for bench in content["benches"]))
+    places = "; ".join(dict.fromkeys(bench["machine"] for bench in content["benches"] if bench["rows"]))
     said = f" Not installed there: {', '.join(absent)}." if absent else ""
     notes = [f"- {bench['name']}: {_cell(_notes(bench['notes']))}" for bench in content["benches"] if bench["notes"]]
     foot = f"Medians of interleaved rounds, by `omnitrain bench {plugin}` on {places}.{said}"
