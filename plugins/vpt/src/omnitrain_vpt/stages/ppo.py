@@ -74,13 +74,12 @@ class ActiveCloning:
         """Return the loss of the windows' frames, each by itself."""
         assert isinstance(model, LeashedPolicy)
         buttons, camera = to_joint(batch["buttons"].cpu().numpy(), batch["camera"].cpu().numpy())
-        kept = (batch["loss_weights"] > 0) & torch.from_numpy((buttons != NULL_BUTTONS) | (camera != NULL_CAMERA)).to(
-            model.device
-        )
-        frames = batch["frames"][kept].permute(0, 3, 1, 2)
-        actions = torch.from_numpy(np.stack([buttons, camera], -1)).to(model.device)[kept]
-        log_probs = model.get_distribution(frames).log_prob(actions)
-        return Loss(-log_probs.sum(), float(len(actions)))
+        active = torch.from_numpy((buttons != NULL_BUTTONS) | (camera != NULL_CAMERA)).to(model.device)
+        weights = (active * batch["loss_weights"]).flatten()
+        actions = torch.from_numpy(np.stack([buttons, camera], -1)).to(model.device)
+        frames = batch["frames"].flatten(0, 1).permute(0, 3, 1, 2)
+        log_probs = model.get_distribution(frames).log_prob(actions.flatten(0, 1))
+        return Loss(-(log_probs * weights).sum(), weights.sum())
 
 
 class FleetVecEnv(VecEnv):
