@@ -5,17 +5,15 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Mapping
-from typing import Any
 
-from omnitrain.api import Evaluation, Figure, Metric, Prepares, Table, TellsFacts, Use
-from omnitrain.engine import choose_device
+from omnitrain.api import Evaluation, Metric, Run, Scatter, Table, UseModel
 from omnitrain.errors import UsageError
 from omnitrain_phf.configs.stages import FrontConfig, ScoreConfig
 from omnitrain_phf.paper.pareto import pareto
 from omnitrain_phf.scorers.scoring import HEADER, STATISTICS, scored
 
 
-def score(config: ScoreConfig, run: Any) -> None:
+def score(config: ScoreConfig, run: Run) -> None:
     """Score a text; leave the artifact "data" for phf/scored-text and report statistics of the scores."""
     folder = scored(config, run.workspace, run)
     with run.artifact("data", "data", use="phf/scored-text", config={}) as path:
@@ -30,7 +28,7 @@ def score(config: ScoreConfig, run: Any) -> None:
     run.event("scored", **{name.replace(" ", "_"): value for name, value in found.items()})
 
 
-def front(config: FrontConfig, run: Any) -> None:
+def front(config: FrontConfig, run: Run) -> None:
     """Measure every arm twice; report the points, their figure, and which are Pareto-optimal."""
     found: dict[str, tuple[Metric, Metric]] = {}
     for name, use in config.arms.items():
@@ -39,23 +37,18 @@ def front(config: FrontConfig, run: Any) -> None:
     run.report("phf/front", front_evaluation(found, config.misalignment_metric, config.capability_metric))
 
 
-def _measure(name: str, use: Use, config: FrontConfig, run: Any) -> tuple[Metric, Metric]:
+def _measure(name: str, use: UseModel, config: FrontConfig, run: Run) -> tuple[Metric, Metric]:
     data_use = run.model_data(use)
     if use.source is None or data_use is None:
         raise UsageError(f"arms.{name}: expected {{from: stage}} of a trained model.")
-    data = run.build(data_use)
-    if isinstance(data, Prepares):
-        data.prepare(run.workspace, run)
-    facts = dict(data.facts()) if isinstance(data, TellsFacts) else {}
-    model = run.build(use, facts).to(choose_device(config.device)).eval()
-    stage, _, artifact = use.source.partition("/")
-    predictor = run.predictor(model, run.describe_model(use)["use"], run.input(stage, artifact or "model").path)
+    data, _ = run.data(data_use)
+    opened = run.open(use, device=config.device, data=data)
     pair = []
     for label, evaluator, metric in (
         ("misalignment", config.misalignment, config.misalignment_metric),
         ("capability", config.capability, config.capability_metric),
     ):
-        evaluation: Evaluation = run.build(evaluator, facts)(predictor, data, run)
+        evaluation = run.evaluate([evaluator], opened, data, report=False)[evaluator.label]
         if metric not in evaluation.metrics:
             known = ", ".join(evaluation.metrics)
             raise UsageError(f"{label}_metric: {evaluator.use} gives no {metric!r}; it gives {known}.")
@@ -74,4 +67,5 @@ def front_evaluation(found: Mapping[str, tuple[Metric, Metric]], x_name: str, y_
     rows = [[name, pair[0].value, pair[1].value, "yes" if name in optimal else ""] for name, pair in found.items()]
     table = Table(("arm", x_name, y_name, "on the front"), rows)
     series = {name: [(pair[0].value, pair[1].value)] for name, pair in found.items()}
-    return Evaluation(metrics, {"front": table}, figures={"front": Figure(series, x_name, y_name, "One point an arm.")})
+    scatter = Scatter(series, x_name, y_name, "One point an arm.", labels={name: [name] for name in found})
+    return Evaluation(metrics, {"front": table}, figures={"front": scatter})

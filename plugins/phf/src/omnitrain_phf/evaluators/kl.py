@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from omnitrain.api import Context, Evaluation, Metric
+from omnitrain.api import Context, Evaluation, Metric, Run
 from omnitrain.engine import evaluating
 from omnitrain.errors import DataError, UsageError
 from omnitrain_phf.configs.evaluators import KlConfig
@@ -38,7 +38,7 @@ class Kl:
     def __init__(self, config: KlConfig) -> None:
         self.config = config
 
-    def __call__(self, predictor: Any, data: Any, run: Any, /) -> Evaluation:
+    def __call__(self, predictor: Any, data: Any, run: Run, /) -> Evaluation:
         """Return the divergence.
 
         Raises UsageError for a model that is no causal language model, DataError for a file without texts.
@@ -77,7 +77,7 @@ class Kl:
             raise DataError(f"texts {path}: holds none")
         return texts, found
 
-    def _sampled(self, model: Writes, run: Any) -> tuple[list[str], list[float]]:
+    def _sampled(self, model: Writes, run: Run) -> tuple[list[str], list[float]]:
         config = self.config
         assert config.reference is not None
         device = next(model.model.parameters()).device
@@ -95,7 +95,7 @@ class Kl:
             texts = decode(reference, write(reference, [""] * config.samples, settings, progress))
         return texts, self._logprobs(reference, texts, "", run)
 
-    def _logprobs(self, source: Writes, texts: Sequence[str], prefix: str, run: Any) -> list[float]:
+    def _logprobs(self, source: Writes, texts: Sequence[str], prefix: str, run: Run) -> list[float]:
         """Return the summed log-probability of each text's own tokens; control tokens are context."""
         found: list[float] = []
         control = token_of(source, prefix) if prefix else None

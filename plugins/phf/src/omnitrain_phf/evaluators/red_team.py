@@ -8,7 +8,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from omnitrain.api import Context, Evaluation, Figure, Metric, Sample, Table, numpy_generator
+from omnitrain.api import Context, Evaluation, Figure, Metric, Progress, Run, Sample, Table, numpy_generator
 from omnitrain.errors import DataError
 from omnitrain_phf.configs.evaluators import RedTeamConfig
 from omnitrain_phf.evaluators.means import mean_metric
@@ -77,7 +77,7 @@ class RedTeam:
         self.scorer = make_scorer(config.scorer)
         self.code = config.task == "pep8"
 
-    def __call__(self, predictor: Any, data: Any, run: Any, /) -> Evaluation:
+    def __call__(self, predictor: Any, data: Any, run: Run, /) -> Evaluation:
         """Run the trials, or what is left of them; the pools are in the stage's folder `red-team`.
 
         Raises UsageError for models that can't write, DataError for a damaged pool.
@@ -93,7 +93,7 @@ class RedTeam:
         return self._evaluation(trials)
 
     def _trial(
-        self, number: int, folder: Path, model: Writes, attacker: Writes, run: Any, progress: Any
+        self, number: int, folder: Path, model: Writes, attacker: Writes, run: Run, progress: Progress
     ) -> tuple[PromptPool, list[Mapping[str, Mapping[str, float]]]]:
         """Return the pool and what each round found: {"pool": measures, "round": measures}."""
         place = folder / f"trial-{number:02d}.json"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 import torch
 from torch import Tensor, nn
 
-from omnitrain.api import Progress, Use
+from omnitrain.api import Progress, Run, Use
 from omnitrain.engine import evaluating
 from omnitrain.errors import DataError, UsageError
 from omnitrain_language.decoding import Decoder, generate_ids, left_padded
@@ -198,19 +198,11 @@ def read_prompts(path: str, field: str = "text") -> list[str]:
     return found
 
 
-def other_predictor(use: Use, run: Any, device: Any) -> Writes:
-    """Build a second model, of an earlier stage or by path, with its tokenizer.
+def other_predictor(use: Use, run: Run, device: torch.device) -> Writes:
+    """Open a second model, of an earlier stage or by path, with its tokenizer.
 
     Raises UsageError for a model without either.
     """
-    model = run.build(use, {})
-    if use.source is not None:
-        stage, _, name = use.source.partition("/")
-        folder = run.input(stage, name or "model").path
-    else:
-        path = getattr(use.config, "path", None)
-        if path is None:
-            raise UsageError(f"{use.use}: expected {{from: stage}} or a path, since it needs a trained model and a tokenizer")
-        folder = Path(path)
-    model.to(device).eval()
-    return writer(run.predictor(model, run.describe_model(use)["use"], folder), str(use.use or use.source))
+    if use.source is None and getattr(use.config, "path", None) is None:
+        raise UsageError(f"{use.use}: expected {{from: stage}} or a path, since it needs a trained model and a tokenizer")
+    return writer(run.open(use, device=str(device)).predictor, str(use.use or use.source))
