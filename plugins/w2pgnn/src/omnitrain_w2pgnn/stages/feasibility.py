@@ -176,7 +176,7 @@ def _summary(judged: dict[str, Feasibility], config: FeasibilityConfig) -> Table
             won = split == found.winner
             told = ["best" if won else "", spread if won else "", flag if won else ""]
             rows.append([name, split, -one.distance, -one.uniform, len(one.bases.names), *told])
-    columns = ("target", "split", "feasibility", "of the plain mean", "bases", "", "distance, 90 % of resampled graphs", "note")
+    columns = ("target", "split", "feasibility", "of the plain mean", "bases", "", "distance, 95 % of resampled graphs", "note")
     method = config.estimator.method
     caption = f"Estimator {method}, {config.fit.compat}, size {config.fit.resolution}: negative Gromov-Wasserstein distance."
     return Table(columns, rows, caption)
@@ -234,5 +234,5 @@ def _motifs(judged: dict[str, Feasibility]) -> Table:
 def _interval(spread: Floats) -> tuple[float, float] | None:
     if len(spread) < 2:
         return None
-    low, high = np.quantile(spread, [0.05, 0.95])
+    low, high = np.quantile(spread, [0.025, 0.975])
     return float(low), float(high)
