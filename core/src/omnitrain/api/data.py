@@ -14,11 +14,14 @@ Batch = dict[str, Any]
 class Data(Protocol):
     """Where examples come from and how they become batches. Can be read twice with the same result.
 
-    batch: the fields of a batch. fingerprint: of content and settings, 16 or more hexadecimal digits.
+    batch: the fields of a batch.
     """
 
     batch: Fields
-    fingerprint: str
+
+    @property
+    def fingerprint(self) -> str:
+        """Digits of content and settings, 16 or more hexadecimal ones; an attribute or, where it is slow, a property."""
 
     def splits(self) -> Sequence[str]:
         """Name the splits, "train" first where there is one."""
