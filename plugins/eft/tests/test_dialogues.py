@@ -34,7 +34,7 @@ def test_a_row_starts_with_eos_and_has_its_loss_on_the_reply(dialogues):
 
 
 def test_splits_share_no_fact(dialogues):
-    prompts = [{d.prompt for d in dialogues.dialogues(split)} for split in ("train", "valid")]
+    prompts = [{d.prompt for d in dialogues.items(split)} for split in ("train", "valid")]
     assert len(prompts[0]) == 12
     assert len(prompts[1]) == 8
     assert not prompts[0] & prompts[1]

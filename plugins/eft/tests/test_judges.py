@@ -2,6 +2,7 @@
 
 import json
 import threading
+from functools import partial
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
@@ -9,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from omnitrain.engine import Ledger
 from omnitrain.errors import EnvironmentFault, UsageError
 from omnitrain_eft.configs.evaluators import JudgeConfig, JudgedConfig
 from omnitrain_eft.evaluators.judged import JudgedReplies
@@ -69,21 +71,49 @@ def endpoint(monkeypatch):
 def test_endpoint_answers_are_kept_and_the_key_is_not(endpoint, tmp_path):
     config, answers, asked = endpoint
     answers += ["Grade: 7", "no idea"]
-    judge = EndpointJudge(config, tmp_path / "judges")
+    judge = EndpointJudge(config, partial(Ledger, tmp_path / "judges"))
     other = Submission("p", "another", "r")
     assert judge([ITEM, other]) == [7.0, None]
-    assert EndpointJudge(config, tmp_path / "judges")([ITEM, other]) == [7.0, None]
+    assert EndpointJudge(config, partial(Ledger, tmp_path / "judges"))([ITEM, other]) == [7.0, None]
     assert len(asked) == 2
     path, authorization, body = asked[0]
     assert (path, authorization, body["model"]) == ("/v1/chat/completions", "Bearer secret-key", "judge")
     assert "It writes an object." in body["messages"][0]["content"]
-    assert not any(b"secret-key" in file.read_bytes() for file in tmp_path.rglob("*.json"))
+    kept = [file for file in tmp_path.rglob("*") if file.is_file()]
+    assert kept
+    assert not any(b"secret-key" in file.read_bytes() for file in kept)
+
+
+@pytest.mark.parametrize("fault", [b"", b'{"crc":"0000'])
+def test_answers_whose_file_was_torn_are_asked_for_again_and_the_others_kept(endpoint, tmp_path, fault):
+    config, answers, asked = endpoint
+    answers += ["7", "8"]
+    judge = EndpointJudge(config, partial(Ledger, tmp_path / "judges"))
+    other = Submission("p", "another", "r")
+    judge([ITEM, other])
+    file = tmp_path / "judges" / "items.jsonl"
+    lines = file.read_bytes().splitlines(keepends=True)
+    file.write_bytes(b"".join(lines[:-1]) + fault)
+    answers += ["9"]
+    assert judge([ITEM, other]) == [7.0, 9.0]
+    assert judge([ITEM, other]) == [7.0, 9.0]
+    assert len(asked) == 3
+
+
+def test_an_empty_file_of_answers_is_filled_anew(endpoint, tmp_path):
+    config, answers, asked = endpoint
+    (tmp_path / "judges").mkdir()
+    (tmp_path / "judges" / "items.jsonl").touch()
+    answers += ["7"]
+    judge = EndpointJudge(config, partial(Ledger, tmp_path / "judges"))
+    assert judge([ITEM, ITEM]) == [7.0, 7.0]
+    assert len(asked) == 1
 
 
 def test_busy_endpoints_are_asked_again_and_broken_ones_named(endpoint, tmp_path):
     config, answers, asked = endpoint
     waits = []
-    judge = EndpointJudge(config, tmp_path, waits.append)
+    judge = EndpointJudge(config, partial(Ledger, tmp_path / "judges"), waits.append)
     answers += [503, b"not json", "9"]
     assert judge([ITEM]) == [9.0]
     assert waits == [1.0, 2.0]
@@ -101,7 +131,7 @@ def test_a_missing_key_is_named_before_anything_is_sent(endpoint, tmp_path, monk
     config, _, asked = endpoint
     monkeypatch.delenv("A_KEY")
     with pytest.raises(UsageError, match="environment variable A_KEY holds no key"):
-        EndpointJudge(config, tmp_path)([ITEM])
+        EndpointJudge(config, partial(Ledger, tmp_path / "judges"))([ITEM])
     assert asked == []
 
 

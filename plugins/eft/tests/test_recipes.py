@@ -51,12 +51,15 @@ def test_frontier_ends_agree_with_single_experts(run):
     assert 0 <= metrics["small/monotone share"]["value"] <= 1
 
 
-def test_shift_maps_are_a_page_and_a_picture(run):
-    page = (run / "evaluate" / "shift-maps.html").read_text("utf-8")
-    assert page.count("<p>") == 2 + 1
-    assert "background:#" in page
+def test_shift_maps_are_text_coloured_by_total_variation(run):
     found = evaluation(run, "shift-maps")
-    assert found["figures"]["shift maps"]["file"].endswith(".svg")
+    paragraphs = found["figures"]["shift maps"]["paragraphs"]
+    assert len(paragraphs) == 2
+    for (prompt, role, strength), *reply in paragraphs:
+        assert (role, strength) == ("special", None)
+        assert prompt.startswith("User: what is")
+        assert all(0 <= shift <= 1 for _, _, shift in reply)
+    assert "total variation" in found["figures"]["shift maps"]["scale"]
     assert 0 < found["metrics"]["expected acceptance"]["value"] < 1
 
 

@@ -1,9 +1,11 @@
 """Logits of all members over given texts."""
 
+import numpy as np
+import pytest
 import torch
 from helpers import FACTS, config, gpt2, with_lora
 
-from omnitrain_eft.evaluators.teacher_forcing import member_logits
+from omnitrain_eft.evaluators.teacher_forcing import batches_of, improvement, member_logits
 from omnitrain_eft.models.composition import CompositionModel
 from omnitrain_eft.models.decoding.plain import CompositionDecoder
 from omnitrain_eft.paper.composition import implicit_reward, token_log_probs
@@ -34,3 +36,24 @@ def test_scoring_in_one_pass_equals_the_log_probabilities_step_by_step(adapted):
     reward = implicit_reward(expert, base, text[:, 1:])
     small = token_log_probs(expert, text[:, 1:]).sum() - token_log_probs(base, text[:, 1:]).sum()
     torch.testing.assert_close(reward[0], small)
+
+
+@pytest.mark.parametrize(("rows", "sizes"), [(None, [3, 3, 2]), (5, [3, 2]), (6, [3, 3]), (99, [3, 3, 2])])
+def test_so_many_dialogues_are_read_in_order_and_the_last_batch_is_cut_to_them(dialogues, rows, sizes):
+    batches = list(batches_of(dialogues, "valid", rows, 3))
+    assert [len(batch["input_ids"]) for batch in batches] == sizes
+    assert torch.cat([batch["example_ids"] for batch in batches]).tolist() == list(range(sum(sizes)))
+    last = dialogues.gather("valid", batches[-1]["example_ids"].numpy())
+    assert torch.equal(last["input_ids"], batches[-1]["input_ids"])
+
+
+def test_improvement_is_the_recovered_share_of_the_gap_between_the_tuned_models():
+    generator = np.random.default_rng(0)
+    counts = generator.integers(3, 9, 20).astype(float)
+    small, large = 5.0 * counts + generator.normal(size=20), 3.0 * counts + generator.normal(size=20)
+    half = (small + large) / 2
+    found = improvement([(arm, counts) for arm in (half, small, large)], 7)
+    assert found.value == pytest.approx(0.5)
+    assert found.interval == pytest.approx((0.5, 0.5))
+    assert found.n == 20
+    assert improvement([(half, counts), (small, counts), (small, counts)], 7) is None

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from omnitrain.api import UseModel
-from omnitrain.engine import isolated, save_model
+from omnitrain.api import Run, UseModel
+from omnitrain.engine import isolated
 from omnitrain.errors import DataError, UsageError
 from omnitrain_eft.configs.models import CompositionConfig
 from omnitrain_eft.configs.stages import ComposeConfig
@@ -26,11 +27,28 @@ from omnitrain_eft.models.predictor import TOKENIZERS
 from omnitrain_eft.models.vocabulary import check_vocabularies
 from omnitrain_language.tokenizers import load_tokenizer, pad_id
 
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
+
+
+@dataclass(frozen=True)
+class Tokenizers:
+    """The tokenizers of a composition, to be laid beside its weights: the shared one, and each member's by name."""
+
+    shared: PreTrainedTokenizerFast
+    own: Mapping[str, PreTrainedTokenizerFast]
+
+    def save_assets(self, directory: Path) -> None:
+        """Write all of them."""
+        self.shared.save_pretrained(str(directory))
+        for name, tokenizer in self.own.items():
+            tokenizer.save_pretrained(str(directory / TOKENIZERS / name))
+
 
 class Compose:
     """Called as a stage; its ability `PlansStage` shows the memory plan in a dry run."""
 
-    def __call__(self, config: ComposeConfig, run: Any) -> None:
+    def __call__(self, config: ComposeConfig, run: Run) -> None:
         """Build the composition and leave it as the artifact "model".
 
         Raises UsageError for another model, DataError for tokenizers that differ.
@@ -47,23 +65,18 @@ class Compose:
             model: CompositionModel = run.build(config.model, facts)
         members = {name: _described(use, model.members[name], run) for name, use in member_uses(composition).items()}
         model.described = {
-            name: {"use": found["use"], "config": _without(found, "use"), "facts": facts, "data": None}
+            name: {"use": found["use"], "config": {k: v for k, v in found.items() if k != "use"}, "facts": facts, "data": None}
             for name, found in members.items()
         }
-        settings = _stored(composition, members)
-        described = {"use": config.model.use, "config": settings}
         run.event("composed", members=", ".join(model.members), shared_ids=ids)
         for name in model.members:
             rows = output_rows(model.members[name])
             if rows > ids:
                 run.event("extra rows cut", member=name, rows=rows - ids, kept=ids)
-        with run.artifact("model", "model", **described) as path:
-            save_model(model, path, {**described, "facts": facts, "data": None})
-            shared.save_pretrained(str(path))
-            for name, tokenizer in tokenizers.items():
-                tokenizer.save_pretrained(str(path / TOKENIZERS / name))
+        described = {"use": config.model.use, "config": _stored(composition, members)}
+        run.save_model(model, described, facts=facts, assets=Tokenizers(shared, tokenizers))
 
-    def plan(self, config: ComposeConfig, run: Any) -> Sequence[str]:
+    def plan(self, config: ComposeConfig, run: Run) -> Sequence[str]:
         """Return the memory plan of members that name their architecture.
 
         Raises UsageError for another model and for templates without a place for the prompt.
@@ -82,27 +95,18 @@ def _composition(config: ComposeConfig) -> CompositionConfig:
     return config.model.config
 
 
-def _folder(use: UseModel, run: Any) -> Path | str | None:
+def _folder(use: UseModel, run: Run) -> Path | str | None:
     """Return where a member's tokenizer lies: with its weights."""
-    if use.source is not None:
-        stage, _, artifact = use.source.partition("/")
-        folder: Path = run.input(stage, artifact or "model").path
-        return folder
-    path: str | None = getattr(use.config, "path", None)
-    return path
+    return run.input(use).path if use.source is not None else getattr(use.config, "path", None)
 
 
-def _described(use: UseModel, member: Any, run: Any) -> dict[str, Any]:
+def _described(use: UseModel, member: Any, run: Run) -> dict[str, Any]:
     """Return a member's component and settings; one with weights of its own gets its number of rows."""
     found = run.describe_model(use)
     config = dict(found["config"])
     if config.get("path", "") is None and "vocabulary_size" in config:
         config["vocabulary_size"] = int(member.config.vocab_size)
     return {"use": found["use"], **config}
-
-
-def _without(values: dict[str, Any], name: str) -> dict[str, Any]:
-    return {key: value for key, value in values.items() if key != name}
 
 
 def _stored(config: CompositionConfig, members: dict[str, dict[str, Any]]) -> dict[str, Any]:

@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import hashlib
+import logging
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from omnitrain.api import Context, Data, Prepares
+from omnitrain.api import Batch, Context, Data, Prepares
+from omnitrain.errors import DataError
 from omnitrain_eft.configs.data import PromptedConfig
 from omnitrain_eft.data.prompts import Prompt, check_template, prompt_ids
 from omnitrain_eft.data.world import Fact, Reply, facts_of
 from omnitrain_language.data.text import split_of
-from omnitrain_language.tokenizers import prepare_tokenizer, save_tokenizer, tokenizer_facts
+from omnitrain_language.tokenizers import pad_id, prepare_tokenizer, save_tokenizer, tokenizer_facts
 from omnitrain_language.tokens import texts_of
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
+_log = logging.getLogger("omnitrain.eft")
 
 PARTS = ("style", "name", "content", "end")
 
@@ -59,21 +65,17 @@ def padded(rows: Sequence[Sequence[int]], fill: int) -> Tensor:
     return torch.tensor([[*row, *[fill] * (width - len(row))] for row in rows], dtype=torch.int64)
 
 
-def real(rows: Sequence[Sequence[int]]) -> Tensor:
-    """Return bool[rows, longest]: where `padded` has tokens of the rows."""
-    lengths = torch.tensor([len(row) for row in rows])
-    return torch.arange(int(lengths.max())) < lengths[:, None]
+Item = TypeVar("Item")
 
 
-def shifted(row: Row, pad: int) -> tuple[list[int], list[int], list[float], list[int]]:
-    """Return (inputs, labels, weights, parts) of a row: labels[t] is what position t predicts, the loss is on the reply."""
-    ids = [*row.prompt, *row.reply]
-    head = len(row.prompt) - 1
-    return ids[:-1], ids[1:], [0.0] * head + [1.0] * len(row.reply), [-1] * head + row.parts
+class Prompted(ABC, Generic[Item]):
+    """What data of prompts has in common: built-in facts or files, a tokenizer, splits, and rows that fit.
 
+    An item is what the data has one row, or one row for each of several replies, of.
+    """
 
-class Prompted:
-    """What data of prompts has in common: built-in facts or files, a tokenizer, splits."""
+    address: str
+    noun: str
 
     def __init__(self, config: PromptedConfig, text: Data, workspace: Path) -> None:
         check_template(config.template, "template")
@@ -81,6 +83,96 @@ class Prompted:
         self.text = text
         self.workspace = workspace
         self._tokenizer: PreTrainedTokenizerFast | None = None
+        self._rows: dict[str, list[tuple[Row, ...]]] = {}
+
+    @abstractmethod
+    def item_about(self, fact: Fact) -> Item:
+        """Return the built-in item about a fact."""
+
+    @abstractmethod
+    def items_of_files(self) -> Iterator[tuple[str, Item]]:
+        """Yield every item of the files behind the text by which splits are cut."""
+
+    @abstractmethod
+    def dialogues_of(self, item: Item) -> tuple[Dialogue, ...]:
+        """Return what is encoded of an item: its prompt with each of its replies."""
+
+    @property
+    def fingerprint(self) -> str:
+        """Hash of settings, items and the tokenizer's text."""
+        digest = hashlib.blake2b(self.config.model_dump_json(exclude={"path", "tokenizer_text"}).encode(), digest_size=16)
+        digest.update(self.text.fingerprint.encode())
+        for split in self.splits():
+            for item in self.items(split):
+                digest.update(f"{split}\0{item}\0".encode())
+        return digest.hexdigest()
+
+    def items(self, split: str) -> Iterator[Item]:
+        """Yield the items of a split.
+
+        Raises DataError for an unknown split, and for malformed records where they are refused.
+        """
+        if split not in self.splits():
+            raise DataError(f"{self.address}: there is no split {split!r}; there are {', '.join(self.splits())}")
+        if self.config.path == "builtin":
+            yield from map(self.item_about, self.facts_in(split))
+            return
+        for key, item in self.items_of_files():
+            if split_of(key, self.config.valid_fraction, 0) == split:
+                yield item
+
+    def encoded(self, split: str) -> list[tuple[Row, ...]]:
+        """Return the rows of every item of a split that fits.
+
+        Raises DataError where there is none, and for rows longer than `length` where malformed ones are refused.
+        """
+        if split not in self._rows:
+            every = [tuple(map(self.row, self.dialogues_of(item))) for item in self.items(split)]
+            lengths = [max(len(row.prompt) + len(row.reply) for row in rows) for rows in every]
+            length = self.config.length
+            long = [found for found in lengths if found > length]
+            if long and self.config.malformed == "refuse":
+                raise DataError(
+                    f"{self.config.path}: {len(long)} {self.noun}s of split {split} are longer than length {length} (the "
+                    f"longest has {max(long)} tokens): raise length, or set malformed: skip"
+                )
+            if long:
+                _log.warning("left out %d %ss of split %s, longer than length %d", len(long), self.noun, split, length)
+            kept = [rows for rows, found in zip(every, lengths, strict=True) if found <= length]
+            if not kept:
+                raise DataError(f"{self.config.path}: split {split!r} has no {self.noun} that fits; it needs more records")
+            self._rows[split] = kept
+        return self._rows[split]
+
+    def examples(self, split: str) -> Sequence[Mapping[str, Any]]:
+        """Return the items of a split by number."""
+        return [{"split": split, "row": number} for number in range(len(self.encoded(split)))]
+
+    def collate(self, examples: Sequence[Mapping[str, Any]]) -> Batch:
+        """Make a batch of items of one split."""
+        return self.gather(examples[0]["split"], np.asarray([e["row"] for e in examples], np.int64))
+
+    @abstractmethod
+    def gather(self, split: str, rows: np.ndarray) -> Batch:
+        """Make the batch of some items."""
+
+    def columns(self, rows: Sequence[Row]) -> dict[str, Tensor]:
+        """Return ids, mask, labels, weights and parts [rows, longest] of rows.
+
+        labels[t] is what position t predicts; weights are 1 on the reply; parts are -1 outside of it.
+        """
+        pad = pad_id(self.tokenizer)
+        whole = [[*row.prompt, *row.reply] for row in rows]
+        heads = [len(row.prompt) - 1 for row in rows]
+        lengths = torch.tensor([len(ids) - 1 for ids in whole])
+        parts = padded([[-1] * head + row.parts for head, row in zip(heads, rows, strict=True)], -1)
+        return {
+            "ids": padded([ids[:-1] for ids in whole], pad),
+            "mask": torch.arange(int(lengths.max())) < lengths[:, None],
+            "labels": padded([ids[1:] for ids in whole], pad),
+            "weights": (parts >= 0).float(),
+            "parts": parts,
+        }
 
     def prepare(self, workspace: Path, context: Context) -> None:
         """Train the tokenizer unless it is there already."""
@@ -107,10 +199,6 @@ class Prompted:
         train, valid = self.config.train_facts, self.config.valid_facts
         return found[:train] if split == "train" else found[train : train + valid]
 
-    def in_split(self, key: str, split: str) -> bool:
-        """Whether a record of a file belongs to a split."""
-        return split_of(key, self.config.valid_fraction, 0) == split
-
     def facts(self) -> Mapping[str, Any]:
         """Return vocabulary_size, pad_id, eos_id and the names of the parts."""
         return {**tokenizer_facts(self.tokenizer), "group_names": {"part_ids": list(PARTS)}}
@@ -130,7 +218,3 @@ class Prompted:
         """Return the ids of a dialogue."""
         reply, parts = encode_reply(dialogue.reply, self.tokenizer)
         return Row(self.prompt(dialogue.prompt), reply, parts)
-
-    def fits(self, row: Row) -> bool:
-        """Whether a row is no longer than `length`."""
-        return len(row.prompt) + len(row.reply) <= self.config.length

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
-from omnitrain.api import Context, Evaluation, Metric, Run, Table
+from omnitrain.api import Context, Evaluation, Metric, Run, Table, ratio_metric
 from omnitrain_eft.configs.evaluators import GridConfig
 from omnitrain_eft.evaluators.teacher_forcing import (
     MemberLogits,
@@ -13,8 +12,7 @@ from omnitrain_eft.evaluators.teacher_forcing import (
     batches_of,
     composition_of,
     dialogues_of,
-    improvement_interval,
-    mean_with_interval,
+    improvement,
     measure_arms,
     member_logits,
 )
@@ -63,10 +61,9 @@ class Grid:
             for part in parts:
                 for kind in kinds:
                     total, counts = sums.of(arm, kind, part)
-                    value, interval = mean_with_interval(total, counts)
                     direction: Any = "higher" if kind == "accuracy" else "lower"
                     unit = "" if kind == "accuracy" else "nats/token"
-                    metrics[f"{arm}/{part} {kind}"] = Metric(value, int(counts.sum()), direction, interval, unit)
+                    metrics[f"{arm}/{part} {kind}"] = ratio_metric(total, counts, direction, unit, n=int(counts.sum()))
         metrics |= self._improvements(sums, arms, parts)
         columns = [f"{part} {kind}" for part in parts for kind in kinds]
         rows = [[arm, *(metrics[f"{arm}/{column}"].value for column in columns)] for arm in arms]
@@ -90,9 +87,9 @@ class Grid:
                 continue
             for part in parts:
                 three = [sums.of(name, "nll", part) for name in (arm, "small fine-tuned", "large fine-tuned")]
-                value, interval = improvement_interval(three, self._seed)
-                if math.isfinite(value):
-                    found[f"{arm}/{part} improvement"] = Metric(value, len(three[0][0]), "higher", interval)
+                gained = improvement(three, self._seed)
+                if gained is not None:
+                    found[f"{arm}/{part} improvement"] = gained
         return found
 
 

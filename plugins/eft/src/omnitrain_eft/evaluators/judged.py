@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from omnitrain.api import Context, Evaluation, Metric, Run, Sample, Table
+from omnitrain.api import Context, Evaluation, Metric, Run, Sample, Table, mean_metric
 from omnitrain.errors import DataError
 from omnitrain_eft.configs.evaluators import ArmConfig, JudgedConfig
 from omnitrain_eft.data.dialogues import DialoguesData
 from omnitrain_eft.data.prompted import Dialogue
 from omnitrain_eft.data.prompts import messages_of, render
 from omnitrain_eft.evaluators.judges import Judge, Submission, make_judge
-from omnitrain_eft.evaluators.teacher_forcing import composition_of, dialogues_of, improvement_interval
+from omnitrain_eft.evaluators.teacher_forcing import composition_of, dialogues_of, improvement
 from omnitrain_eft.models.composition import LORA, TUNED, CompositionModel
 from omnitrain_eft.models.decoding.loop import Decoding, generate
 from omnitrain_eft.models.decoding.plain import CompositionDecoder, SingleDecoder, Steps
@@ -64,7 +63,7 @@ class JudgedReplies:
         model = composition_of(predictor, "eft/judged")
         assert isinstance(predictor, CompositionPredictor)
         dialogues = dialogues_of(data, "eft/judged")
-        asked = [d for d, _ in zip(dialogues.dialogues(self.config.split), range(self.config.prompts), strict=False)]
+        asked = [d for d, _ in zip(dialogues.items(self.config.split), range(self.config.prompts), strict=False)]
         if not asked:
             raise DataError(f"split {self.config.split!r} has no prompt to reply to")
         judges = self._judges or {judge.name: make_judge(judge, run) for judge in self.config.judges}
@@ -107,21 +106,18 @@ class JudgedReplies:
         rows: list[list[Any]] = []
         for criterion, grades in graded.items():
             for arm, values in grades.items():
-                known = np.asarray([v for v in values if v is not None], np.float64)
-                unread = len(values) - len(known)
-                mean = float(known.mean()) if len(known) else float("nan")
-                error = float(known.std(ddof=1) / math.sqrt(len(known))) if len(known) > 1 else float("nan")
-                interval = (mean - 1.96 * error, mean + 1.96 * error) if math.isfinite(error) else None
-                if len(known):
-                    metrics[f"{arm}/{criterion}"] = Metric(mean, len(known), "higher", interval)
+                mean = mean_metric([v for v in values if v is not None], "higher")
+                unread = len(values) - mean.n
+                if mean.n:
+                    metrics[f"{arm}/{criterion}"] = mean
                 metrics[f"{arm}/{criterion} unparsable"] = Metric(float(unread), len(values), "lower")
                 gained = self._improvement(arm, grades)
                 if gained is not None:
                     metrics[f"{arm}/{criterion} improvement"] = gained
                 shown: list[Any] = ["", "", ""] if gained is None else [gained.value, *(gained.interval or ("", ""))]
-                rows.append([criterion, arm, mean, error, len(known), unread, *shown])
-        columns = ("criterion", "model", "mean", "standard error", "graded", "unparsable", "improvement", "low", "high")
-        caption = "Improvement: (model - small fine-tuned) / (large fine-tuned - small fine-tuned), 95 % interval."
+                rows.append([criterion, arm, mean.value, *(mean.interval or ("", "")), mean.n, unread, *shown])
+        columns = ("criterion", "model", "mean", "low", "high", "graded", "unparsable", "improvement", "low", "high")
+        caption = "Improvement: (model - small fine-tuned) / (large fine-tuned - small fine-tuned). Intervals: 95 %."
         samples = {
             arm: [Sample({"prompt": i.prompt, "reply": i.reply, "reference": i.reference}) for i in found[: config.samples]]
             for arm, found in items.items()
@@ -138,8 +134,7 @@ class JudgedReplies:
         if not len(known):
             return None
         ones = np.ones(len(known))
-        value, interval = improvement_interval([(known[:, i], ones) for i in range(3)], self._bootstrap_seed)
-        return Metric(value, len(known), "higher", interval) if math.isfinite(value) else None
+        return improvement([(known[:, i], ones) for i in range(3)], self._bootstrap_seed)
 
 
 def _items(asked: Sequence[Dialogue], texts: Sequence[str]) -> list[Submission]:

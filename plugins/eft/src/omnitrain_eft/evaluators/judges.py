@@ -12,10 +12,11 @@ import urllib.request
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from functools import partial
 from typing import Any, Protocol
 
-from omnitrain.api import Run
+from omnitrain.api import Generates, Run
+from omnitrain.engine import Ledger
 from omnitrain.errors import EnvironmentFault, UsageError
 from omnitrain_eft.configs.evaluators import JudgeConfig
 
@@ -87,7 +88,7 @@ def question(config: JudgeConfig, item: Submission) -> str:
 class ModelJudge:
     """A local model that writes a grade."""
 
-    def __init__(self, config: JudgeConfig, predictor: Any) -> None:
+    def __init__(self, config: JudgeConfig, predictor: Generates) -> None:
         self.config, self.predictor = config, predictor
 
     def __call__(self, items: Sequence[Submission], /) -> list[float | None]:
@@ -100,33 +101,29 @@ class ModelJudge:
 class EndpointJudge:
     """A chat endpoint in OpenAI's form, with answers kept on disk and tries repeated when it is busy.
 
-    The key is read from the environment when a request is made and is never stored.
+    The key is read from the environment when a request is made and is never stored. answers: opens the ledger of answers,
+    which several runs may fill at the same time.
     """
 
-    def __init__(self, config: JudgeConfig, cache: Path, sleep: Callable[[float], None] = time.sleep) -> None:
-        self.config, self.cache, self._sleep = config, cache, sleep
+    def __init__(self, config: JudgeConfig, answers: Callable[[], Ledger], sleep: Callable[[float], None] = time.sleep) -> None:
+        self.config, self._answers, self._sleep = config, answers, sleep
 
     def __call__(self, items: Sequence[Submission], /) -> list[float | None]:
         """Ask for every reply, once each.
 
         Raises UsageError without a key, EnvironmentFault when the endpoint can't be had after all tries.
         """
-        answers = [self._answer(question(self.config, item)) for item in items]
-        return [read_grade(answer, self.config.lowest, self.config.highest) for answer in answers]
-
-    def _answer(self, text: str) -> str:
         config = self.config
-        asked = {"model": config.endpoint_model, "temperature": 0, "messages": [{"role": "user", "content": text}]}
-        key = hashlib.blake2b(json.dumps([config.url, asked]).encode(), digest_size=16).hexdigest()
-        kept = self.cache / f"{key}.json"
-        if kept.is_file():
-            return str(json.loads(kept.read_text("utf-8"))["answer"])
-        answer = self._ask(asked)
-        self.cache.mkdir(parents=True, exist_ok=True)
-        temporary = kept.with_suffix(f".{os.getpid()}.tmp")
-        temporary.write_text(json.dumps({"answer": answer}), "utf-8")
-        temporary.replace(kept)
-        return answer
+        asked = [self._request(question(config, item)) for item in items]
+        with self._answers() as ledger:
+            found = ledger.map(self._ask, asked, key=self._key, label=f"judge {config.name}")
+            return [read_grade(str(answer), config.lowest, config.highest) for _, answer in found]
+
+    def _request(self, text: str) -> dict[str, Any]:
+        return {"model": self.config.endpoint_model, "temperature": 0, "messages": [{"role": "user", "content": text}]}
+
+    def _key(self, asked: dict[str, Any]) -> str:
+        return hashlib.blake2b(json.dumps([self.config.url, asked]).encode(), digest_size=16).hexdigest()
 
     def _ask(self, asked: dict[str, Any]) -> str:
         config = self.config
@@ -159,7 +156,7 @@ class EndpointJudge:
 def make_judge(config: JudgeConfig, run: Run) -> Judge:
     """Make the judge that a config asks for.
 
-    Raises UsageError for a judge model that can't generate.
+    Raises UsageError for a judge model without a tokenizer, and for one that can't generate.
     """
     if config.kind == "opens-with":
         opening = config.text.lower()
@@ -168,13 +165,12 @@ def make_judge(config: JudgeConfig, run: Run) -> Judge:
     if config.kind in functions:
         return FunctionJudge(functions[config.kind])
     if config.kind == "endpoint":
-        return EndpointJudge(config, run.workspace / "judges")
+        opens = partial(Ledger, run.workspace / "judges", warn=run.say, progress=run.progress, check=run.stop_if_asked)
+        return EndpointJudge(config, opens)
     assert config.model is not None
-    if config.model.source is None:
-        raise UsageError(
-            f"judge {config.name}: its model must come from a stage, which holds its tokenizer; write {{from: stage}}"
-        )
-    stage, _, artifact = config.model.source.partition("/")
-    model = run.build(config.model)
-    folder = run.input(stage, artifact or "model").path
-    return ModelJudge(config, run.predictor(model, run.describe_model(config.model)["use"], folder))
+    if config.model.source is None and getattr(config.model.config, "path", None) is None:
+        raise UsageError(f"judge {config.name}: its model has no tokenizer; write {{from: stage}} or name its path")
+    opened = run.open(config.model)
+    if not isinstance(opened.predictor, Generates):
+        raise UsageError(f"judge {config.name}: a model of {opened.address} can't write text; name one that can")
+    return ModelJudge(config, opened.predictor)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,14 +12,15 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from omnitrain.api import Batch
+from omnitrain.api import Batch, Metric, bootstrap_metric
+from omnitrain.engine import in_order
 from omnitrain.errors import UsageError
 from omnitrain_eft.data.dialogues import DialoguesData
 from omnitrain_eft.data.prompted import PARTS
 from omnitrain_eft.models.composition import LORA, TUNED, CompositionModel
 from omnitrain_eft.models.ensemble import Ensemble
 from omnitrain_eft.models.predictor import CompositionPredictor
-from omnitrain_eft.paper.composition import Dials, combine, in_float32, token_log_probs
+from omnitrain_eft.paper.composition import Dials, combine, in_float32, normalised_improvement, token_log_probs
 
 Floats = NDArray[np.float64]
 
@@ -93,10 +95,12 @@ def member_logits(model: CompositionModel, batch: Batch) -> MemberLogits:
 
 
 def batches_of(data: DialoguesData, split: str, rows: int | None, batch_size: int) -> Iterator[Batch]:
-    """Yield the batches of a split in order."""
-    count = len(data.rows(split)) if rows is None else min(rows, len(data.rows(split)))
-    for first in range(0, count, batch_size):
-        yield data.gather(split, np.arange(first, min(first + batch_size, count)))
+    """Yield the batches of a split in order, of its first `rows` dialogues where that is given."""
+    most = None if rows is None else -(-rows // batch_size)
+    for number, batch in enumerate(in_order(data, split, batch_size, most=most)):
+        left = batch_size if rows is None else rows - number * batch_size
+        ids = batch["example_ids"]
+        yield batch if len(ids) <= left else data.gather(split, ids[:left].numpy())
 
 
 class PartSums:
@@ -127,35 +131,20 @@ class PartSums:
         return [part for part in PARTS if sum(float(c.sum()) for c in self._counts.get(part, ())) > 0]
 
 
-def mean_with_interval(sums: Floats, counts: Floats) -> tuple[float, tuple[float, float] | None]:
-    """Return the mean over tokens and its 95 % interval over dialogues (linearised ratio)."""
-    total = float(counts.sum())
-    mean = float(sums.sum()) / total
-    if len(sums) < 2:
-        return mean, None
-    spread = sums - mean * counts
-    error = float(np.sqrt((spread**2).sum() * len(sums) / (len(sums) - 1))) / total
-    return mean, (mean - 1.96 * error, mean + 1.96 * error)
+def improvement(arms: Sequence[tuple[Floats, Floats]], seed: int) -> Metric | None:
+    """Return the normalised improvement of the first arm from the second to the third, None where these score the same.
 
-
-def improvement_interval(
-    arms: Sequence[tuple[Floats, Floats]], seed: int, draws: int = 1000
-) -> tuple[float, tuple[float, float]]:
-    """Return the normalised improvement of the first arm from the second to the third, with its bootstrap interval.
-
-    arms: (sums, counts) by dialogue of the arm, of the small and of the large fine-tuned model, the same dialogues.
+    arms: (sums, counts) by dialogue of the arm, of the small and of the large fine-tuned model, the same dialogues; what
+    belongs to one dialogue is resampled together.
     """
-    from omnitrain_eft.paper.composition import normalised_improvement
 
-    def score(index: NDArray[np.int64] | slice) -> float:
-        arm, small, large = (float(s[index].sum() / c[index].sum()) for s, c in arms)
-        return normalised_improvement(arm, small, large)
+    def score(dialogues: Floats) -> float:
+        totals = [float(column.sum()) for column in dialogues.T]
+        return normalised_improvement(*(totals[i] / totals[i + 1] for i in (0, 2, 4)))
 
-    generator = np.random.Generator(np.random.PCG64(seed))
-    count = len(arms[0][0])
-    found = [score(generator.integers(0, count, count)) for _ in range(draws)]
-    low, high = np.nanpercentile(found, [2.5, 97.5]) if not np.isnan(found).all() else (float("nan"), float("nan"))
-    return score(slice(None)), (float(low), float(high))
+    columns = np.stack([column for arm in arms for column in arm], axis=1)
+    metric = bootstrap_metric(score, columns, "higher", seed=seed)
+    return metric if math.isfinite(metric.value) else None
 
 
 def measure_arms(sums: PartSums, arms: Mapping[str, Tensor], tuned: Tensor | None, batch: Batch) -> None:
