@@ -15,11 +15,13 @@ from typing import Any
 
 import pytest
 
-from omnitrain.api import Claim, Contrast, Published, Variant
+from omnitrain.api import Claim, Contrast, Looks, Published, Variant
 from omnitrain.cli import run
 from omnitrain.errors import EnvironmentFault, OmnitrainError, PluginError, Stopped, UsageError
 from omnitrain.evidence import checkouts, trials, workers
-from omnitrain.evidence.claims import measure_seed
+from omnitrain.evidence.claims import claim_row, measure_seed
+from omnitrain.evidence.looks import look
+from omnitrain.evidence.origin import NOT_RECORDED
 from omnitrain.evidence.stored import merged, write_stored
 from omnitrain.evidence.trials import Plan, Trial, is_finished, make_plan
 from omnitrain.evidence.workers import Pool, make_pool, run_trials
@@ -363,3 +365,85 @@ def test_bench_results_are_stored_shown_and_put_into_the_readme(sources: Path, c
     assert "ours is faster by" in capsys.readouterr().out
     (sources / "README.md").write_text(written.replace("1.50", "9.50"))
     assert run(["bench", "toy", "--check-readme"]) == 6
+
+
+@pytest.mark.usefixtures("content")
+def test_look_that_was_not_declared_is_measured_but_stored_only_on_demand(
+    out: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    one = ["reproduce", "toy", "--claim", "C1", "--seed", "1", "--out", str(out), "--quiet"]
+    file = tmp_path / "claims.json"
+    assert run([*one, "--json"]) == 0
+    (row,) = json.loads(capsys.readouterr().out)["claims"]
+    assert (row["result"], row["contrasts"][0]["reason"]) == ("open (beyond the declaration)", "one seed has no interval")
+    assert run([*one, "--save", str(file)]) == 2
+    assert "declares 2 seeds (0-1); a look at seeds 1 goes beyond that and is not stored" in capsys.readouterr().err
+    assert not file.exists()
+    assert run([*one, "--save", str(file), "--beyond"]) == 0
+    assert run(["reproduce", "toy", "--claim", "C1", "--out", str(out), "--quiet", "--save", str(file), "--beyond"]) == 0
+    (row,) = json.loads(file.read_text())["claims"]
+    assert [(look["seeds"], look["declared"]) for look in row["looks"]] == [([1], False), ([0, 1], False)]
+    assert (row["level"], row["result"]) == (0.025, "shown (beyond the declaration)")
+
+
+@pytest.mark.usefixtures("content")
+def test_pilots_are_refused_before_anything_runs(out: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    command = ["reproduce", "toy", "--seed", "1000-1002", "--out", str(tmp_path / "runs"), "--save", str(tmp_path / "c.json")]
+    assert run([*command, "--beyond"]) == 2
+    assert "Seeds from 1000 on are pilots" in capsys.readouterr().err
+    assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.usefixtures("content")
+def test_measuring_the_same_seeds_anew_is_the_same_look(out: Path, tmp_path: Path) -> None:
+    file = tmp_path / "claims.json"
+    for _ in range(2):
+        assert run(["reproduce", "toy", "--out", str(out), "--quiet", "--save", str(file)]) == 0
+    rows = json.loads(file.read_text())["claims"]
+    assert [len(row["looks"]) for row in rows] == [2, 2]
+    assert [(row["result"], row["level"]) for row in rows] == [("shown", 0.05), ("contradicted", 0.05)]
+
+
+def test_stored_result_says_what_changed_since(
+    content: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "claims.json"
+
+    def told(**change: Any) -> dict[str, Any]:
+        write_stored(file, {**content, "claims": [{**content["claims"][0], **change}]})
+        assert run(["reproduce", "toy", "--stored", "--save", str(file), "--json"]) == 0
+        found: dict[str, Any] = json.loads(capsys.readouterr().out)["claims"][0]["installed"]
+        return found
+
+    row = content["claims"][0]
+    assert told() == {"equal": True, "changes": []}
+    assert told(versions={**row["versions"], "omnitrain-core": "0.0.1"})["changes"] == [
+        f"omnitrain-core 0.0.1 -> {row['versions']['omnitrain-core']}"
+    ]
+    other = {name: {**variant, "fingerprint": "0"} for name, variant in row["variants"].items()}
+    assert told(variants=other)["changes"] == ["the recipe of few, many"]
+    assert told(nothing=[])["changes"] == ["what the claim declares"]
+    unknown = {name: {**variant, "fingerprint": NOT_RECORDED} for name, variant in row["variants"].items()}
+    assert told(variants=unknown) == {"equal": None, "changes": []}
+    write_stored(file, {**content, "claims": [{**row, "versions": {**row["versions"], "torch": "1.0"}}]})
+    assert run(["reproduce", "toy", "--stored", "--save", str(file)]) == 0
+    assert "changed since these numbers were measured: torch 1.0 -> " in capsys.readouterr().out
+
+
+def test_results_of_an_older_form_are_refused_by_name(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "claims.json").write_text('{"plugin": "toy", "claims": []}')
+    assert run(["reproduce", "toy", "--stored", "--save", str(tmp_path / "claims.json")]) == 2
+    assert "has schema version None; this version of omnitrain reads 2" in capsys.readouterr().err
+
+
+def test_second_declared_look_is_judged_at_the_level_of_two() -> None:
+    two = replace(installed().claims("toy")[0], looks=Looks.two(3, 5))
+    rows = [{"many_error": value, "few_error": 1.0, "guess": 2.0} for value in (0.9, 1.1, 1.0)]
+    made = [look((0, 1, 2), "s", two.looks, [])]
+    origin = {"versions": {}, "commit": "c", "date": "d", "cpu": "k", "machine": "m"}
+    row = claim_row(two, (0, 1, 2), rows, made, origin, {"few": "f", "many": "f"}, 1.0)
+    assert (row["level"], row["verdict"], row["beyond"]) == (0.028, "open", False)
+    later = [{**rows[0], "many_error": value} for value in (0.2, 0.3, 0.25, 0.2, 0.3)]
+    made.append(look(range(5), "s", two.looks, made))
+    row = claim_row(two, range(5), later, made, origin, {"few": "f", "many": "f"}, 1.0)
+    assert (row["level"], row["verdict"], row["beyond"], len(row["looks"])) == (0.028, "shown", False, 2)
