@@ -428,6 +428,8 @@ def test_stored_result_says_what_changed_since(
     write_stored(file, {**content, "claims": [{**row, "versions": {**row["versions"], "torch": "1.0"}}]})
     assert run(["reproduce", "toy", "--stored", "--save", str(file)]) == 0
     assert "changed since these numbers were measured: torch 1.0 -> " in capsys.readouterr().out
+    assert run(["reproduce", "toy", "--stored", "--save", str(file), "--out", str(tmp_path / "page"), "--quiet"]) == 0
+    assert "Changed since these numbers were measured: torch 1.0 -&gt; " in (tmp_path / "page" / "claims.html").read_text()
 
 
 def test_results_of_an_older_form_are_refused_by_name(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -22,9 +22,8 @@ _AXES = {"difference": "difference", "log-ratio": "logarithm of the ratio", "log
 _LABEL_LENGTH = 74
 
 
-def write_claims_page(path: Path, content: Mapping[str, Any], changes: Mapping[str, str] | None = None) -> None:
-    """Write the page of measured claims. content: as `omnitrain reproduce --json` prints it, numbers as numbers. changes: by
-    claim, what differs between the code of the numbers and what is installed, as a sentence.
+def write_claims_page(path: Path, content: Mapping[str, Any]) -> None:
+    """Write the page of measured claims. content: as `omnitrain reproduce --json` prints it, numbers as numbers or words.
 
     Raises EnvironmentFault when the file can't be written.
     """
@@ -35,8 +34,9 @@ def write_claims_page(path: Path, content: Mapping[str, Any], changes: Mapping[s
             "compared": compared_texts(claim),
             "charts": list(_charts(claim)),
             "origin": origin_text(claim),
-            "looks_text": looks_text(claim),
-            "change": (changes or {}).get(claim["id"], ""),
+            "looks_text": _sentence(looks_text(claim)),
+            "rest": claim["status"].removeprefix(claim["result"]),
+            "installed_text": _sentence(installed_text(claim["installed"])),
         }
         for claim in content["claims"]
     ]
@@ -125,10 +125,23 @@ def _cpu(cpu: Any) -> str:
     return ", ".join([str(cpu["kind"]), *([str(cpu["capability"])] if "capability" in cpu else []), native])
 
 
+def installed_text(told: Mapping[str, Any]) -> str:
+    """Say whether the installed code is that of the numbers. told: {"equal", "changes"}."""
+    if told["equal"] is None:
+        return "whether the installed code is that of these numbers was not recorded: run again"
+    if told["equal"]:
+        return "the installed code and recipes are those of these numbers"
+    return f"changed since these numbers were measured: {'; '.join(told['changes'])}: run again"
+
+
 def with_spread(found: Mapping[str, Any]) -> str:
     """Write "mean \u00b1 standard deviation" of a number over seeds."""
     spread = found["spread"]
     return number(_real(found["mean"])) + ("" if spread is None else f" \u00b1 {number(_real(spread))}")
+
+
+def _sentence(text: str) -> str:
+    return text[:1].upper() + text[1:]
 
 
 def _real(value: Any) -> float:

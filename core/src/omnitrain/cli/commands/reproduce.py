@@ -44,7 +44,12 @@ def read_seeds(ctx: click.Context, param: click.Parameter, text: str | None) -> 
 )
 @click.option("--seed", "chosen", callback=read_seeds, metavar="LIST", help="These seeds, such as 100-102.")
 @click.option("--jobs", type=click.IntRange(min=1), metavar="N", help="Runs at a time. Default: 2 on two processors or more.")
-@click.option("--out", type=click.Path(path_type=Path, file_okay=False), metavar="DIR", help="Default: runs/reproduce/PLUGIN.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="DIR",
+    help="Runs and the page of results. Default: runs/reproduce/PLUGIN.",
+)
 @click.option("--save", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="Also store the results as JSON.")
 @click.option("--stored", is_flag=True, help="Run nothing: show the results stored in --save or in the plugin's sources.")
 @click.option("--write-readme", is_flag=True, help="Store the results in the plugin's sources and write its README's table.")
@@ -100,7 +105,10 @@ def reproduce(
         content = _measure(plugin, claims, seeds or chosen, place, jobs, quiet, file if keeps else None, beyond)
     if file is not None and (keeps or write_readme or check_readme):
         content = _keep(plugin, content, file, write_readme, check_readme, fresh=keeps)
-    emit_json({**content, "claims": _with_changes(plugin, content["claims"])}) if as_json else _show(plugin, content)
+    content = {**content, "claims": _with_changes(plugin, content["claims"])}
+    if out is not None or not (stored or check_readme):
+        _write_page(content, out or Path("runs") / "reproduce" / plugin, quiet)
+    emit_json(content) if as_json else _show(content)
     if strict and not all(claim["holds"] for claim in content["claims"]):
         ctx.exit(EvidenceError.exit_code)
 
@@ -134,7 +142,6 @@ def _measure(
     from omnitrain.evidence.reproducing import reproduce as measured
     from omnitrain.evidence.reproducing import results_json
     from omnitrain.evidence.stored import read_stored
-    from omnitrain.report.claims import CLAIMS_PAGE, write_claims_page
 
     earlier = read_stored(file, "claims")["claims"] if file is not None and file.exists() else []
     made = {row["id"]: row["looks"] for row in earlier}
@@ -145,10 +152,16 @@ def _measure(
 
     rows = measured(plugin, claims, seeds, out, installed(), jobs, quiet, made, allow)
     content: dict[str, Any] = readable(results_json(plugin, rows, installed()))
+    return content
+
+
+def _write_page(content: Mapping[str, Any], out: Path, quiet: bool) -> None:
+    from omnitrain.report.claims import CLAIMS_PAGE, write_claims_page
+
+    out.mkdir(parents=True, exist_ok=True)
     write_claims_page(out / CLAIMS_PAGE, content)
     if not quiet:
         note(f"report: {out / CLAIMS_PAGE}")
-    return content
 
 
 def _keep(plugin: str, content: Mapping[str, Any], file: Path, write: bool, check: bool, fresh: bool) -> dict[str, Any]:
@@ -188,11 +201,11 @@ def _with_changes(plugin: str, rows: Sequence[Mapping[str, Any]]) -> list[dict[s
     return found
 
 
-def _show(plugin: str, content: Mapping[str, Any]) -> None:
-    from omnitrain.report.claims import compared_texts, looks_text, origin_text, published
+def _show(content: Mapping[str, Any]) -> None:
+    from omnitrain.report.claims import compared_texts, installed_text, looks_text, origin_text, published
     from omnitrain.report.numbers import p_text
 
-    for claim in _with_changes(plugin, content["claims"]):
+    for claim in content["claims"]:
         print(f"{claim['id']}: {claim['statement']}")
         print(f"  paper: {published(claim)}")
         texts = compared_texts(claim)
@@ -209,16 +222,8 @@ def _show(plugin: str, content: Mapping[str, Any]) -> None:
         if later and not claim["holds"] and not claim["beyond"]:
             print(f"  the next declared look: --seeds {later[0]}")
         print(f"  {origin_text(claim)}")
-        print(f"  {_installed(claim['installed'])}")
+        print(f"  {installed_text(claim['installed'])}")
         for text in (claim["pilot"], claim["note"]):
             if text:
                 print(f"  {text}")
         print()
-
-
-def _installed(told: Mapping[str, Any]) -> str:
-    if told["equal"] is None:
-        return "whether the installed code is that of these numbers was not recorded: run again"
-    if told["equal"]:
-        return "the installed code and recipes are those of these numbers"
-    return f"changed since these numbers were measured: {'; '.join(told['changes'])}: run again"
