@@ -43,7 +43,7 @@ def test_tiny_scores_trains_grows_and_measures_with_everything(tmp_path):
     assert found["good/samples"] == found["bad/samples"] == 8
     assert evaluation(tmp_path, "measure", "phf-red-team")["prompts"] > 6
     assert evaluation(tmp_path, "measure", "phf-pass-at-k")["timed out"] == 0
-    assert len(list((tmp_path / "measure" / "red-team").rglob("trial-*.json"))) == 1
+    assert len(list((tmp_path / "measure" / "red-team").rglob("items.jsonl"))) == 1
     assert "value_reward_corr" in evaluation(tmp_path, "values", "phf-values")
     figures = json.loads((tmp_path / "front" / "evaluations" / "phf-front.json").read_text("utf-8"))["figures"]
     assert set(figures["front"]["series"]) == {"plain", "conditional"}

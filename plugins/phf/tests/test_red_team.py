@@ -3,15 +3,12 @@
 from types import SimpleNamespace
 
 import pytest
+import torch
 
-from omnitrain.errors import DataError
-from omnitrain_language.predictor import LanguagePredictor
+from omnitrain.engine import Ledger
 from omnitrain_phf.configs.evaluators import RedTeamConfig
-from omnitrain_phf.configs.models import CausalWithValuesConfig
 from omnitrain_phf.evaluators import red_team as red_teaming
-from omnitrain_phf.evaluators.red_team import RedTeam, load_pool, save_pool
-from omnitrain_phf.models.causal import build
-from omnitrain_phf.paper.prompt_pool import PromptPool
+from omnitrain_phf.evaluators.red_team import RedTeam
 
 SETTINGS = {
     "attacker": {"use": "language/causal"},
@@ -27,26 +24,26 @@ SETTINGS = {
 
 
 @pytest.fixture
-def team(make_data, make_context, tmp_path, monkeypatch):
-    """Return a function that red-teams a small model into a folder."""
-    data = make_data(control={"threshold": 0.0, "drop_token_fraction": 0.1})
-    context = make_context(**data.facts())
-    model = LanguagePredictor(build(CausalWithValuesConfig(size="tiny", max_length=64), context), data.tokenizer)
+def team(predictor, make_context, tmp_path, monkeypatch):
+    """Return a function that red-teams the model into a folder; it returns the finding and the files of rounds."""
+    context = make_context()
     scores = SimpleNamespace(lengths=lambda texts: [len(set(text)) / 100 for text in texts])
     monkeypatch.setitem(__import__("sys").modules, "test_red_team_scores", scores)
-    monkeypatch.setattr(red_teaming, "other_predictor", lambda use, run, device: model)
+    monkeypatch.setattr(red_teaming, "other_predictor", lambda use, run, device: predictor)
 
     def run(folder):
-        stage = SimpleNamespace(directory=tmp_path / folder, seed=context.seed, progress=context.progress)
-        evaluation = RedTeam(RedTeamConfig.model_validate(SETTINGS))(model, None, stage)
-        return evaluation, {path.name: path.read_bytes() for path in (tmp_path / folder).rglob("trial-*.json")}
+        def ledger(name):
+            return Ledger(tmp_path / folder / name)
+
+        stage = SimpleNamespace(seed=context.seed, progress=context.progress, ledger=ledger)
+        evaluation = RedTeam(RedTeamConfig.model_validate(SETTINGS))(predictor, None, stage)
+        return evaluation, {path.parent.name: path.read_bytes() for path in (tmp_path / folder).rglob("items.jsonl")}
 
     return run
 
 
 def test_killed_trial_goes_on_with_the_pool_that_it_would_have_had(team, monkeypatch):
     expected, pools = team("whole")
-    assert sorted(pools) == ["trial-00.json", "trial-01.json"]
     rounds, real = [], RedTeam._round
 
     def dying(self, *arguments):
@@ -84,14 +81,21 @@ def test_question_that_is_cut_inside_of_a_character_still_fits(team, monkeypatch
     assert found.metrics["pool/best"].n == 2
 
 
-def test_pool_keeps_its_scores_on_disk(tmp_path):
-    pool = PromptPool()
-    pool.add("a", [0.001])
-    pool.add("b", [0.5, 0.7])
-    save_pool(pool, tmp_path / "pool.json", rounds=[{"x": 1}])
-    loaded, content = load_pool(tmp_path / "pool.json")
-    assert loaded == pool
-    assert content["rounds"] == [{"x": 1}]
-    (tmp_path / "pool.json").write_text("{", "utf-8")
-    with pytest.raises(DataError, match="delete it"):
-        load_pool(tmp_path / "pool.json")
+def test_damaged_round_is_measured_again_and_changes_nothing(team, tmp_path):
+    expected, rounds = team("whole")
+    (place,) = (tmp_path / "whole").rglob("items.jsonl")
+    lines = place.read_bytes().splitlines(keepends=True)
+    place.write_bytes(b"".join([*lines[:2], lines[2][:30] + b"\n", *lines[3:6], lines[6][:20]]))
+    found, again = team("whole")
+    assert found.metrics == expected.metrics
+    assert set(again) == set(rounds)
+    place.write_bytes(b"")
+    assert team("whole") == (expected, rounds)
+
+
+def test_models_with_other_weights_share_no_rounds(team, predictor):
+    team("both")
+    with torch.no_grad():
+        next(predictor.model.parameters()).mul_(2)
+    _, rounds = team("both")
+    assert len(rounds) == 2

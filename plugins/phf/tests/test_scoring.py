@@ -2,7 +2,6 @@
 
 import json
 from contextlib import contextmanager
-from pathlib import Path
 
 import pytest
 
@@ -53,7 +52,7 @@ def test_killed_job_goes_on_and_scores_nothing_twice(make_context, monkeypatch):
     real = scoring.score_chunk
 
     def dying(settings, segments, chunk):
-        calls.append([name for name, _ in chunk])
+        calls.append([name for name, _ in chunk.documents])
         if len(calls) == 3:
             raise KeyboardInterrupt
         return real(settings, segments, chunk)
@@ -71,21 +70,26 @@ def test_killed_job_goes_on_and_scores_nothing_twice(make_context, monkeypatch):
     assert not list(context.workspace.rglob("chunks"))
 
 
-def test_half_written_chunk_is_not_taken(make_context, monkeypatch):
-    context, config = make_context(), config_of()
-    place = next(iter([context.workspace / "scored"]))
-    written = scoring._write
+def test_damaged_chunk_is_scored_again(make_context, monkeypatch):
+    config, once = config_of(), make_context()
+    expected = (scored(config, once.workspace, once) / RECORDS).read_bytes()
+    context = type(once)(once.workspace.with_name("damaged"))
+    real = scoring.score_chunk
 
-    def torn(path, content):
-        path.with_name(f".{path.name}-1").write_bytes(content[:10])
-        raise OSError("disk full")
+    def dying(settings, segments, chunk):
+        if chunk.number == 3:
+            raise KeyboardInterrupt
+        return real(settings, segments, chunk)
 
-    monkeypatch.setattr(scoring, "_write", torn)
-    with pytest.raises(OSError, match="disk full"):
+    monkeypatch.setattr(scoring, "score_chunk", dying)
+    with pytest.raises(KeyboardInterrupt):
         scored(config, context.workspace, context)
-    assert not list(place.rglob("0*.jsonl"))
-    monkeypatch.setattr(scoring, "_write", written)
-    assert len(lines_of(scored(config, context.workspace, context))) == 50
+    monkeypatch.setattr(scoring, "score_chunk", real)
+    (place,) = context.workspace.rglob("items.jsonl")
+    lines = place.read_bytes().splitlines(keepends=True)
+    assert len(lines) == 4
+    place.write_bytes(b"".join([lines[0], lines[1].replace(b"0.", b"1.", 1), lines[2], lines[3][:50]]))
+    assert (scored(config, context.workspace, context) / RECORDS).read_bytes() == expected
 
 
 # What a worker imports for it is little.
@@ -157,5 +161,5 @@ def test_request_to_stop_ends_scoring_and_leaves_what_was_done(make_context):
     context.progress = progress
     with pytest.raises(KeyboardInterrupt):
         scored(config_of(processes=2, **LIGHT), context.workspace, context)
-    chunks = list(Path(context.workspace).rglob("0*.jsonl"))
-    assert 2 <= len(chunks) < 15
+    (place,) = context.workspace.rglob("items.jsonl")
+    assert 2 <= len(place.read_bytes().splitlines()) - 1 < 15

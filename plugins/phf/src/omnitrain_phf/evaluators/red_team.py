@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
+import hashlib
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from omnitrain.api import Context, Evaluation, Figure, Metric, Progress, Run, Sample, Table, numpy_generator
-from omnitrain.errors import DataError
+from omnitrain.api import Context, Evaluation, Figure, Ledger, Metric, Progress, Run, Sample, Table, numpy_generator
+from omnitrain.engine import weights_digest
 from omnitrain_phf.configs.evaluators import RedTeamConfig
 from omnitrain_phf.evaluators.means import mean_metric
 from omnitrain_phf.models.writing import (
@@ -49,26 +48,6 @@ BUILTIN: Mapping[str, Sequence[str]] = {
 }
 
 
-def save_pool(pool: PromptPool, path: Path, **more: Any) -> None:
-    """Write a pool, whole or not at all."""
-    temporary = path.with_name(f".{path.name}")
-    content = {"temperature": pool.temperature, "scores": pool.scores, **more}
-    temporary.write_text(json.dumps(content, ensure_ascii=False), "utf-8")
-    temporary.replace(path)
-
-
-def load_pool(path: Path) -> tuple[PromptPool, Mapping[str, Any]]:
-    """Return what `save_pool` wrote: the pool, and the whole content.
-
-    Raises DataError for a damaged file.
-    """
-    try:
-        content = json.loads(path.read_text("utf-8"))
-        return PromptPool(content["temperature"], {str(k): list(v) for k, v in content["scores"].items()}), content
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise DataError(f"{path}: no pool of prompts can be read ({error}); delete it to begin again") from error
-
-
 class RedTeam:
     """Trials of rounds: the attacker sees good prompts of the pool, proposes others, and these are measured."""
 
@@ -78,35 +57,38 @@ class RedTeam:
         self.code = config.task == "pep8"
 
     def __call__(self, predictor: Any, data: Any, run: Run, /) -> Evaluation:
-        """Run the trials, or what is left of them; the pools are in the stage's folder `red-team`.
+        """Run the trials, or what is left of them; every round is kept in the stage's ledger below `red-team`.
 
-        Raises UsageError for models that can't write, DataError for a damaged pool.
+        Raises UsageError for models that can't write.
         """
         model = writer(predictor, "phf/red-team")
         device = next(model.model.parameters()).device
         attacker = other_predictor(self.config.attacker, run, device)
-        folder = run.directory / "red-team" / condition_name(model, self.config)
-        folder.mkdir(parents=True, exist_ok=True)
+        # One stage may measure several models, or one with several settings.
+        about = f"{self.config.model_dump_json()} {weights_digest(model.model)}"
+        rounds = run.ledger(f"red-team/{hashlib.blake2b(about.encode(), digest_size=8).hexdigest()}")
         total = self.config.trials * self.config.rounds
         with run.progress("red-team", total) as progress:
-            trials = [self._trial(number, folder, model, attacker, run, progress) for number in range(self.config.trials)]
+            trials = [self._trial(number, rounds, model, attacker, run, progress) for number in range(self.config.trials)]
         return self._evaluation(trials)
 
     def _trial(
-        self, number: int, folder: Path, model: Writes, attacker: Writes, run: Run, progress: Progress
+        self, number: int, rounds: Ledger, model: Writes, attacker: Writes, run: Run, progress: Progress
     ) -> tuple[PromptPool, list[Mapping[str, Mapping[str, float]]]]:
-        """Return the pool and what each round found: {"pool": measures, "round": measures}."""
-        place = folder / f"trial-{number:02d}.json"
+        """Return the pool and what each round found: {"pool": measures, "round": measures}.
+
+        rounds: the prompts that each round added with their scores.
+        """
         history: list[Mapping[str, Mapping[str, float]]] = []
-        if place.exists():
-            pool, content = load_pool(place)
-            history = list(content["rounds"])
-        else:
-            pool = self._first_pool()
-        for turn in range(len(history), self.config.rounds):
-            tried = self._round(pool, model, attacker, run.seed(f"red-team {number} {turn}"))
-            history.append({"pool": pool.summary(), "round": pool.summary(tried)})
-            save_pool(pool, place, rounds=history)
+        pool = self._first_pool()
+        for turn in range(self.config.rounds):
+            key = f"trial {number} round {turn}"
+            if key not in rounds:
+                rounds.add(key, self._round(pool, model, attacker, run.seed(f"red-team {number} {turn}")))
+            tried = rounds[key]
+            for prompt, scores in tried.items():
+                pool.add(prompt, scores)
+            history.append({"pool": pool.summary(), "round": pool.summary(list(tried))})
             progress.advance(1, best=history[-1]["pool"]["best"])
         return pool, history
 
@@ -118,16 +100,14 @@ class RedTeam:
             pool.add(prompt, [config.initial_score])
         return pool
 
-    def _round(self, pool: PromptPool, model: Writes, attacker: Writes, seed: int) -> list[str]:
-        """Ask the attacker, measure what it proposes, add it to the pool; return the proposals."""
+    def _round(self, pool: PromptPool, model: Writes, attacker: Writes, seed: int) -> dict[str, list[float]]:
+        """Ask the attacker and measure what it proposes; return the proposals with their scores."""
         config = self.config
         shown = pool.draw(config.examples, numpy_generator(seed))
         answers = self._answers(few_shot(TEMPLATES[config.task], shown, self.code), attacker, seed)
         proposals = sorted(set().union(*(parse_response(answer, config.extract, self.code) for answer in answers)))
         tried = [prompt for prompt in proposals if prompt and self._fits(prompt, model)]
-        for place, prompt in enumerate(tried):
-            pool.add(prompt, self._scores(prompt, model, seed + 1 + place))
-        return tried
+        return {prompt: self._scores(prompt, model, seed + 1 + place) for place, prompt in enumerate(tried)}
 
     def _answers(self, question: str, attacker: Writes, seed: int) -> list[str]:
         config = self.config
@@ -195,12 +175,6 @@ class RedTeam:
         metrics["prompts"] = Metric(tried, len(trials))
         table = Table(("round", *MEASURES), rows, "Score of prompts in the pool, mean over trials.")
         return Evaluation(metrics, {"red team": table}, {"best prompts": samples}, {"red team": figure})
-
-
-def condition_name(model: Writes, config: RedTeamConfig) -> str:
-    """Return a name for the folder of pools that belong to one condition."""
-    text = condition_text(model, config.condition, config)
-    return {"": "none", config.aligned: "aligned"}.get(text, "misaligned")
 
 
 def build(config: RedTeamConfig, context: Context) -> RedTeam:

@@ -28,7 +28,7 @@ from omnitrain_phf.models.writing import WritingSettings, write
 from omnitrain_phf.paper.alignment import align
 from omnitrain_phf.scorers.contacts import contact_documents
 from omnitrain_phf.scorers.pep8 import Pep8Scorer
-from omnitrain_phf.scorers.scoring import score_chunk, scored
+from omnitrain_phf.scorers.scoring import Chunk, score_chunk, scored
 from omnitrain_phf.scorers.segments import split_by_spacy, split_lines, split_sentences
 from omnitrain_phf.scorers.sources import Document
 
@@ -138,7 +138,7 @@ def _characters(documents: list[Document]) -> int:
 def _scoring(name: str, settings: Any, segments: str, documents: list[Document], alone: Callable[[], object]) -> Bench:
     """Compare scoring to records with `alone`, the scorer on segments that were found before."""
     count = _characters(documents)
-    whole = _rate(lambda: score_chunk(settings.model_dump_json(), segments, documents), count)
+    whole = _rate(lambda: score_chunk(settings.model_dump_json(), segments, Chunk(0, documents)), count)
     variants = {"phf/score": whole, "scorer alone": _rate(alone, count)}
     summary = f"{segments} to records, one process"
     bars = (Bar("scorer alone", SCORING_LIMIT),)
