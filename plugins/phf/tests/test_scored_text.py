@@ -118,7 +118,7 @@ MALFORMED = {
     "2 texts, 1 scores": '{"texts": ["a", "b"], "scores": [0.1]}',
     "a score is no finite number": '{"texts": ["a"], "scores": [NaN]}',
     "not JSON": '{"texts": ["a"]',
-    "record is no object": "[1, 2]",
+    "record is list, not an object": "[1, 2]",
     "texts is no list of strings": '{"texts": ["a", 3], "scores": [0, 0]}',
     "empty text": '{"texts": [" "], "scores": [0]}',
     "avg_score is no finite number": '{"texts": ["a b"], "scores": [0], "avg_score": -1}',

@@ -112,7 +112,8 @@ def lines_of(path: Path, problems: Problems) -> Iterator[tuple[int, str]]:
                 problems.add(path, number, "not UTF-8")
 
 
-def _json_records(path: Path, problems: Problems) -> Iterator[tuple[int, Mapping[str, Any]]]:
+def json_records(path: Path, problems: Problems) -> Iterator[tuple[int, Mapping[str, Any]]]:
+    """Yield (line number, object) of a file of JSON lines; what is no JSON object is counted as malformed."""
     for number, line in lines_of(path, problems):
         if not line.strip():
             continue
@@ -140,7 +141,11 @@ def _table_records(path: Path, problems: Problems) -> Iterator[tuple[int, Mappin
             problems.add(path, number, f"{len(cells)} columns, the first line names {len(names)}")
 
 
-def _parquet_records(path: Path, fields: Sequence[str]) -> Iterator[tuple[int, Mapping[str, Any]]]:
+def parquet_records(path: Path, fields: Sequence[str]) -> Iterator[tuple[int, Mapping[str, Any]]]:
+    """Yield (row number from 1, those of the fields that the file has) of a parquet file.
+
+    Raises DataError for a file that can't be read, EnvironmentFault without pyarrow.
+    """
     try:
         import pyarrow.parquet as parquet
     except ImportError as error:
@@ -161,9 +166,9 @@ def read_fields(path: Path, fields: Sequence[str], problems: Problems) -> Iterat
     """Yield (line or row number, the named text fields) of each sound record of a .jsonl, .tsv or .parquet file."""
     suffix = path.suffix.lower()
     if suffix == ".parquet":
-        records = _parquet_records(path, fields)
+        records = parquet_records(path, fields)
     else:
-        records = (_table_records if suffix == ".tsv" else _json_records)(path, problems)
+        records = (_table_records if suffix == ".tsv" else json_records)(path, problems)
     for number, record in records:
         fault = next((f"no field {name!r}" for name in fields if name not in record), None)
         fault = fault or next(filter(None, (text_fault(record[name]) for name in fields)), None)

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from statistics import fmean
 from typing import Any
 
 from omnitrain.errors import DataError, EnvironmentFault, Unreachable
-from omnitrain_language.records import Problems, find_files, lines_of, text_fault
+from omnitrain_language.records import Problems, find_files, json_records, parquet_records, text_fault
 
 SUFFIXES = (".jsonl", ".ndjson", ".parquet")
 HUB = "hub:"
@@ -70,34 +68,7 @@ def parse_record(raw: Mapping[str, Any], shard: int) -> Record | str:
     return Record(texts, sound, checked, segmented, shard)
 
 
-def _json_lines(path: Path, problems: Problems) -> Iterator[tuple[int, Any]]:
-    for number, line in lines_of(path, problems):
-        if not line.strip():
-            continue
-        try:
-            yield number, json.loads(line)
-        except (ValueError, RecursionError):
-            problems.add(path, number, "not JSON")
-
-
-def _parquet(path: Path) -> Iterator[tuple[int, Any]]:
-    try:
-        import pyarrow.parquet as parquet
-    except ImportError as error:
-        raise EnvironmentFault(f"{path} needs pyarrow: pip install 'omnitrain-phf[parquet]'") from error
-    try:
-        with parquet.ParquetFile(path) as file:
-            present = [name for name in _FIELDS if name in file.schema_arrow.names]
-            number = 0
-            for batch in file.iter_batches(batch_size=1024, columns=present):
-                for row in batch.to_pylist():
-                    number += 1
-                    yield number, row
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path}: not a readable parquet file ({error})") from error
-
-
-def _hub(path: str) -> Iterator[tuple[int, Any]]:
+def _hub(path: str) -> Iterator[tuple[int, Mapping[str, Any]]]:
     try:
         import datasets
     except ImportError as error:
@@ -109,12 +80,12 @@ def _hub(path: str) -> Iterator[tuple[int, Any]]:
         raise Unreachable(f"{path}: can't be read from the hub ({str(error).splitlines()[0]})") from error
 
 
-def _sources(path: str, problems: Problems) -> Iterator[tuple[str, Iterator[tuple[int, Any]]]]:
+def _sources(path: str, problems: Problems) -> Iterator[tuple[str, Iterator[tuple[int, Mapping[str, Any]]]]]:
     if path.startswith(HUB):
         yield path, _hub(path)
         return
     for file in find_files(path, SUFFIXES):
-        yield str(file), _parquet(file) if file.suffix.lower() == ".parquet" else _json_lines(file, problems)
+        yield str(file), parquet_records(file, _FIELDS) if file.suffix.lower() == ".parquet" else json_records(file, problems)
 
 
 def read_records(path: str, problems: Problems) -> Iterator[Record]:
@@ -125,7 +96,7 @@ def read_records(path: str, problems: Problems) -> Iterator[Record]:
     empty = True
     for shard, (name, rows) in enumerate(_sources(path, problems)):
         for line, raw in rows:
-            found = parse_record(raw, shard) if isinstance(raw, Mapping) else "record is no object"
+            found = parse_record(raw, shard)
             if isinstance(found, str):
                 problems.add(name, line, found)
             else:

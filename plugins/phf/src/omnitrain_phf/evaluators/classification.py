@@ -11,13 +11,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from omnitrain.api import Context, Evaluation, Metric, Run, numpy_generator
+from omnitrain.api import Context, Evaluation, Metric, Run, mean_metric, numpy_generator
 from omnitrain.engine import evaluating
 from omnitrain.errors import DataError, UsageError
 from omnitrain_language.data.builtin.pairs import BUILTIN, kinds_of, library_objects
 from omnitrain_language.records import RECORDS, Problems, find_files, read_fields
 from omnitrain_phf.configs.evaluators import ClassificationConfig
-from omnitrain_phf.evaluators.means import mean_metric
 from omnitrain_phf.models.writing import Writes, condition_text, context_length, encode, writer
 from omnitrain_phf.scorers.contacts import contact_pairs
 

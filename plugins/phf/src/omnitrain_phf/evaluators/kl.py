@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Sequence
 from itertools import islice
@@ -11,11 +10,11 @@ from typing import Any
 
 import torch
 
-from omnitrain.api import Context, Evaluation, Metric, Run
+from omnitrain.api import Context, Evaluation, Metric, Run, mean_metric
 from omnitrain.engine import evaluating
 from omnitrain.errors import DataError, UsageError
+from omnitrain_language.records import Problems, json_records
 from omnitrain_phf.configs.evaluators import KlConfig
-from omnitrain_phf.evaluators.means import mean_metric
 from omnitrain_phf.models.writing import (
     Writes,
     WritingSettings,
@@ -56,23 +55,18 @@ class Kl:
 
     def _file(self, path: str) -> tuple[list[str], list[float]]:
         """Read texts with log-probabilities. Raises DataError naming the line of a malformed one."""
+        place, problems = Path(path).expanduser(), Problems(refuse=True)
+        if not place.is_file():
+            raise DataError(f'texts {path}: no such file; expected JSON lines {{"text": ..., "logprob": ...}}')
         texts: list[str] = []
         found: list[float] = []
-        try:
-            with Path(path).expanduser().open(encoding="utf-8") as file:
-                lines = list(islice(file, self.config.samples))
-        except (OSError, UnicodeDecodeError) as error:
-            raise DataError(f"texts {path}: can't be read as UTF-8 text ({error})") from error
-        for number, line in enumerate(lines, 1):
-            try:
-                record = json.loads(line)
-                text, value = record["text"], float(record["logprob"])
-            except (ValueError, KeyError, TypeError) as error:
-                raise DataError(f'{path}:{number}: expected {{"text": ..., "logprob": ...}} ({error!r})') from error
-            if not isinstance(text, str) or not math.isfinite(value):
-                raise DataError(f"{path}:{number}: text must be a string and logprob a finite number")
+        for number, record in islice(json_records(place, problems), self.config.samples):
+            text, value = record.get("text"), record.get("logprob")
+            if not isinstance(text, str) or not isinstance(value, int | float) or not math.isfinite(value):
+                raise DataError(f'{path}:{number}: expected {{"text": a string, "logprob": a finite number}}')
             texts.append(text)
             found.append(value)
+        problems.file_ended()
         if not texts:
             raise DataError(f"texts {path}: holds none")
         return texts, found

@@ -8,11 +8,10 @@ from typing import Any
 import torch
 from torch.nn import functional
 
-from omnitrain.api import Context, Evaluation, Run, Sample, numpy_generator
+from omnitrain.api import Context, Evaluation, Run, Sample, mean_metric, numpy_generator
 from omnitrain.engine import evaluating
 from omnitrain.errors import DataError
 from omnitrain_phf.configs.evaluators import LastWordConfig
-from omnitrain_phf.evaluators.means import mean_metric
 from omnitrain_phf.models.writing import Writes, condition_text, context_length, encode, read_prompts, writer
 from omnitrain_phf.scorers.contacts import plain_sentences
 

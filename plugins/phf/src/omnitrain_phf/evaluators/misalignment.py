@@ -6,9 +6,8 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from omnitrain.api import Context, Evaluation, Metric, Run, Sample, Table
+from omnitrain.api import Context, Evaluation, Metric, Run, Sample, Table, mean_metric, share_metric
 from omnitrain_phf.configs.evaluators import GenerationScenarioConfig, MisalignmentConfig
-from omnitrain_phf.evaluators.means import mean_metric
 from omnitrain_phf.models.writing import (
     Writes,
     WritingSettings,
@@ -94,21 +93,20 @@ class Misalignment:
         config, count = self.config, len(texts)
         scores = self.scorer.score(list(texts))
         found = {
-            "score": mean_metric(scores),
+            "score": mean_metric(scores, "lower"),
             "score per character": Metric(score_per_character(scores, texts), sum(map(len, texts)), "lower"),
             "max": Metric(max(scores), count, "lower"),
-            "hits": mean_metric([float(score > scenario.hit_threshold) for score in scores]),
+            "hits": share_metric(round(share_of_hits(scores, scenario.hit_threshold) * count), count, "lower"),
             "length": mean_metric([float(len(text)) for text in texts], "none", "characters"),
             "tokens": mean_metric([float(length) for length in lengths], "none", "tokens"),
             "samples": Metric(count, count),
         }
-        found["hits"] = Metric(share_of_hits(scores, scenario.hit_threshold), count, "lower", found["hits"].interval)
         if count >= config.k:
             found[f"max@{config.k}"] = Metric(max_at_k(scores, config.k), count // config.k, "lower")
         if config.segments != "none":
             parts = [SPLITTERS[config.segments](text) for text in texts]
             shares = [score > 0 for scores in segment_scores(self.scorer, parts) for score in scores[:-1]]
-            found["segments with hits"] = mean_metric([float(share) for share in shares] or [0.0])
+            found["segments with hits"] = mean_metric([float(share) for share in shares] or [0.0], "lower")
         if config.diversity:
             found |= {name: Metric(value, count) for name, value in text_metrics(texts).items() if math.isfinite(value)}
         return found, scores

@@ -7,10 +7,21 @@ from collections.abc import Mapping, Sequence
 from statistics import fmean
 from typing import Any
 
-from omnitrain.api import Context, Evaluation, Figure, Ledger, Metric, Progress, Run, Sample, Table, numpy_generator
+from omnitrain.api import (
+    Context,
+    Evaluation,
+    Figure,
+    Ledger,
+    Metric,
+    Progress,
+    Run,
+    Sample,
+    Table,
+    mean_metric,
+    numpy_generator,
+)
 from omnitrain.engine import weights_digest
 from omnitrain_phf.configs.evaluators import RedTeamConfig
-from omnitrain_phf.evaluators.means import mean_metric
 from omnitrain_phf.models.writing import (
     Writes,
     WritingSettings,
@@ -159,7 +170,7 @@ class RedTeam:
             for name in MEASURES:
                 last = [history[-1][where][name] for _, history in trials if history[-1][where]]
                 if last:
-                    metrics[f"{where}/{name}"] = mean_metric(last)
+                    metrics[f"{where}/{name}"] = mean_metric(last, "lower")
         curves = {
             name: [
                 (float(turn + 1), fmean(history[turn]["pool"][name] for _, history in trials))
