@@ -17,11 +17,12 @@ def test_comparisons_are_of_adapters():
     assert set(COMPARE) <= set(TOLERANCES) <= set(ADAPTERS)
 
 
-def test_comparison_of_fits_rejects_a_wrong_distance():
-    shared = json.loads((GOLDEN / "feasibility.json").read_text(encoding="utf-8"))
-    wanted = shared["cases"][1]["output"]
-    assert COMPARE["feasibility"](wanted, wanted, None) is None
-    assert "dist_alpha" in COMPARE["feasibility"](wanted, {**wanted, "dist_alpha": wanted["dist_alpha"] + 0.01}, None)
+def test_comparison_of_fits_rejects_a_distance_that_no_rounding_of_the_inputs_gives():
+    case = json.loads((GOLDEN / "feasibility.json").read_text(encoding="utf-8"))["cases"][3]
+    wanted, given = case["output"], case["input"]
+    assert COMPARE["feasibility"](wanted, wanted, given) is None
+    wrong = {**wanted, "dist_alpha": wanted["dist_alpha"] + 0.01}
+    assert "dist_alpha" in COMPARE["feasibility"](wrong, wanted, given)
 
 
 @pytest.mark.parametrize(("case", "weights"), [(0, [0.7, 0.2, 0.1]), (1, [0, 1, 0]), (3, [0.625, 0.375])])
