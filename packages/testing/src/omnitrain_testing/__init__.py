@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from omnitrain_testing.contexts import FakeContext
+    from omnitrain_testing.finished import finished_run
     from omnitrain_testing.running import dry_run, read_recipe, run_recipe, run_tiny
 
 __version__ = "0.1.0"
@@ -15,12 +16,13 @@ __version__ = "0.1.0"
 _HOME = {
     "FakeContext": "contexts",
     "dry_run": "running",
+    "finished_run": "finished",
     "read_recipe": "running",
     "run_recipe": "running",
     "run_tiny": "running",
 }
 
-__all__ = ["FakeContext", "dry_run", "read_recipe", "run_recipe", "run_tiny"]
+__all__ = ["FakeContext", "dry_run", "finished_run", "read_recipe", "run_recipe", "run_tiny"]
 
 
 def __getattr__(name: str) -> Any:
