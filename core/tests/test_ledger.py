@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
 import ledger_work
@@ -277,6 +278,15 @@ def test_error_that_can_not_be_sent_between_processes_is_told_all_the_same(tmp_p
 
 
 def test_worker_that_dies_is_no_endless_wait(tmp_path):
+    with Ledger(tmp_path / "l") as ledger, pytest.raises(EnvironmentFault, match="worker process died"):
+        list(ledger.map(ledger_work.deadly, range(6), key=str, workers=1))
+
+
+def test_worker_that_died_before_an_item_is_handed_out_is_named_the_same(tmp_path, monkeypatch):
+    def broken(self, function, item):
+        raise BrokenProcessPool("died")
+
+    monkeypatch.setattr("omnitrain.runs.mapping._Pool.submit", broken)
     with Ledger(tmp_path / "l") as ledger, pytest.raises(EnvironmentFault, match="worker process died"):
         list(ledger.map(ledger_work.deadly, range(6), key=str, workers=1))
 

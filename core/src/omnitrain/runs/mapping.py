@@ -128,9 +128,19 @@ class _Elsewhere:
             name = self._key(item)
             if name not in self._ledger and name not in self._running:
                 self._left_out.discard(name)
-                self._running[name] = pool.submit(self._function, item)
+                try:
+                    self._running[name] = pool.submit(self._function, item)
+                except BrokenProcessPool as error:  # died between two items that were handed out
+                    raise self._died(name) from error
             self._waiting.append(name)
         return True
+
+    def _died(self, name: str) -> EnvironmentFault:
+        """Return the error of a worker that ended by itself; raises Stopped where it ended on request."""
+        self._check()
+        return EnvironmentFault(
+            f"A worker process died while it worked on items such as {name!r} (memory?); take fewer workers."
+        )
 
     def _settled(self) -> list[str]:
         """Take what can be given on from those that wait."""
@@ -152,10 +162,7 @@ class _Elsewhere:
             try:
                 value = future.result()
             except BrokenProcessPool as error:
-                self._check()
-                raise EnvironmentFault(
-                    f"A worker process died while it worked on items such as {name!r} (memory?); take fewer workers."
-                ) from error
+                raise self._died(name) from error
             except Exception as error:
                 self._left_out.add(name)
                 _tell(name, error, self._on_error)
