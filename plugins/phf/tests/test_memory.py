@@ -18,7 +18,8 @@ def test_scored_text_is_prepared_and_read_in_bounded_memory(tmp_path):
     assert large["tokens"] > 8e6
     # 9 MB more text, whose 7 M tokens as a list would take 55 MB on top of 40 to 50, 14 of them mapped tokens.
     assert large["peak"] - small["peak"] < 70
-    assert large["reading"] - small["reading"] < 40
+    # Reading alone holds 30 to 42 MB more, by the version of the allocator; with such a list it would be 85 and more.
+    assert large["reading"] - small["reading"] < 55
 
 
 def test_unlikelihood_holds_one_array_where_the_plain_way_holds_more():
