@@ -79,6 +79,8 @@ def test_two_processes_at_once_get_one_valid_result(tmp_path):
         (f".tmp-{HOST}-other", True),
         (".tmp-elsewhere-1-ab", True),
     ],
+    # Names hold numbers of processes, by which two that share out the tests would not know them again.
+    ids=["ended", "ended and damaged", "running", "of no process", "of another machine"],
 )
 def test_what_killed_processes_of_this_machine_left_is_removed(name, stays, built, tmp_path):
     (tmp_path / name).mkdir()
