@@ -40,3 +40,5 @@ def test_command_line_starts_without_torch(arguments):
     assert not modules & {"torch", "numpy", "transformers", "omnitrain_toy.parts"}
     if arguments == ["--help"]:
         assert not modules & {"pydantic", "rich", "omnitrain_toy.configs"}
+        # Descriptions need none of what evaluators, stages and claims' measures are made of.
+        assert not modules & {f"omnitrain.api.{name}" for name in ("figures", "measures", "protocols", "results", "finished")}

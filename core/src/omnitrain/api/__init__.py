@@ -1,64 +1,111 @@
 """Everything that authors of plugins import. Importing it loads neither torch nor pydantic.
 
-`Config`, `Use` and its kinds need pydantic and are loaded on first access.
+What a description needs is imported at once; all else, such as what evaluators return, on first access, since every command
+imports the descriptions of all plugins.
 """
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from omnitrain.api.bench import Bar, Bench
 from omnitrain.api.claims import Claim, Contrast, Looks, Published, Variant
-from omnitrain.api.data import Batch, Data
 from omnitrain.api.descriptors import Command, Component, Kind, Plugin, Recipe
-from omnitrain.api.fields import Fields, misfits, parse_field
-from omnitrain.api.figures import Drawn, Figure, Heatmap, ImageGrid, Picture, Piece, Scatter, Text
-from omnitrain.api.finished import FinishedRun, FinishedStage
 from omnitrain.api.hooks import hookimpl
-from omnitrain.api.measures import (
-    RatioMean,
-    bootstrap_metric,
-    mean_interval,
-    mean_metric,
-    ratio_metric,
-    share_metric,
-    wilson_interval,
-)
-from omnitrain.api.protocols import (
-    BatchPlan,
-    BatchStream,
-    CarriesState,
-    DrawsExamples,
-    Evaluator,
-    ExplainsBatches,
-    FollowsModel,
-    Gathers,
-    Generates,
-    GroupsParameters,
-    NamesSaved,
-    Objective,
-    OrdersBatches,
-    PlansStage,
-    Prepares,
-    SavesAssets,
-    SavesItself,
-    Scores,
-    SplitsBatches,
-    TellsArtifacts,
-    TellsFacts,
-    Weighs,
-    numpy_generator,
-)
 from omnitrain.api.references import load_reference
-from omnitrain.api.results import Auxiliary, Direction, Evaluation, Loss, Metric, Part, Sample, Table
-from omnitrain.api.run import Artifact, Context, Ledger, Opened, Progress, Run
-from omnitrain.api.trackers import OpensTracker, Tracker
 from omnitrain.api.version import API_VERSION
 
 if TYPE_CHECKING:
+    from omnitrain.api.bench import Bar, Bench
     from omnitrain.api.config import Config, Use, UseArtifact, UseData, UseEvaluator, UseModel, UseObjective
+    from omnitrain.api.data import Batch, Data
+    from omnitrain.api.fields import Fields, misfits, parse_field
+    from omnitrain.api.figures import Drawn, Figure, Heatmap, ImageGrid, Picture, Piece, Scatter, Text
+    from omnitrain.api.finished import FinishedRun, FinishedStage
+    from omnitrain.api.measures import (
+        RatioMean,
+        bootstrap_metric,
+        mean_interval,
+        mean_metric,
+        ratio_metric,
+        share_metric,
+        wilson_interval,
+    )
+    from omnitrain.api.protocols import (
+        BatchPlan,
+        BatchStream,
+        CarriesState,
+        DrawsExamples,
+        Evaluator,
+        ExplainsBatches,
+        FollowsModel,
+        Gathers,
+        Generates,
+        GroupsParameters,
+        NamesSaved,
+        Objective,
+        OrdersBatches,
+        PlansStage,
+        Prepares,
+        SavesAssets,
+        SavesItself,
+        Scores,
+        SplitsBatches,
+        TellsArtifacts,
+        TellsFacts,
+        Weighs,
+        numpy_generator,
+    )
+    from omnitrain.api.results import Auxiliary, Direction, Evaluation, Loss, Metric, Part, Sample, Table
+    from omnitrain.api.run import Artifact, Context, Ledger, Opened, Progress, Run
+    from omnitrain.api.trackers import OpensTracker, Tracker
 
-_NEED_PYDANTIC = ("Config", "Use", "UseArtifact", "UseData", "UseEvaluator", "UseModel", "UseObjective")
+_MODULES = {
+    "bench": ("Bar", "Bench"),
+    "config": ("Config", "Use", "UseArtifact", "UseData", "UseEvaluator", "UseModel", "UseObjective"),
+    "data": ("Batch", "Data"),
+    "fields": ("Fields", "misfits", "parse_field"),
+    "figures": ("Drawn", "Figure", "Heatmap", "ImageGrid", "Picture", "Piece", "Scatter", "Text"),
+    "finished": ("FinishedRun", "FinishedStage"),
+    "measures": (
+        "RatioMean",
+        "bootstrap_metric",
+        "mean_interval",
+        "mean_metric",
+        "ratio_metric",
+        "share_metric",
+        "wilson_interval",
+    ),
+    "protocols": (
+        "BatchPlan",
+        "BatchStream",
+        "CarriesState",
+        "DrawsExamples",
+        "Evaluator",
+        "ExplainsBatches",
+        "FollowsModel",
+        "Gathers",
+        "Generates",
+        "GroupsParameters",
+        "NamesSaved",
+        "Objective",
+        "OrdersBatches",
+        "PlansStage",
+        "Prepares",
+        "SavesAssets",
+        "SavesItself",
+        "Scores",
+        "SplitsBatches",
+        "TellsArtifacts",
+        "TellsFacts",
+        "Weighs",
+        "numpy_generator",
+    ),
+    "results": ("Auxiliary", "Direction", "Evaluation", "Loss", "Metric", "Part", "Sample", "Table"),
+    "run": ("Artifact", "Context", "Ledger", "Opened", "Progress", "Run"),
+    "trackers": ("OpensTracker", "Tracker"),
+}
+_HOME = {name: f"omnitrain.api.{module}" for module, names in _MODULES.items() for name in names}
 
 __all__ = [
     "API_VERSION",
@@ -148,8 +195,8 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    if name in _NEED_PYDANTIC:
-        from omnitrain.api import config
-
-        return getattr(config, name)
-    raise AttributeError(f"module 'omnitrain.api' has no attribute {name!r}")
+    if name not in _HOME:
+        raise AttributeError(f"module 'omnitrain.api' has no attribute {name!r}")
+    value = getattr(import_module(_HOME[name]), name)
+    globals()[name] = value
+    return value
