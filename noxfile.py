@@ -116,7 +116,7 @@ def lint(session: nox.Session) -> None:
     rules = Path(session.create_tmp()).resolve() / "importlinter.ini"
     write_import_rules(rules)
     session.run("lint-imports", "--config", str(rules), "--no-cache")
-    modules = ",".join(f"{package.distribution}={package.module}" for package in PACKAGES.values())
+    modules = ",".join(["mlflow-skinny=mlflow", *(f"{p.distribution}={p.module}" for p in PACKAGES.values())])
     for package in PACKAGES.values():
         with session.chdir(package.path):
             session.run("deptry", "src", "--optional-dependencies-dev-groups", "test", "--package-module-name-map", modules)
@@ -243,7 +243,7 @@ def wheel_of(package: Package) -> Path:
 def dist(session: nox.Session) -> None:
     """Build and check the wheels and source archives of all packages: whole, of one version, the same from tree and archive."""
     session.install(*PINNED, "pytest", "packaging")
-    folders = [f"{package.slug}={built(package, ROOT / '.nox' / 'built')}" for package in PACKAGES.values()]
+    folders = [f"{package.slug}={built(package, BUILT)}" for package in PACKAGES.values()]
     report = REPORTS / "dist.xml"
     session.run("pytest", "-q", f"--junitxml={report}", ".ci/test_dist.py", env={"OMNITRAIN_DIST": os.pathsep.join(folders)})
 

@@ -9,7 +9,7 @@ from sample import write_plugin
 
 from omnitrain.errors import UsageError
 from omnitrain.plugins import registry
-from omnitrain_testing import dry_run, read_recipe, run_recipe, run_tiny
+from omnitrain_testing.running import dry_run, read_recipe, run_recipe, run_tiny
 
 SMALL = {
     "stages": [

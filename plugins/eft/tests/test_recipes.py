@@ -20,7 +20,7 @@ from omnitrain.recipes import load_recipe
 from omnitrain_eft.evidence.claims import CLAIMS
 from omnitrain_eft.evidence.measures import control, factuality, lora
 from omnitrain_eft.plugin import PLUGIN
-from omnitrain_testing import finished_run
+from omnitrain_testing.finished import finished_run
 
 
 @pytest.fixture(scope="module")

@@ -42,8 +42,7 @@ def prepare(folder, megabytes):
     settings = {
         "path": str(path),
         "length": 512,
-        # Nearly a token a character.
-        "tokenizer": {"vocabulary_size": 280, "train_characters": 50_000},
+        "tokenizer": {"vocabulary_size": 2048, "train_characters": 200_000},
         "control": {"threshold": 0.5, "drop_token_fraction": 0.01},
         "shuffle_buffer": 200,
     }
@@ -57,9 +56,9 @@ def prepare(folder, megabytes):
     return {"peak": memory("VmHWM"), "reading": anonymous, "tokens": tokens}
 
 
-def main(folder, small, large):
-    print(json.dumps({"small": prepare(folder, small), "large": prepare(folder, large)}))
+def main(folder, megabytes):
+    print(json.dumps({"small": prepare(folder, 6), "large": prepare(folder, megabytes)}))
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]))
+    main(Path(sys.argv[1]), int(sys.argv[2]))

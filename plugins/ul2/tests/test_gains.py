@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from omnitrain.errors import DataError
-from omnitrain_testing import finished_run
+from omnitrain_testing.finished import finished_run
 from omnitrain_ul2.evidence.measures import COLUMNS, finetuning, scores
 from omnitrain_ul2.paper.gains import gains_over, mean_gains, relative_gain, worst_regret
 

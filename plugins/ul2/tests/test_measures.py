@@ -8,7 +8,7 @@ from omnitrain.api import FinishedRun
 from omnitrain.engine import Options, run_recipe
 from omnitrain.errors import DataError
 from omnitrain.recipes import load_recipe, locked_values
-from omnitrain_testing import finished_run
+from omnitrain_testing.finished import finished_run
 from omnitrain_ul2.evidence.measures import MODES, TARGET_MODES, TASKS, modes, objective_matrix, share_of_s, task_losses
 
 NAMES = [name for names in TASKS.values() for name in names]

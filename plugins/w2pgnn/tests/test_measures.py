@@ -2,7 +2,7 @@
 
 import pytest
 
-from omnitrain_testing import finished_run
+from omnitrain_testing.finished import finished_run
 from omnitrain_w2pgnn.evidence.measures import correlation, cost, selected, soundness, weights
 
 

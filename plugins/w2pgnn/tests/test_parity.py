@@ -27,6 +27,13 @@ def test_comparison_of_fits_rejects_a_distance_that_no_rounding_of_the_inputs_gi
     assert "dist_alpha" in COMPARE["feasibility"](wrong, wanted, given)
 
 
+def test_comparison_of_fits_rejects_a_result_that_the_inputs_do_not_give():
+    case = json.loads((GOLDEN / "feasibility.json").read_text(encoding="utf-8"))["cases"][3]
+    wanted, given = case["output"], case["input"]
+    wrong = {**wanted, "dist_alpha": wanted["dist_alpha"] + 0.01}
+    assert "dist_alpha" in COMPARE["feasibility"](wanted, wrong, given)
+
+
 @pytest.mark.parametrize(("case", "weights"), [(0, [0.7, 0.2, 0.1]), (1, [0, 1, 0]), (3, [0.625, 0.375])])
 def test_sound_fit_finds_the_planted_mixture_of_the_golden_cases(case, weights):
     problem = json.loads((GOLDEN / "feasibility.json").read_text(encoding="utf-8"))["cases"][case]["input"]

@@ -37,7 +37,7 @@ FAULTS = {
     "module beside plugin.py": Fault("layout folders", "more.py lies beside plugin.py: move it into paper", extra="more.py"),
     "long description": Fault(
         "layout description",
-        "lines that are not blank, expected fewer than 60",
+        "lines, expected fewer than 60",
         ((PLUGIN, '"""What the sample holds."""', '"""What the sample holds."""\n' + "# more\n" * 40),),
     ),
     "measure among golden vectors": Fault(

@@ -138,11 +138,14 @@ def _among(
 
     The official fit stops its inner loop by a threshold, in float32: where a sum comes near it, the last digit of the inputs
     decides between results that are far apart, on the official side as on ours, and with it the CPU. Such a result is right
-    when it is among those of inputs that differ by the rounding of float32.
+    when it is among those of inputs that differ by the rounding of float32, and what is judged is that of the inputs as they
+    are.
     """
     first = difference(expected, actual)
+    if first is None or difference(run(case, {}), actual) is not None:
+        return first
     generator = np.random.default_rng(0)
-    for _ in range(ROUNDINGS if first is not None else 0):
+    for _ in range(ROUNDINGS):
         changed = dict(case)
         for name in inputs:
             values = np.array(case[name], np.float64)
