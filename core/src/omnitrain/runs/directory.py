@@ -38,8 +38,11 @@ class StoredArtifact:
 class StageRecord:
     """What stage.json holds.
 
-    status: "running" or "finished". artifacts: name to {path, kind, details}. code: version of each distribution that
-    the stage's components come from.
+    status: "running" or "finished". fingerprint: of all that decides its result, which the last fields tell apart.
+    artifacts: name to {path, kind, details}. code: version of each distribution that the stage's components come from.
+    settings: digits of settings and seed. upstream: of the stages that it takes from. inputs: by setting, what a path names:
+    {path, digest, files, bytes}. data: by setting, the fingerprints that data told when it was built. counted: the stage and
+    its parts whose checkpoints count their lines.
     """
 
     status: str
@@ -47,6 +50,11 @@ class StageRecord:
     artifacts: dict[str, dict[str, Any]] = field(default_factory=dict)
     seconds: float = 0.0
     code: dict[str, str] = field(default_factory=dict)
+    settings: str = ""
+    upstream: dict[str, str] = field(default_factory=dict)
+    inputs: dict[str, dict[str, Any]] = field(default_factory=dict)
+    data: dict[str, list[str]] = field(default_factory=dict)
+    counted: list[str] = field(default_factory=list)
 
 
 class RunDirectory:
