@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from omnitrain.api.digests import file_digest
     from omnitrain.engine.batches import in_order, make_feed, to_device
     from omnitrain.engine.checkpoints import Checkpoints
     from omnitrain.engine.engine import Engine, Update, choose_device, evaluating, unwrap
@@ -56,6 +57,7 @@ _HOME = {name: f"omnitrain.engine.{module}" for module, names in _MODULES.items(
 _HOME |= {
     "Ledger": "omnitrain.runs.ledger",
     "build_once": "omnitrain.runs.once",
+    "file_digest": "omnitrain.api.digests",
     "installed": "omnitrain.plugins",
     "is_complete": "omnitrain.runs.once",
     "load_recipe": "omnitrain.recipes",
@@ -88,6 +90,7 @@ __all__ = [
     "choose_device",
     "count_parameters",
     "evaluating",
+    "file_digest",
     "generator_state",
     "in_order",
     "installed",
