@@ -352,6 +352,20 @@ def test_dry_run_shows_what_a_stage_plans_and_its_refusal(
     assert "PROBLEM: no such thing" in capsys.readouterr().out
 
 
+def test_dry_run_shows_once_what_data_took_of_a_file(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from omnitrain_toy.parts import _Base as Toy
+
+    def prepare(self: Toy, workspace: Path, context: Any) -> None:
+        context.event("read", path="a.csv", note="line 1 is taken for column names")
+        context.event("read", path="a.csv", note="line 1 is taken for column names")
+
+    monkeypatch.setattr(Toy, "prepare", prepare, raising=False)
+    assert run(["run", "toy/tiny", "--dry-run"]) == 0
+    assert capsys.readouterr().out.count("  read: path a.csv, note line 1 is taken for column names") == 1
+
+
 def test_examples_are_marked_by_role() -> None:
     pieces = [Piece("a ", "plain"), Piece("b", "loss"), Piece("c\n", "loss"), Piece("d", "mask"), Piece("e", "special")]
     assert marked(pieces) == "a \u00abbc\u21b5\u00bb\u27e6d\u27e7e"

@@ -59,6 +59,7 @@ if TYPE_CHECKING:
     from omnitrain.api.results import Auxiliary, Direction, Evaluation, Loss, Metric, Part, Sample, Table
     from omnitrain.api.run import Artifact, Context, Ledger, Opened, Progress, Run
     from omnitrain.api.trackers import OpensTracker, Tracker
+    from omnitrain.api.userfiles import read_text, reading, shown, text_lines
 
 _MODULES = {
     "bench": ("Bar", "Bench"),
@@ -104,6 +105,7 @@ _MODULES = {
     "results": ("Auxiliary", "Direction", "Evaluation", "Loss", "Metric", "Part", "Sample", "Table"),
     "run": ("Artifact", "Context", "Ledger", "Opened", "Progress", "Run"),
     "trackers": ("OpensTracker", "Tracker"),
+    "userfiles": ("read_text", "reading", "shown", "text_lines"),
 }
 _HOME = {name: f"omnitrain.api.{module}" for module, names in _MODULES.items() for name in names}
 
@@ -189,7 +191,11 @@ __all__ = [
     "numpy_generator",
     "parse_field",
     "ratio_metric",
+    "read_text",
+    "reading",
     "share_metric",
+    "shown",
+    "text_lines",
     "wilson_interval",
 ]
 

@@ -46,6 +46,12 @@ class Context(Protocol):
     def progress(self, label: str, total: float | None = None) -> AbstractContextManager[Progress]:
         """Show progress while the block runs."""
 
+    def event(self, name: str, **details: Any) -> None:
+        """Append one line to events.jsonl and show it: a skipped update, a resumed run, what was taken of a user's file.
+
+        A dry run shows it among its notes, the report on its page.
+        """
+
 
 class Artifact(Protocol):
     """A product of a stage: a folder or file inside the run directory."""
@@ -208,9 +214,6 @@ class Run(Context, Protocol):
 
     def timing(self, step: int, values: Mapping[str, float]) -> None:
         """Append one line to timing.jsonl: rates and seconds."""
-
-    def event(self, name: str, **details: Any) -> None:
-        """Append one line to events.jsonl (a skipped update, a resumed run) and show it."""
 
     def say(self, text: str) -> None:
         """Show a note without keeping it."""

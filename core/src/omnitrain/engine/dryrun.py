@@ -66,6 +66,18 @@ class DryRun:
         return {"recipe": self.recipe.address, "ok": self.error is None, "stages": [asdict(stage) for stage in self.stages]}
 
 
+class _NotedRun(StageRun):
+    """A stage's run whose events are notes of the check: what data took of a user's files is seen before the run."""
+
+    notes: list[str]
+
+    def event(self, name: str, **details: Any) -> None:
+        """Note an event, once."""
+        note = f"{name}: {', '.join(f'{k} {v}' for k, v in details.items())}" if details else name
+        if note not in self.notes:
+            self.notes.append(note)
+
+
 def dry_run(recipe: ResolvedRecipe, registry: Registry, out: Path | None = None, quiet: bool = False) -> DryRun:
     """Check every stage: data, batch fields against the objective, files, model on the meta device, space and time.
 
@@ -80,7 +92,8 @@ def dry_run(recipe: ResolvedRecipe, registry: Registry, out: Path | None = None,
         for stage in recipe.stages:
             check = StageCheck(stage.name, stage.use)
             result.stages.append(check)
-            run = StageRun(stage.name, folder, recipe.seed, cache_folder(), builder, stop, display)
+            run = _NotedRun(stage.name, folder, recipe.seed, cache_folder(), builder, stop, display)
+            run.notes = check.notes
             try:
                 _check_stage(stage, run, registry, check)
                 _check_space(stage, out or Path.cwd(), check)

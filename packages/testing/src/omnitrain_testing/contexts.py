@@ -21,13 +21,14 @@ class Quiet:
 class FakeContext:
     """A context in memory, with seeds that depend on the run's seed and on the name, as core's do.
 
-    builder: what builds the components that a config holds, called with the field and the facts.
+    builder: what builds the components that a config holds, called with the field and the facts. events: what was told.
     """
 
     workspace: Path
     facts: Mapping[str, Any] = field(default_factory=dict)
     run_seed: int = 0
     builder: Callable[[Any, Mapping[str, Any] | None], Any] | None = None
+    events: list[dict[str, Any]] = field(default_factory=list)
 
     def seed(self, name: str) -> int:
         """Return the seed of the random stream of that name."""
@@ -43,3 +44,7 @@ class FakeContext:
     def progress(self, label: str, total: float | None = None) -> Iterator[Quiet]:
         """Show nothing."""
         yield Quiet()
+
+    def event(self, name: str, **details: Any) -> None:
+        """Keep what is told."""
+        self.events.append({"event": name, **details})
