@@ -28,9 +28,9 @@ TIME_LIMIT_S = 60
 class Fault:
     """Do something when a point is reached for the n-th time.
 
-    action: "kill", "term", "interrupt", "interrupt twice", "full" (the disk), "memory" (no more of it).
-    point: "forward" (training), "validation", "evaluator", "file" (anything done to a file of the run), "write" (what needs
-    space: opening for writing, renaming, making a folder), "sync", "checkpoint sync".
+    action: "kill", "term", "interrupt", "interrupt twice", "full" (the disk), "memory" (no more of it), "fail" (any error).
+    point: "forward" (training), "validation", "evaluator", "model" (when it is saved), "file" (anything done to a
+    file of the run), "write" (what needs space: opening for writing, renaming, making a folder), "sync", "checkpoint sync".
     at: 1 is the first time. times: how often in a row.
     """
 
@@ -109,6 +109,8 @@ class _Points:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         if action == "memory":
             raise MemoryError("injected")
+        if action == "fail":
+            raise RuntimeError("injected")
         if action == "interrupt twice":
             os.kill(os.getpid(), signal.SIGINT)
             action = "interrupt"
@@ -154,9 +156,11 @@ def _watch_parts(points: _Points, job: Job) -> None:
     """Record what the model is trained on, and reach "forward", "validation" and "evaluator"."""
     import numpy as np
 
+    from omnitrain.engine.building import ComponentBuilder
     from omnitrain.engine.checkpoints import Checkpoints
     from omnitrain_toy import parts
 
+    write_model = ComponentBuilder.write_model
     square, error, write = parts._Square.__call__, parts.Error.__call__, Checkpoints._write
     seen = open(job.side / "seen.txt", "a")  # noqa: SIM115 - until the child ends
     saves = open(job.side / "saves.txt", "a")  # noqa: SIM115 - until the child ends
@@ -185,7 +189,12 @@ def _watch_parts(points: _Points, job: Job) -> None:
         saves.flush()
         write(self, step, *arguments, **more)
 
+    def saved(self: Any, *arguments: Any) -> None:
+        points.reach("model")
+        write_model(self, *arguments)
+
     parts._Square.__call__, parts.Error.__call__, Checkpoints._write = measured, evaluated, written
+    ComponentBuilder.write_model = saved
 
 
 def _limit(job: Job) -> None:

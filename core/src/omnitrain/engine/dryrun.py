@@ -202,13 +202,14 @@ def _time_step(
     from omnitrain.api.protocols import BatchPlan, CarriesState
     from omnitrain.engine.batches import make_feed, to_device
     from omnitrain.engine.engine import Engine
+    from omnitrain.engine.losses import LossCheck
     from omnitrain.engine.rng import isolated
 
     if isinstance(objective, CarriesState):
         return
     with isolated(run.seed("model")):
         engine = Engine(config.fit.precision, config.fit.device)
-        model = engine.prepare(run.build(config.model, facts))
+        model, losses = engine.prepare(run.build(config.model, facts)), LossCheck(objective, config.objective.use or "")
         feed = make_feed(data, config.train_split, BatchPlan(config.fit.batch_size, run.seed("data")), config.fit.accumulate)
         for _ in range(2):
             batches = feed.next() or []
@@ -216,6 +217,7 @@ def _time_step(
             for batch in batches:
                 with engine.autocast():
                     loss = objective(model, to_device(batch, engine.device))
+                losses.loss(loss)
                 engine.backward(loss.total)
             check.step_seconds = time.perf_counter() - started
 

@@ -17,6 +17,7 @@ from omnitrain.engine.engine import evaluating
 from omnitrain.engine.opening import ASSETS
 from omnitrain.engine.rng import seed_everything
 from omnitrain.engine.settings import EvaluateConfig
+from omnitrain.runs.measured import checked
 
 
 def evaluate(config: EvaluateConfig, run: Run) -> None:
@@ -45,7 +46,7 @@ def measure(
         evaluator: Evaluator = run.build(use, facts)
         seed_everything(run.seed("evaluation"))
         with evaluating(opened.model) if isinstance(opened.model, nn.Module) else nullcontext():
-            found[label] = evaluator(opened.predictor, data, run)
+            found[label] = checked(label, evaluator(opened.predictor, data, run))
         if report:
             run.report(label, found[label])
     return found

@@ -7,7 +7,7 @@ from typing import Any
 from omnitrain.api import Run, SavesAssets
 from omnitrain.engine.batches import make_feed
 from omnitrain.engine.engine import Engine
-from omnitrain.engine.loop import Loop, plan_batches
+from omnitrain.engine.loop import Extras, Loop, plan_batches
 from omnitrain.engine.memory import explained_shortage
 from omnitrain.engine.models import count_parameters
 from omnitrain.engine.opening import ASSETS
@@ -36,7 +36,9 @@ def fit(config: FitConfig, run: Run) -> None:
         return run.predictor(parts.model, address, assets)
 
     validation = Validation(run, parts, engine, settings, config.evaluators, predictor)
-    loop = Loop(settings, run, engine, parts.model, parts.objective, feed, validation)
+    loop = Loop(
+        settings, run, engine, parts.model, parts.objective, feed, validation, Extras(objective_use=parts.objective_use)
+    )
     every, trainable = count_parameters(parts.model)
     run.event("training", parameters=every, trainable=trainable, steps=settings.steps, device=str(engine.device))
     try:

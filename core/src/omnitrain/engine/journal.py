@@ -19,8 +19,9 @@ class Journal:
     """Checkpoints of a loop: its parts, the global generators and the number of metric lines.
 
     collect: returns the state of everything that decides how the loop goes on: trees of dicts, lists, tensors, arrays,
-    numbers and text by name. restore: puts it back. every: steps between two checkpoints, 0 for none but at a stop.
-    keep: how many of the newest stay on disk.
+    numbers and text by name. restore: puts it back. every: steps between two checkpoints, 0 for none but at a stop and at the
+    end: what comes behind the loop, measuring and saving the model, may fail without the loop's work being lost. keep: how
+    many of the newest stay on disk.
 
         journal = Journal(run, loop.state_dict, loop.load_state_dict, every=50)
         for step in range(journal.resume() + 1, steps + 1):
@@ -57,11 +58,12 @@ class Journal:
         return restored.step
 
     def after(self, step: int, steps: int) -> None:
-        """Call when `step` of `steps` is done: saves where it is time to, and at a request to stop.
+        """Call when `step` of `steps` is done: saves where it is time to, at the last step, and at a request to stop.
 
         Raises Stopped after saving when the run was asked to stop.
         """
         if step >= steps:
+            self.save(step)
             self.wait()
             return
         asked = self._run.should_stop()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 from torch import Tensor, nn
@@ -18,6 +18,7 @@ from omnitrain.engine.batches import Feed, example_ids, to_device
 from omnitrain.engine.engine import Engine, Update
 from omnitrain.engine.guard import Guard
 from omnitrain.engine.journal import stage_checkpoints
+from omnitrain.engine.losses import LossCheck
 from omnitrain.engine.models import load_model_state, model_state
 from omnitrain.engine.optimisers import MovingAverage, make_optimiser, make_schedule, set_learning_rate
 from omnitrain.engine.rng import rng_state, set_rng_state
@@ -25,7 +26,8 @@ from omnitrain.engine.settings import FitSettings
 from omnitrain.engine.state import map_tree
 from omnitrain.engine.tally import Tally
 from omnitrain.engine.validation import Validation
-from omnitrain.errors import DataError, Stopped, UsageError
+from omnitrain.errors import DataError, EnvironmentFault, NumericalError, Stopped, UsageError
+from omnitrain.runs.progress import Pace
 
 SHOW_INTERVAL_S = 0.5
 
@@ -52,6 +54,7 @@ class Extras:
     rate: Callable[[int], float] | None = None
     clip_value: float | None = None
     after: Callable[[Updated], None] | None = None
+    objective_use: str = ""
 
 
 def plan_batches(settings: FitSettings, engine: Engine, seed: int) -> BatchPlan:
@@ -94,7 +97,8 @@ class Loop:
         self._losses: list[Loss] = []
         decay = settings.ema_decay
         self.average = MovingAverage(model.named_parameters(), decay) if decay is not None else None
-        self.tally = Tally(engine)
+        self.loss_check = LossCheck(objective, extras.objective_use)
+        self.tally = Tally(engine, self.loss_check.interval)
         self.carried: Any = None
         self._carrying = objective if isinstance(objective, CarriesState) else None
         self._carried_before: Any = None
@@ -103,6 +107,7 @@ class Loop:
         self.without_improvement = 0
         self.evaluation_due = False
         self.finished_early = False
+        self._updating = False
         self.checkpoints = stage_checkpoints(run, settings.keep_checkpoints)
         self.guard = Guard(run, settings.skip_nonfinite, self._last_checkpoint)
 
@@ -128,18 +133,43 @@ class Loop:
                 self.save()
                 self.checkpoints.wait()
                 raise
+            except NumericalError:
+                self.checkpoints.settle()
+                raise
+            except Exception as error:
+                self.rescue(error)
+                raise
             except BaseException:
                 self.checkpoints.settle()
                 raise
             finally:
                 self.tally.flush(self._log)
         self.checkpoints.wait()
+        if self.step >= self.settings.steps:
+            self.loss_check.ended(self.step)
+
+    def rescue(self, error: Exception) -> None:
+        """Keep what was trained where a fault is not the update's own, so that it need not be trained again.
+
+        With several processes a fault of one can't be answered by all; those of evaluations are told to all and saved there.
+        """
+        self.checkpoints.settle()
+        if self._updating or self.step == 0 or self.engine.world > 1:
+            return
+        try:
+            self.save_once()
+        except Exception as second:
+            error.add_note(f"A checkpoint of step {self.step} could not be saved either: {second}")
 
     def _go_on(self, bar: Any, last: int) -> None:
         settings, shown = self.settings, 0.0
-        started, first = time.perf_counter(), self.step
+        if self.step:
+            bar.show(self.step)
+        started, first, pace = time.perf_counter(), self.step, Pace(self.step)
         while self.step < last and not self.finished_early:
+            self._updating = True
             update = self.one_update()
+            self._updating = False
             self.step += 1
             step = self.step
             if step % settings.log_every == 0 or step == settings.steps:
@@ -151,12 +181,16 @@ class Loop:
             if self._after is not None:
                 losses, self._losses = tuple(self._losses), []
                 self._after(Updated(step, losses, update.norm, update.applied))
+            if step == settings.steps:
+                self.save()
+                self.checkpoints.wait()  # what comes now, evaluations and the saving of the model, may fail
             self._finish_due_evaluation()
-            if settings.checkpoint_every and step % settings.checkpoint_every == 0 and step < settings.steps:
+            periodic = settings.checkpoint_every and step % settings.checkpoint_every == 0 and step < settings.steps
+            if periodic or self.finished_early:
                 self.save()
             now = time.perf_counter()
             if now - shown > SHOW_INTERVAL_S:
-                bar.show(step, **self.tally.latest, rate=(step - first) / (now - started))
+                bar.show(step, **self.tally.latest, rate=pace.note(step, now))
                 shown = now
             if self._asked_to_stop(step):
                 self.run.stop_if_asked()
@@ -181,7 +215,7 @@ class Loop:
             weight = self.tally.add(loss)
             objective = loss.total if not loss.auxiliary else loss.total + self._auxiliary(loss, weight, None)
             self.engine.backward(objective)
-            checked, scale = loss.total, _inverse(weight)
+            checked, scale = loss.total, self.loss_check.weight(loss.total, weight)
         else:
             checked, scale = self._accumulate(batches)
         update = self.engine.update(self.optimiser, scale, self.settings.clip_norm, checked, self.parameters, self._clip_value)
@@ -190,6 +224,7 @@ class Loop:
 
     def _forward(self, batch: Batch) -> Loss:
         loss = self._measure(batch)
+        self.loss_check.loss(loss)
         if self._after is not None:
             self._losses.append(loss)
         return loss
@@ -218,7 +253,7 @@ class Loop:
             total, weights = total + loss.total.detach(), weights + weight
         sums = self.engine.sum(torch.stack([total, weights]))
         # Several processes average their gradients, hence the factor.
-        return sums[0], self.engine.world * _inverse(sums[1])
+        return sums[0], self.engine.world * self.loss_check.weight(sums[0], sums[1])
 
     def _known_weights(self, batches: list[Batch]) -> dict[str, float] | None:
         if not isinstance(self.objective, Weighs):
@@ -267,6 +302,7 @@ class Loop:
 
     def _read_applied(self) -> None:
         """Learn from the device, once a log line, which of the last updates it skipped."""
+        self.loss_check.read()
         self.tally.skipped(self.guard.read())
 
     def _last_checkpoint(self, step: int) -> int:
@@ -282,15 +318,15 @@ class Loop:
         if not self.evaluation_due:
             return
         values: dict[str, float] = {}
-        stopped = False
+        problem: Exception | None = None
         if self.engine.is_main:
             try:
                 values = self._evaluate()
-            except Stopped:
-                stopped = True
-        if self.engine.any(stopped):
-            raise Stopped("Stopped on request in an evaluation; run the same command again to go on.")
-        values = self.engine.gather(values)[0]
+            except Exception as error:
+                problem = error
+        values, failed = self.engine.gather((values, None if problem is None else _told(problem)))[0]
+        if failed is not None:
+            self._end_with(problem, failed)
         self.evaluation_due = False
         score = values.get(self._watched())
         if score is None or score != score:
@@ -308,9 +344,19 @@ class Loop:
         lines = self.run.line_counts()
         try:
             return self.validation.run(self.step)
-        except Stopped:
+        except Exception:
             self.run.rewind(*lines)  # the evaluation is repeated after resuming
             raise
+
+    def _end_with(self, problem: Exception | None, failed: tuple[bool, str]) -> NoReturn:
+        """End an evaluation that failed on the first process, on all of them. failed: whether it was a stop, what it said."""
+        stopped, text = failed
+        if stopped:
+            raise Stopped("Stopped on request in an evaluation; run the same command again to go on.") from problem
+        if self.engine.world > 1:
+            self.save()
+            self.checkpoints.wait()
+        raise problem if problem is not None else EnvironmentFault(f"An evaluation failed on the first process: {text}")
 
     def _watched(self) -> str:
         return self.settings.early_stop.metric if self.settings.early_stop is not None else "valid/loss"
@@ -359,6 +405,7 @@ class Loop:
                 "step": self.step,
                 "planned_steps": self.settings.steps,
                 "guard": self.guard.state_dict(),
+                "losses": self.loss_check.state_dict(),
                 "best": self.best,
                 "without_improvement": self.without_improvement,
                 "evaluation_due": self.evaluation_due,
@@ -381,6 +428,7 @@ class Loop:
             self.average.load_state_dict(parts["average"])
         self.step = loop["step"]
         self.guard.load_state_dict(loop["guard"])
+        self.loss_check.load_state_dict(loop["losses"])
         self.best = loop["best"]
         self.without_improvement = loop["without_improvement"]
         self.evaluation_due, self.finished_early = loop["evaluation_due"], loop["finished_early"]
@@ -400,9 +448,8 @@ class Loop:
             self.run.event("resumed", step=self.step)
 
 
-def _inverse(weight: Tensor) -> Tensor:
-    """Return 1 / weight; the gradient of a loss without weight is zero, whatever it is multiplied by."""
-    return 1.0 / torch.clamp(weight, min=1e-20)
+def _told(problem: Exception) -> tuple[bool, str]:
+    return isinstance(problem, Stopped), f"{type(problem).__name__}: {problem}"
 
 
 def _chosen(applied: Tensor | bool, new: Any, old: Any) -> Any:

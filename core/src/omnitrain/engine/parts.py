@@ -17,12 +17,16 @@ from omnitrain.errors import UsageError
 
 @dataclass
 class Parts:
-    """What is trained, and on what. facts: what the data told the model."""
+    """What is trained, and on what.
+
+    facts: what the data told the model. objective_use: the objective's address, for messages.
+    """
 
     data: Data
     model: nn.Module
     objective: Objective
     facts: Mapping[str, Any] = field(default_factory=dict)
+    objective_use: str = ""
 
 
 def check_fields(data: Data, objective: Objective, data_name: str, objective_name: str) -> None:
@@ -58,4 +62,4 @@ def build_parts(config: FitConfig, run: Run) -> Parts:
         model = run.build(config.model, facts)
     if isinstance(data, FollowsModel):
         data.follow(model)
-    return Parts(data, model, objective, facts)
+    return Parts(data, model, objective, facts, config.objective.use or "")

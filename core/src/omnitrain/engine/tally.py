@@ -19,11 +19,12 @@ class Tally:
 
     An update is noted by `add` for each micro-batch and `norm`, then kept or left out as `Engine.update` says: `keep_last`,
     `skip_last`, or `applied` where only the device knows. `close_interval` ends the interval of a log line, which is written
-    by `flush` at the latest: on a GPU one interval later.
+    by `flush` at the latest: on a GPU one interval later. noticed: told the step of a line and
+    whether its updates had a weight.
     """
 
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
+    def __init__(self, engine: Engine, noticed: Callable[[int, bool], None]) -> None:
+        self._engine, self._noticed = engine, noticed
         self._sums: dict[str, list[Tensor]] = {}
         self._last: list[tuple[str, Tensor, Tensor]] = []
         self._norm: Tensor | float | None = None
@@ -106,6 +107,8 @@ class Tally:
             values["skipped_updates"] = skipped
         self.latest = {"loss": values["loss"]} if "loss" in values else {}
         log(step, values)
+        if "loss" in sums:
+            self._noticed(step, "loss" in values)
 
     def state_dict(self) -> dict[str, Any]:
         """Return the sums of the present interval."""

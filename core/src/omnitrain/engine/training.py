@@ -29,7 +29,8 @@ class Trainer:
     lines carry the stage "train/cloning" (split "train", and "valid" where the data has that split), so that the stage's own
     lines and its `Journal` are left alone. The global generators are left as they were.
     settings: as of core/fit: schedule, clipping, average, precision, checkpoints and what is measured on the split "valid"
-    (evaluate_batches 0: nothing). checkpoint_every 0 saves at a stop only, and what was trained is trained again after a kill.
+    (evaluate_batches 0: nothing). checkpoint_every 0 saves at a stop, at the last update and where the stage fails only,
+    and what was trained since is trained again after a kill.
     split: what is trained on. feed: makes the batches of data, where core's order of them is not what is wanted.
     optimiser: over the model's parameters, in place of that of the settings. rate: the learning rate of update 1, 2, ..., in
     place of the schedule. clip_value: bound of each entry of the gradient. after: called after every update, with its loss.
@@ -62,12 +63,14 @@ class Trainer:
 
         self._feed = _Replaceable(feed or own_order, parts.data)
         validation = Validation(run, self._parts, engine, settings)
-        extras = Extras(optimiser, rate, clip_value, after)
+        extras = Extras(optimiser, rate, clip_value, after, parts.objective_use)
         # The part's own randomness begins here, and goes on with every call.
         with isolated(run.seed("training") + engine.rank):
             self._loop = Loop(settings, run, engine, parts.model, parts.objective, self._feed, validation, extras)
             self._loop.resume()
             self._random = rng_state()
+        # Whether the last call of `until` did not come to its end: the loop then kept what it could.
+        self._failed = False
 
     @property
     def step(self) -> int:
@@ -101,14 +104,15 @@ class Trainer:
         if data is not None:
             self._parts.data = data
             self._feed.replace(data)
-        first = loop.step
+        first, self._failed = loop.step, True
         with isolated():
             set_rng_state(self._random)
             try:
                 with explained_shortage(settings.batch_size // self._engine.world, settings.accumulate):
                     loop.until(settings.steps if step is None else min(step, settings.steps))
-                if settings.checkpoint_every and loop.step > first:
+                if loop.step > first and (settings.checkpoint_every or self.finished):
                     loop.save_once()
+                self._failed = False
             finally:
                 self._random = rng_state()
 
@@ -119,7 +123,11 @@ class Trainer:
     def __enter__(self) -> Trainer:
         return self
 
-    def __exit__(self, *problem: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, problem: BaseException | None, trace: object) -> None:
+        if isinstance(problem, Exception) and not self._failed:
+            with isolated():
+                set_rng_state(self._random)
+                self._loop.rescue(problem)
         self.close()
 
 

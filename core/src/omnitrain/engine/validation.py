@@ -18,6 +18,7 @@ from omnitrain.engine.evaluate import labelled
 from omnitrain.engine.parts import Parts
 from omnitrain.engine.rng import isolated
 from omnitrain.engine.settings import FitSettings
+from omnitrain.runs.measured import checked
 
 SPLIT = "valid"
 
@@ -89,6 +90,6 @@ class Validation:
     def _evaluate(self, label: str, use: UseEvaluator, step: int) -> dict[str, float]:
         evaluator = self._run.build(use, self._parts.facts)
         predictor = self._predictor() if self._predictor is not None else self._parts.model
-        evaluation: Evaluation = evaluator(predictor, self._parts.data, self._run)
+        evaluation = checked(label, evaluator(predictor, self._parts.data, self._run))
         self._run.report(label, evaluation, step)
         return {f"{label}/{name}": metric.value for name, metric in evaluation.metrics.items()}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,9 @@ if TYPE_CHECKING:
 
 PLAIN_INTERVAL_S = 10.0
 QUIET_BEFORE_S = 2.0
+PACE_WINDOW_S = 60.0
+PACE_INTERVAL_S = 1.0
+PACE_NOTES = 64
 
 
 def duration(seconds: float) -> str:
@@ -23,6 +27,28 @@ def duration(seconds: float) -> str:
     if seconds < 3600:
         return f"{seconds // 60} min {seconds % 60} s"
     return f"{seconds // 3600} h {seconds % 3600 // 60} min"
+
+
+class Pace:
+    """How fast a job is now, by its newest notes: what was slow or fast a while ago says little of what is left."""
+
+    def __init__(self, done: float = 0.0, now: float | None = None) -> None:
+        self._notes: deque[tuple[float, float]] = deque([(time.perf_counter() if now is None else now, done)])
+
+    def note(self, done: float, now: float | None = None) -> float:
+        """Note how much is finished; return the finished work a second over the last `PACE_WINDOW_S`, 0 where unknown.
+
+        Where one piece of work takes longer than that, the rate is that of the last two notes.
+        """
+        now = time.perf_counter() if now is None else now
+        notes = self._notes
+        if len(notes) > 1 and now - notes[-1][0] < PACE_INTERVAL_S:
+            first = notes[0]
+            return (done - first[1]) / max(now - first[0], 1e-9)
+        notes.append((now, done))
+        while len(notes) > PACE_NOTES or (len(notes) > 2 and now - notes[1][0] > PACE_WINDOW_S):
+            notes.popleft()
+        return (done - notes[0][1]) / max(now - notes[0][0], 1e-9)
 
 
 def _values(values: dict[str, float]) -> str:
@@ -37,6 +63,7 @@ class Bar:
         self._done = 0.0
         self._values: dict[str, float] = {}
         self._start = self._said = time.monotonic()
+        self._pace = Pace(0.0, self._start)
         self._task: Any = live.add_task(label, total=total, values="") if live is not None else None
 
     def advance(self, amount: float = 1, **values: float) -> None:
@@ -55,12 +82,14 @@ class Bar:
             self._live.update(self._task, completed=done, values=_values(self._values))
             return
         now = time.monotonic()
+        if now - self._start < PACE_INTERVAL_S:
+            self._pace = Pace(done, now)  # a resumed job begins with what was finished before
+        rate = self._pace.note(done, now)
         if now - self._said >= PLAIN_INTERVAL_S:
             self._said = now
-            print(self._line(now - self._start), file=sys.stderr, flush=True)
+            print(self._line(rate), file=sys.stderr, flush=True)
 
-    def _line(self, elapsed: float) -> str:
-        rate = self._done / elapsed if elapsed > 0 else 0.0
+    def _line(self, rate: float) -> str:
         text = f"{self._label}: {self._done:g}"
         if self._total:
             text += f" of {self._total:g}"

@@ -14,11 +14,12 @@ from omnitrain.api.finished import EVALUATIONS
 from omnitrain.api.protocols import Prepares, TellsFacts
 from omnitrain.api.results import Evaluation
 from omnitrain.api.run import Opened, Run
-from omnitrain.errors import UsageError
+from omnitrain.errors import PluginError, UsageError
 from omnitrain.runs.directory import RunDirectory, StoredArtifact
 from omnitrain.runs.evaluations import write_evaluation
 from omnitrain.runs.files import inside, remove, whole
 from omnitrain.runs.ledger import Ledger
+from omnitrain.runs.measured import checked, plain_values
 from omnitrain.runs.progress import Bar, Display
 from omnitrain.runs.seeds import derive
 from omnitrain.runs.stopping import StopRequest
@@ -167,6 +168,7 @@ class StageRun:
 
     def log(self, step: int, values: Mapping[str, float], split: str = "train") -> None:
         """Append metrics of a step."""
+        values = plain_values(f"Stage {self.name}", values)
         self._folder.metrics.append(self.name, step=step, split=split, **values)
         if self._trackers is not None and self._folder.writes:
             self._trackers.log(self.name, step, values, split, self._tracker_failed)
@@ -176,7 +178,7 @@ class StageRun:
 
     def timing(self, step: int, values: Mapping[str, float]) -> None:
         """Append rates and seconds of a step."""
-        self._folder.timing.append(self.name, step=step, **values)
+        self._folder.timing.append(self.name, step=step, **plain_values(f"Stage {self.name}", values))
 
     def event(self, name: str, **details: Any) -> None:
         """Append an event and show it."""
@@ -230,9 +232,13 @@ class StageRun:
 
     def report(self, name: str, evaluation: Evaluation, step: int | None = None) -> None:
         """Store an evaluation: a JSON file for the report, images and films as files, metrics as lines."""
+        evaluation = checked(name, evaluation)
         if not self._folder.writes:
             return
-        write_evaluation(self.directory / EVALUATIONS, name, step, evaluation)
+        try:
+            write_evaluation(self.directory / EVALUATIONS, name, step, evaluation)
+        except (TypeError, ValueError, AttributeError) as error:
+            raise PluginError(f"What the evaluator {name} found can't be stored: {error}.") from error
         self.log(step or 0, {k: m.value for k, m in evaluation.metrics.items()}, split=name)
 
     def should_stop(self) -> bool:

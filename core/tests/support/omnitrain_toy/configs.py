@@ -52,6 +52,8 @@ class Square(Config):
     """Whether the weights are told before the forward pass."""
     carried: bool = False
     """Whether the objective carries a running sum from batch to batch."""
+    returns: Literal["loss", "number", "vector", "detached", "weightless", "negative", "empty"] = "loss"
+    """What it returns: a loss, or what is none."""
 
 
 class Error(Config):
@@ -59,3 +61,5 @@ class Error(Config):
 
     slow_s: float = Field(default=0.0, ge=0)
     """Seconds that one measurement takes."""
+    odd: str = ""
+    """A Python expression over np, torch, Decimal and Metric whose value is given as one more metric's value."""

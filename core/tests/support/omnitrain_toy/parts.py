@@ -1,6 +1,7 @@
 """Components of the toy plugin."""
 
 import time
+from decimal import Decimal
 
 import numpy as np
 import torch
@@ -168,7 +169,20 @@ class _Square:
         if self.config.decay:
             rows = float(len(error))
             auxiliary["size"] = Auxiliary(model(batch["x"]).pow(2).sum(), rows, self.config.decay)
+        if self.config.returns != "loss" and model.training:
+            return _no_loss(self.config.returns, error, total, weight)
         return Loss(total, weight, parts, auxiliary)
+
+
+def _no_loss(returns, error, total, weight):
+    return {
+        "number": total,
+        "vector": Loss(error, weight),
+        "detached": Loss(total.detach(), weight),
+        "weightless": Loss(total, 0.0),
+        "negative": Loss(total, -weight),
+        "empty": Loss(total * 0, weight * 0),
+    }[returns]
 
 
 class _Weighing(_Square):
@@ -205,4 +219,8 @@ class Error:
                 bar.advance()
         batch = data.take(np.arange(data.config.rows, data.config.rows + data.config.validation))
         error = (predictor(torch.from_numpy(batch["x"])).squeeze(-1) - torch.from_numpy(batch["y"])).abs().mean().item()
+        if self.config.odd:
+            names = {"np": np, "torch": torch, "Decimal": Decimal, "Metric": Metric}
+            value = eval(self.config.odd, names)  # noqa: S307 - written by the test
+            return Evaluation(metrics={"odd": value if isinstance(value, Metric) else Metric(value, 1)})
         return Evaluation(metrics={"mean_error": Metric(error, len(batch["x"]), "lower")})

@@ -120,6 +120,7 @@ class Learning:
         if training.step > first:
             seconds = time.perf_counter() - begun
             self.stage.timing(self.losses.total, {"seconds": seconds, "steps_per_second": (training.step - first) / seconds})
+            self.save()  # measuring the task may fail
 
     def _set_means(self, task: Task) -> None:
         self.learner.eval()

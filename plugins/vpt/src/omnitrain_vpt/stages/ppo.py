@@ -119,11 +119,11 @@ class FleetVecEnv(VecEnv):
 
     def state_dict(self) -> dict[str, Any]:
         """Return where the episodes stand."""
-        return {"fleet": self.fleet.state_dict(), "returns": self._returns.copy()}
+        return {"fleet": self.fleet.state_dict(), "returns": self._returns.copy(), "finished": self.finished}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> Any:
         """Go on from a saved state; return the observations there."""
-        self._returns = np.array(state["returns"])
+        self._returns, self.finished = np.array(state["returns"]), list(state["finished"])
         return self.fleet.load_state_dict(state["fleet"])
 
     def close(self) -> None:
