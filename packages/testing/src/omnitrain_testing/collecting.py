@@ -20,6 +20,7 @@ from omnitrain_testing.checks import (
     readme,
     recipes,
     runs,
+    updates,
 )
 from omnitrain_testing.examination import Examination
 from omnitrain_testing.findings import Check
@@ -53,6 +54,7 @@ def _described(examination: Examination) -> Iterator[Check]:
     yield Check("metadata", metadata.metadata)
     yield Check("paper", metadata.paper)
     yield Check("readme", readme.sections)
+    yield Check("guarded updates", updates.guarded)
     plugin = examination.plugin
     if plugin.components:
         yield Check("layout addresses", layout.addresses)

@@ -75,7 +75,7 @@ def measure(objective: Any, model: nn.Module, batch: dict[str, Any]) -> Measured
         total = total + part.coefficient * part.total
     if not total.requires_grad:
         raise ValueError("the loss's total carries no gradient: compute it from the model's outputs without detaching them")
-    total.backward()  # type: ignore[no-untyped-call]
+    total.backward()  # type: ignore[no-untyped-call]  # own update: nothing is trained, the gradients are looked at
     gradient = {name: None if p.grad is None else p.grad.clone() for name, p in model.named_parameters() if p.requires_grad}
     return Measured(float(total.detach()), float(loss.weight), gradient)
 

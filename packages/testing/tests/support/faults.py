@@ -55,6 +55,11 @@ FAULTS = {
     "guide to nowhere": Fault(
         "layout reading guide", "names 'paper:cube', which is not there", (("paper.py", "`paper:square`", "`paper:cube`"),)
     ),
+    "bare update": Fault(
+        "guarded updates",
+        "evaluators.py:6 calls backward of loss itself",
+        ((EVALUATORS, "from omnitrain.api", "def tune(loss):\n    loss.backward()\n\n\nfrom omnitrain.api"),),
+    ),
     "silent field": Fault(
         "NAME/square config documented",
         "SquareConfig.power has no docstring",

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from omnitrain.api import Context, Evaluation, Metric, Run, mean_metric, numpy_generator
-from omnitrain.engine import evaluating
-from omnitrain.errors import DataError, UsageError
+from omnitrain.engine import Engine, Guard, evaluating
+from omnitrain.errors import DataError, NumericalError, UsageError
 from omnitrain_language.data.builtin.pairs import BUILTIN, kinds_of, library_objects
 from omnitrain_language.records import RECORDS, Problems, find_files, read_fields
 from omnitrain_phf.configs.evaluators import ClassificationConfig
@@ -51,7 +51,8 @@ class Classification:
     def __call__(self, predictor: Any, data: Any, run: Run, /) -> Evaluation:
         """Return the test accuracy, mean over restarts, beside the share of the commonest class.
 
-        Raises UsageError for a model that is no causal language model, DataError for a task with one class.
+        Raises UsageError for a model that is no causal language model, DataError for a task with one class,
+        NumericalError where fine-tuning diverges.
         """
         config, model = self.config, writer(predictor, "phf/classification")
         pairs = self._pairs()
@@ -65,7 +66,7 @@ class Classification:
         accuracies = []
         with run.progress("fine-tune", config.restarts) as progress:
             for restart in range(config.restarts):
-                accuracies.append(self._tune(model, ids, labels, run.seed(f"restart {restart}")))
+                accuracies.append(self._tune(model, ids, labels, run, run.seed(f"restart {restart}")))
                 progress.advance(1, accuracy=accuracies[-1])
         commonest = max(labels.count(i) for i in range(len(names))) / len(labels)
         metrics = {"accuracy": mean_metric(accuracies, "higher"), "commonest class": Metric(commonest, len(labels))}
@@ -88,7 +89,7 @@ class Classification:
         order = numpy_generator(0).permutation(len(found))[: config.max_examples]
         return [found[i] for i in order]
 
-    def _tune(self, model: Writes, ids: list[list[int]], labels: list[int], seed: int) -> float:
+    def _tune(self, model: Writes, ids: list[list[int]], labels: list[int], run: Run, seed: int) -> float:
         """Return the test accuracy at the epoch of best validation accuracy."""
         config = self.config
         device = next(model.model.parameters()).device
@@ -97,6 +98,7 @@ class Classification:
         parts = {"valid": np.arange(held), "test": np.arange(held, 2 * held), "train": np.arange(2 * held, len(ids))}
         tuned = _Tuned(model.model, max(labels) + 1, generator).to(device).train()
         optimiser = torch.optim.AdamW(tuned.parameters(), lr=config.learning_rate, weight_decay=0.01)
+        engine, guard, step = Engine(device=str(device)), Guard(run, allowed=0), 0
         best, result, waited = -1.0, 0.0, 0
         shuffle = numpy_generator(seed)
         for _ in range(config.epochs):
@@ -107,10 +109,10 @@ class Classification:
                 # Evaluators are called without gradients.
                 with torch.enable_grad():
                     loss = functional.cross_entropy(tuned(inputs, lengths), targets)
-                optimiser.zero_grad(set_to_none=True)
-                loss.backward()  # type: ignore[no-untyped-call]
+                    engine.backward(loss)
                 torch.nn.utils.clip_grad_norm_(tuned.parameters(), 1.0)
-                optimiser.step()
+                step += 1
+                guard.note(step, bool(engine.update(optimiser, loss=loss).applied), [int(row) for row in chosen])
             valid = self._accuracy(tuned, parts["valid"], ids, labels, model.eos_ids[0], device)
             if valid > best:
                 best, waited = valid, 0
@@ -126,7 +128,12 @@ class Classification:
         with evaluating(tuned):
             for first in range(0, len(rows), self.config.batch_size):
                 inputs, lengths, targets = _padded(rows[first : first + self.config.batch_size], ids, labels, pad, device)
-                hits += int((tuned(inputs, lengths).argmax(dim=-1) == targets).sum())
+                logits = tuned(inputs, lengths)
+                if not bool(logits.isfinite().all()):
+                    raise NumericalError(
+                        "phf/classification: fine-tuning made the logits NaN or infinite; lower learning_rate."
+                    )
+                hits += int((logits.argmax(dim=-1) == targets).sum())
         return hits / len(rows)
 
 

@@ -6,6 +6,7 @@ can be negative; its distance is the KL one, which is not symmetric and can be N
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +14,7 @@ import ot  # type: ignore[import-untyped, unused-ignore]
 import torch
 from torch import Tensor
 
+from omnitrain.errors import NumericalError
 from omnitrain_w2pgnn.graphs.structure import Floats
 
 EPSILON = 1e-5
@@ -96,7 +98,7 @@ class OfficialSettings:
 def official_fit(bases: Floats, target: Floats, settings: OfficialSettings | None = None) -> OfficialFit:
     """Fit mixture weights as the official `alpha_fit` does: float32, softmax weights, Adam on the entropic loss.
 
-    bases: float64[bases, n, n], target: float64[n, n].
+    bases: float64[bases, n, n], target: float64[n, n]. Raises NumericalError for a loss that is not finite.
     """
     settings = settings or OfficialSettings()
     stack = torch.from_numpy(np.asarray(bases, np.float64))
@@ -113,8 +115,10 @@ def official_fit(bases: Floats, target: Floats, settings: OfficialSettings | Non
         if value < best:
             best, kept = value, mix.detach()
         optimiser.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        optimiser.step()
+        if not math.isfinite(value):
+            raise NumericalError(f"official_fit: the loss of epoch {epoch} is {value}; lower learning_rate.")
+        loss.backward()  # type: ignore[no-untyped-call]  # own update: the official script's, bit by bit
+        optimiser.step()  # own update: the official script's, bit by bit
         if epoch % settings.forget == 0:
             bad = 0
         if epoch > settings.start and value > best:
