@@ -84,6 +84,15 @@ def test_click_command_of_a_plugin_is_run(tmp_path: Path) -> None:
     assert _omnitrain(tmp_path, "inspect", "--count", "2").stdout == "3\n"
 
 
+def test_thread_that_a_command_leaves_running_does_not_keep_it_alive(tmp_path: Path) -> None:
+    body = "import threading\ndef main(arguments):\n    threading.Thread(target=threading.Event().wait).start()\n    return 4\n"
+    _install(tmp_path, "extra", body + _plugin("extra", commands="(Command('linger', 'Stay.', 'omnitrain_extra:main'),)"))
+    code = "import sys, omnitrain.__main__ as m; m.PATIENCE_S = 0.05; sys.argv[1:] = ['linger']; m.main()"
+    path = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
+    done = subprocess.run([sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": path}, timeout=60, check=False)
+    assert done.returncode == 4
+
+
 def test_command_with_a_taken_name_gets_its_plugins_name_in_front(tmp_path: Path) -> None:
     body = "def main(arguments):\n    print('mine')\n"
     _install(tmp_path, "extra", body + _plugin("extra", commands="(Command('run', 'Mine.', 'omnitrain_extra:main'),)"))

@@ -74,7 +74,7 @@ BROKEN = {
     "calls itself otherwise": (healthy("y"), "calls itself 'y'"),
     "has a component of no kind": (
         healthy(components="(Component('optimizer', 'a', 's', 'm:C', 'm:b'),)"),
-        "has kind 'optimizer'; known kinds: data, model",
+        "components.0.kind is 'optimizer'; expected 'data' or 'model' or ",
     ),
     "has two components of one name": (
         healthy(components="(Component('data', 'a', 's', 'm:C', 'm:b'),) * 2"),
@@ -124,18 +124,13 @@ def test_interface_version_that_is_no_text_is_incompatible(install):
 @pytest.mark.parametrize(
     "code", ["import time; time.sleep(60)", "while True:\n    pass", "import threading; threading.Event().wait()"]
 )
-def test_hanging_import_is_interrupted(code, install, monkeypatch):
+def test_hanging_import_is_ended(code, install, monkeypatch):
+    discover()  # so that only the new one is looked at within so short a time
     monkeypatch.setattr(discovery, "IMPORT_TIME_LIMIT_S", 0.2)
     install(code)
     state = state_of("x")
     assert state.status == "broken"
     assert "longer than 0.2 s" in state.reason
-
-
-def test_hang_that_swallows_one_interruption_is_interrupted_again(install, monkeypatch):
-    monkeypatch.setattr(discovery, "IMPORT_TIME_LIMIT_S", 0.2)
-    install("import time\ntry:\n    time.sleep(60)\nexcept BaseException:\n    time.sleep(60)")
-    assert "longer than" in state_of("x").reason
 
 
 def test_output_of_an_import_is_kept_out_of_ours(install, capfd):
@@ -146,13 +141,87 @@ def test_output_of_an_import_is_kept_out_of_ours(install, capfd):
     assert capfd.readouterr() == ("", "")
 
 
-def test_second_plugin_of_a_name_is_a_duplicate(install):
+def test_name_that_two_take_is_nobodys_unless_one_is_its_owner(install):
     install(healthy(), distribution="aaa")
     install(healthy(), distribution="bbb")
     states = {s.distribution: s for s in discover() if s.name == "x"}
-    assert states["aaa"].status == "ok"
-    assert states["bbb"].status == "duplicate"
-    assert "aaa" in states["bbb"].reason
+    assert {s.status for s in states.values()} == {"duplicate"}
+    assert all("aaa and bbb both take the name 'x', and neither is omnitrain-x" in s.reason for s in states.values())
+    install(healthy(), distribution="omnitrain_x")
+    states = {s.distribution: s for s in discover() if s.name == "x"}
+    assert {name: s.status for name, s in states.items()} == {"aaa": "duplicate", "bbb": "duplicate", "omnitrain_x": "ok"}
+    assert states["aaa"].reason == "the name 'x' belongs to omnitrain_x: uninstall aaa"
+
+
+def test_name_of_the_core_is_the_cores(install):
+    install(healthy("core"), name="core", distribution="aaa-first")
+    states = {s.distribution: s for s in discover() if s.name == "core"}
+    assert (states["omnitrain-core"].status, states["aaa-first"].status) == ("ok", "duplicate")
+    assert [a for a, _ in Registry(discover()).components("stage") if a.startswith("core/")] == ["core/fit", "core/evaluate"]
+
+
+def test_editing_a_description_counts_at_once(install):
+    place = install(healthy())
+    assert state_of("x").plugin.summary == "s"
+    assert state_of("x").remembered
+    module = next(place.glob("*.py"))
+    module.write_text(healthy().replace("summary='s'", "summary='another'").replace('summary="s"', "summary='another'"))
+    state = state_of("x")
+    assert (state.plugin.summary, state.remembered) == ("another", False)
+
+
+def test_what_a_description_reads_and_lists_counts_too(install):
+    code = "import pathlib\nHERE = pathlib.Path(__file__).parent\n" + healthy().replace(
+        'summary="s"', "summary=(HERE / 'text').read_text() + str(len(list((HERE / 'many').glob('*'))))"
+    )
+    place = install(code)
+    (place / "many").mkdir()
+    (place / "text").write_text("first ")
+    assert state_of("x").plugin.summary == "first 0"
+    (place / "text").write_text("second ")
+    assert state_of("x").plugin.summary == "second 0"
+    (place / "many/a").touch()
+    assert state_of("x").plugin.summary == "second 1"
+
+
+def test_plugin_that_lacked_a_module_is_well_once_that_is_installed(install):
+    place = install("import brought_later\n" + healthy())
+    assert "No module named 'brought_later'" in state_of("x").reason
+    (place / "brought_later.py").touch()
+    assert state_of("x").status == "ok"
+
+
+def test_plugin_that_is_remembered_as_broken_is_looked_at_again_when_it_is_asked_for(install, monkeypatch):
+    install("import os\nif 'X_IS_WELL' not in os.environ: raise RuntimeError('no luck')\n" + healthy())
+    assert state_of("x").status == "broken"
+    assert state_of("x").remembered
+    monkeypatch.setenv("X_IS_WELL", "1")
+    assert Registry(discover()).plugin("x").name == "x"
+
+
+@pytest.mark.parametrize("damage", ["cut", "flip", "empty", "folder", "read-only"])
+def test_damaged_memory_is_as_good_as_none(damage, install, tmp_path, monkeypatch):
+    monkeypatch.setenv("OMNITRAIN_CACHE", str(tmp_path / "cache"))
+    install(healthy())
+    state_of("x")
+    (file,) = (tmp_path / "cache/plugins").glob("*.json")
+    data = file.read_bytes()
+    if damage == "folder":
+        file.unlink()
+        (file / "x").mkdir(parents=True)
+    elif damage == "read-only":
+        monkeypatch.setenv("OMNITRAIN_CACHE", "/proc/nowhere")
+    else:
+        middle = len(data) // 2
+        flipped = data[:middle] + bytes([data[middle] ^ 1]) + data[middle + 1 :]
+        file.write_bytes({"cut": data[:middle], "flip": flipped, "empty": b""}[damage])
+    state = state_of("x")
+    assert (state.status, state.remembered) == ("ok", False)
+
+
+def test_description_that_asks_for_the_installed_plugins_is_refused(install):
+    install("from omnitrain.plugins import installed\ninstalled()\n" + healthy())
+    assert "asks for the installed plugins" in state_of("x").reason
 
 
 @pytest.mark.parametrize("entry", ["[omnitrain.plugins]\nnonsense\n", "[omnitrain.plugins]\n= \n", "omnitrain.plugins\x00"])

@@ -21,10 +21,10 @@ def test_api_imports_nothing_heavy(code):
     assert not loaded(code) & set(HEAVY)
 
 
-def test_discovery_imports_descriptions_only():
+def test_discovery_imports_no_plugin():
     modules = loaded("from omnitrain.plugins import discover; assert any(s.name == 'toy' for s in discover())")
     assert not modules & set(HEAVY)
-    assert "omnitrain_toy.plugin" in modules
+    assert "omnitrain_toy" not in modules
 
 
 def test_checking_a_recipe_imports_no_torch_and_no_component():
@@ -38,6 +38,7 @@ def test_command_line_starts_without_torch(arguments):
     program = "import contextlib\nfrom omnitrain.cli import run\nwith contextlib.suppress(SystemExit):\n    run({!r})"
     modules = loaded(program.format(arguments))
     assert not modules & {"torch", "numpy", "transformers", "omnitrain_toy.parts"}
+    assert "omnitrain_toy" not in modules
     if arguments == ["--help"]:
         assert not modules & {"pydantic", "rich", "omnitrain_toy.configs"}
         # Descriptions need none of what evaluators, stages and claims' measures are made of.

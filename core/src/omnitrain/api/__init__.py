@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 from omnitrain.api.claims import Claim, Contrast, Looks, Published, Variant
 from omnitrain.api.descriptors import Command, Component, Kind, Plugin, Recipe
-from omnitrain.api.hooks import hookimpl
 from omnitrain.api.references import load_reference
 from omnitrain.api.version import API_VERSION
 
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
     from omnitrain.api.fields import Fields, misfits, parse_field
     from omnitrain.api.figures import Drawn, Figure, Heatmap, ImageGrid, Picture, Piece, Scatter, Text
     from omnitrain.api.finished import FinishedRun, FinishedStage
+    from omnitrain.api.hooks import hookimpl
     from omnitrain.api.measures import (
         RatioMean,
         bootstrap_metric,
@@ -68,6 +68,7 @@ _MODULES = {
     "fields": ("Fields", "misfits", "parse_field"),
     "figures": ("Drawn", "Figure", "Heatmap", "ImageGrid", "Picture", "Piece", "Scatter", "Text"),
     "finished": ("FinishedRun", "FinishedStage"),
+    "hooks": ("hookimpl",),
     "measures": (
         "RatioMean",
         "bootstrap_metric",

@@ -90,24 +90,35 @@ class Plugin:
 
     def __post_init__(self) -> None:
         """Fill in what was left to the defaults and make every reference absolute. What is no description stays as it is."""
-        package = self.package or package_of(self.name)
-
-        def complete(item: Any) -> Any:
-            if isinstance(item, Component) and item.kind in KINDS:
-                config = item.config or config_reference(item.kind, item.name)
-                build = item.build or build_reference(item.kind, item.name, item.kind in self.modules)
-                predictor = item.predictor and absolute(item.predictor, package)
-                return replace(item, config=absolute(config, package), build=absolute(build, package), predictor=predictor)
-            if isinstance(item, Recipe):
-                return replace(item, path=located(item.path or f"recipes/{item.name}.yaml", package))
-            if isinstance(item, Command):
-                return replace(item, run=absolute(item.run, package))
-            return replace(item, measure=absolute(item.measure, package)) if isinstance(item, Claim) else item
-
+        package = self.package or (package_of(self.name) if isinstance(self.name, str) else "")
+        listed = {key: getattr(self, key) for key in ("components", "recipes", "claims", "commands")}
         completed: dict[str, Any] = {
-            key: tuple(complete(item) for item in getattr(self, key)) for key in ("components", "recipes", "claims", "commands")
+            key: tuple(_complete(item, package, self.modules) for item in items)
+            for key, items in listed.items()
+            if isinstance(items, (tuple, list))
         }
-        completed |= {key: absolute(text, package) for key in ("parity", "bench") if (text := getattr(self, key))}
-        completed |= {"package": package, "golden": self.golden and located(self.golden, package)}
+        completed |= {
+            key: absolute(text, package) for key in ("parity", "bench") if isinstance(text := getattr(self, key), str)
+        }
+        completed["package"] = package
+        if self.golden and isinstance(self.golden, str):
+            completed["golden"] = located(self.golden, package)
         for key, value in completed.items():
             object.__setattr__(self, key, value)
+
+
+def _complete(item: Any, package: str, modules: tuple[Kind, ...]) -> Any:
+    """Return one entry of a description with absolute references; one with fields of other types as it is."""
+    try:
+        if isinstance(item, Component) and item.kind in KINDS:
+            config = item.config or config_reference(item.kind, item.name)
+            build = item.build or build_reference(item.kind, item.name, item.kind in modules)
+            predictor = item.predictor and absolute(item.predictor, package)
+            return replace(item, config=absolute(config, package), build=absolute(build, package), predictor=predictor)
+        if isinstance(item, Recipe):
+            return replace(item, path=located(item.path or f"recipes/{item.name}.yaml", package))
+        if isinstance(item, Command):
+            return replace(item, run=absolute(item.run, package))
+        return replace(item, measure=absolute(item.measure, package)) if isinstance(item, Claim) else item
+    except (AttributeError, TypeError):  # the check of the description says which field it is
+        return item

@@ -13,4 +13,7 @@ hookimpl = pluggy.HookimplMarker(PROJECT)
 
 @hookspec
 def omnitrain_plugin() -> Plugin:  # type: ignore[empty-body]
-    """Return the description of this plugin. Called once, at discovery; import nothing but omnitrain.api for it."""
+    """Return the description of this plugin. Import nothing but omnitrain.api for it.
+
+    The answer is remembered until a file that was read for it changes.
+    """

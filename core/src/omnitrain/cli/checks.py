@@ -106,7 +106,7 @@ def _devices() -> Iterator[Finding]:
 
 
 def _folders() -> Iterator[Finding]:
-    from omnitrain.engine.execution import cache_folder
+    from omnitrain.places import cache_folder
 
     try:
         yield _folder("cache folder", cache_folder(), "set OMNITRAIN_CACHE")
@@ -137,7 +137,7 @@ def _variables() -> Iterator[Finding]:
 def _plugins() -> Iterator[Finding]:
     from omnitrain.plugins import discover
 
-    for state in discover():
+    for state in discover(afresh=True):
         healthy = state.status in ("ok", "disabled")
         value = f"{state.status}, {state.distribution} {state.version}"
         advice = "" if healthy else f"{state.reason}; repair or uninstall {state.distribution}"

@@ -67,10 +67,10 @@ def plugin_commands() -> dict[str, tuple[str, str]]:
     from omnitrain.plugins import installed
 
     found: dict[str, tuple[str, str]] = {}
-    for plugin in installed().plugins.values():
-        for command in plugin.commands:
+    for plugin, commands in installed().commands.items():
+        for command in commands:
             taken = command.name in COMMANDS or command.name in found
-            name = f"{plugin.name}-{command.name}" if taken else command.name
+            name = f"{plugin}-{command.name}" if taken else command.name
             found[name] = (command.summary, command.run)
     return found
 
@@ -79,7 +79,7 @@ def _plugin_command(name: str, summary: str, reference: str) -> click.Command:
     """Import a plugin's command: a click command, or a function of the arguments that returns an exit code."""
     try:
         target = load_reference(reference)
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # whatever a plugin's module does at import, it is the plugin's fault
         raise PluginError(f"The command {name!r} could not be loaded: {type(error).__name__}: {error}.") from error
     return target if isinstance(target, click.Command) else _wrapped(name, summary, target)
 

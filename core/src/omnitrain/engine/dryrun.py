@@ -13,9 +13,9 @@ from typing import Any
 from omnitrain.api.figures import Piece
 from omnitrain.api.protocols import PlansStage
 from omnitrain.engine.building import ComponentBuilder
-from omnitrain.engine.execution import cache_folder
 from omnitrain.engine.settings import FitConfig
 from omnitrain.errors import DataError, EnvironmentFault, OmnitrainError, Stopped, Unreachable
+from omnitrain.places import cache_folder
 from omnitrain.plugins import Registry
 from omnitrain.recipes import ResolvedRecipe, Stage, uses
 from omnitrain.runs import Display, RunDirectory, StageRun, StopRequest

@@ -14,7 +14,8 @@ from typing import Any
 
 from omnitrain.api.run import Run
 from omnitrain.engine.building import ComponentBuilder
-from omnitrain.errors import EnvironmentFault, OmnitrainError, UsageError
+from omnitrain.errors import OmnitrainError, UsageError
+from omnitrain.places import cache_folder
 from omnitrain.plugins import Registry, installed
 from omnitrain.recipes import ResolvedRecipe, Stage, fingerprint, locked_stage, uses
 from omnitrain.runs import Display, RunDirectory, RunLock, StageRecord, StageRun, StopRequest, differences
@@ -34,17 +35,6 @@ class Options:
     quiet: bool = False
     time_limit_s: float | None = None
     trackers: tuple[str, ...] | None = None
-
-
-def cache_folder() -> Path:
-    """Return where slow, reusable work is kept: OMNITRAIN_CACHE, else omnitrain in the user's cache folder."""
-    named = os.environ.get("OMNITRAIN_CACHE")
-    base = Path(named) if named else Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "omnitrain"
-    try:
-        base.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise EnvironmentFault(f"The cache folder {base} can't be made: {error.strerror}; set OMNITRAIN_CACHE.") from error
-    return base
 
 
 def stage_code(stage: Stage, registry: Registry) -> dict[str, str]:

@@ -10,7 +10,7 @@ from typing import Any
 
 from omnitrain.api.config import Use
 from omnitrain.engine.building import ComponentBuilder
-from omnitrain.engine.execution import cache_folder
+from omnitrain.places import cache_folder
 from omnitrain.plugins import Registry, installed
 from omnitrain.recipes import ResolvedRecipe
 from omnitrain.runs import Display, RunDirectory, StageRun, StopRequest

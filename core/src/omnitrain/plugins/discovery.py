@@ -1,35 +1,37 @@
-"""Find plugins by entry points, one at a time, so that a broken one is a line in a table and never stops the rest."""
+"""Find plugins by entry points, one at a time, so that a broken one is a line in a table and never stops the rest.
+
+This process imports no plugin for it: what isn't remembered is looked at by `looking`.
+"""
 
 from __future__ import annotations
 
-import contextlib
-import importlib
-import io
 import os
-import signal
-import threading
-import traceback
-from collections.abc import Iterator
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from importlib.metadata import Distribution, EntryPoint, distributions
-from types import FrameType
+from functools import cached_property
 from typing import Any, Literal
 
-import pluggy
+from omnitrain.api.descriptors import Command, Plugin
+from omnitrain.errors import PluginError, UsageError
+from omnitrain.plugins.answering import own_answer
+from omnitrain.plugins.describing import commands_from_plain, from_plain
+from omnitrain.plugins.listing import Found, find, normal
+from omnitrain.plugins.looking import MARK, look
+from omnitrain.plugins.memory import Memory
 
-from omnitrain.api import hooks
-from omnitrain.api.descriptors import KINDS, Component, Plugin
-from omnitrain.api.version import incompatibility
-
-GROUP = "omnitrain.plugins"
+CORE = "core"
 IMPORT_TIME_LIMIT_S = 10.0
+LIMIT_VARIABLE = "OMNITRAIN_PLUGIN_SECONDS"
 
 Status = Literal["ok", "broken", "incompatible", "duplicate", "disabled"]
 
 
 @dataclass(frozen=True)
 class PluginState:
-    """One entry point and what became of it. plugin is None unless status is "ok"."""
+    """One entry point and what became of it. plugin is None unless status is "ok".
+
+    printed: the first of what its import printed. characters: how much that was. remembered: not looked at just now.
+    """
 
     name: str
     distribution: str
@@ -40,147 +42,141 @@ class PluginState:
     api: str = ""
     trace: str = field(default="", repr=False)
     printed: str = field(default="", repr=False)
+    characters: int = 0
+    remembered: bool = False
 
-
-class _TookTooLong(BaseException):
-    """Raised in a plugin's import after the time limit; not an Exception, so that the plugin can't swallow it."""
-
-
-@contextlib.contextmanager
-def _time_limit(seconds: float) -> Iterator[None]:
-    """Interrupt the block after that many seconds; only possible in the main thread, elsewhere no limit holds."""
-    if threading.current_thread() is not threading.main_thread() or not hasattr(signal, "setitimer"):
-        yield
-        return
-
-    def expire(signum: int, frame: FrameType | None) -> None:
-        raise _TookTooLong
-
-    previous = signal.signal(signal.SIGALRM, expire)
-    # Repeated, since an exception raised inside a finaliser or a callback is dropped by the interpreter.
-    signal.setitimer(signal.ITIMER_REAL, seconds, 0.1)
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, previous)
-
-
-def _describe(module_name: str) -> Plugin:
-    """Import one description module and ask it for its plugin through pluggy, which checks the hook's signature."""
-    module = importlib.import_module(module_name)
-    manager = pluggy.PluginManager(hooks.PROJECT)
-    manager.add_hookspecs(hooks)
-    manager.register(module, name=module_name)
-    manager.check_pending()
-    answers = manager.hook.omnitrain_plugin()
-    if not answers:
-        raise TypeError(f"{module_name} has no function marked @hookimpl named 'omnitrain_plugin'")
-    plugin = answers[0]
-    if not isinstance(plugin, Plugin):
-        raise TypeError(f"omnitrain_plugin() of {module_name} returned {type(plugin).__name__}, expected omnitrain.api.Plugin")
-    return plugin
-
-
-def _fault(plugin: Plugin, entry_name: str) -> str | None:
-    """Say what is wrong in a description, or None."""
-    if plugin.name != entry_name:
-        return f"calls itself {plugin.name!r}, its entry point is named {entry_name!r}"
-    seen: set[tuple[str, str]] = set()
-    for component in plugin.components:
-        if not isinstance(component, Component):
-            return f"lists {component!r} among its components; expected omnitrain.api.Component"
-        if component.kind not in KINDS:
-            return f"component {component.name!r} has kind {component.kind!r}; known kinds: {', '.join(KINDS)}"
-        if (component.kind, component.name) in seen:
-            return f"describes the {component.kind} {component.name!r} twice"
-        seen.add((component.kind, component.name))
-        for reference in (component.config, component.build):
-            if ":" not in reference or ".." in reference:
-                return f"component {component.name!r} refers to {reference!r}; expected 'module:attribute'"
-    return None
+    @property
+    def commands(self) -> tuple[Command, ...]:
+        """The commands that it adds."""
+        return self.plugin.commands if self.plugin is not None else ()
 
 
 @dataclass(frozen=True)
-class _Found:
-    """One entry point with its distribution. fault: why it can't be read."""
+class _Told(PluginState):
+    """A healthy plugin whose description is plain data, built when it is asked for: help needs the commands only."""
 
-    name: str
-    distribution: str
-    version: str
-    module: str = ""
-    fault: str = ""
+    plain: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
+    def __post_init__(self) -> None:
+        del self.__dict__["plugin"]  # so that what follows is asked
 
-def _load(found: _Found) -> PluginState:
-    printed = io.StringIO()
+    @cached_property
+    def plugin(self) -> Plugin | None:  # type: ignore[misc]
+        return from_plain(self.plain)
 
-    def state(status: Status, reason: str, **more: Any) -> PluginState:
-        return PluginState(found.name, found.distribution, found.version, status, reason, printed=printed.getvalue(), **more)
-
-    if found.fault:
-        return state("broken", found.fault)
-    try:
-        with _time_limit(IMPORT_TIME_LIMIT_S), contextlib.redirect_stdout(printed), contextlib.redirect_stderr(printed):
-            plugin = _describe(found.module)
-        misfit = incompatibility(plugin.api)
-        fault = None if misfit else _fault(plugin, found.name)
-    except _TookTooLong:
-        return state("broken", f"its import took longer than {IMPORT_TIME_LIMIT_S:g} s")
-    except KeyboardInterrupt:
-        raise
-    except BaseException as error:  # a plugin may raise anything at import, SystemExit too; it becomes its state
-        reason = " ".join(f"{type(error).__name__}: {error}".split())[:300]
-        return state("broken", reason, trace=traceback.format_exc())
-    if misfit:
-        return state("incompatible", misfit, api=str(plugin.api))
-    if fault:
-        return state("broken", fault, api=plugin.api)
-    return state("ok", "", plugin=plugin, api=plugin.api)
+    @cached_property
+    def commands(self) -> tuple[Command, ...]:
+        return commands_from_plain(self.plain)
 
 
-def _points(distribution: Distribution) -> Iterator[_Found]:
-    """Yield the plugins of one distribution, whatever state its files are in."""
-    text = distribution.read_text("entry_points.txt") or ""
-    if GROUP not in text:
-        return
-    metadata = distribution.metadata
-    name, version = str(metadata["Name"] or "?"), str(metadata["Version"] or "?")
-    try:
-        points: list[EntryPoint] = [p for p in distribution.entry_points if p.group == GROUP]
-    except (TypeError, ValueError) as error:
-        yield _Found(name, name, version, fault=f"its entry_points.txt is damaged: {error}")
-        return
+def _as(point: Found, status: Status, reason: str, **more: Any) -> PluginState:
+    return PluginState(point.name, point.distribution, point.version, status, reason, **more)
+
+
+def _contested(points: Sequence[Found]) -> dict[Found, str]:
+    """Return those that may not have the name that they take, and why.
+
+    A name belongs to the distribution omnitrain-NAME; where none of several is that, nobody gets it.
+    """
+    refused: dict[Found, str] = {}
     for point in points:
-        yield _Found(point.name, name, version, point.value.partition(":")[0])
+        rivals = [other for other in points if other.name == point.name and other is not point]
+        owner = f"omnitrain-{normal(point.name)}"
+        if normal(point.distribution) == owner and not any(normal(r.distribution) == owner for r in rivals):
+            continue
+        holder = next((r.distribution for r in rivals if normal(r.distribution) == owner), None)
+        if holder is not None:
+            refused[point] = f"the name {point.name!r} belongs to {holder}: uninstall {point.distribution}"
+        elif point.name == CORE:
+            refused[point] = f"the name {CORE!r} belongs to omnitrain-core: uninstall {point.distribution}"
+        elif rivals:
+            names = " and ".join(sorted({point.distribution, *(r.distribution for r in rivals)}))
+            refused[point] = f"{names} both take the name {point.name!r}, and neither is {owner}: uninstall one of the two"
+    return refused
 
 
 def _allowed() -> set[str] | None:
     """Names in OMNITRAIN_PLUGINS (comma separated), or None where all may load. "core" always may."""
     value = os.environ.get("OMNITRAIN_PLUGINS")
-    return None if value is None else {n.strip() for n in value.split(",") if n.strip()} | {"core"}
+    return None if value is None else {n.strip() for n in value.split(",") if n.strip()} | {CORE}
 
 
-def discover() -> list[PluginState]:
-    """Load the description of every installed plugin, in order of name.
+def _seconds() -> float:
+    """How long the import of one description may take."""
+    text = os.environ.get(LIMIT_VARIABLE)
+    try:
+        seconds = IMPORT_TIME_LIMIT_S if not text else float(text)
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds < 86400:
+        raise UsageError(f"{LIMIT_VARIABLE} is {text!r}; expected seconds such as 30.")
+    return seconds
 
-    With two distributions for one name the first (by distribution name) is used and the others are "duplicate".
+
+def discover(afresh: bool | str = False) -> list[PluginState]:
+    """Return the state of every installed plugin, in order of name; no plugin is imported into this process.
+
+    afresh: look again at those that are remembered as not healthy, or at the one of that name.
+    Raises PluginError in a process that looks at a description: that may not ask for other plugins.
     """
-    allowed = _allowed()
-    states: list[PluginState] = []
-    owner: dict[str, str] = {}
-    found: dict[tuple[str, str, str], _Found] = {}
-    for distribution in distributions():
-        for point in _points(distribution):
-            found.setdefault((point.name, point.distribution, point.module), point)
-    for _, point in sorted(found.items()):
-        name, distributor, version = point.name, point.distribution, point.version
-        if allowed is not None and name not in allowed:
-            states.append(PluginState(name, distributor, version, "disabled", "not listed in OMNITRAIN_PLUGINS"))
-        elif name in owner:
-            reason = f"the name {name!r} is already taken by {owner[name]}: uninstall one of the two"
-            states.append(PluginState(name, distributor, version, "duplicate", reason))
+    if MARK in os.environ:
+        raise PluginError("The description of a plugin asks for the installed plugins, which are only just being found.")
+    memory = Memory()
+    allowed, points = _allowed(), find(memory)
+    refused = _contested([p for p in points if allowed is None or p.name in allowed])
+    wanted: list[Found] = []
+    states: dict[Found, PluginState] = {}
+    for point in points:
+        if allowed is not None and point.name not in allowed:
+            states[point] = _as(point, "disabled", "not listed in OMNITRAIN_PLUGINS")
+        elif point.fault:
+            states[point] = _as(point, "broken", point.fault)
+        elif point in refused:
+            states[point] = _as(point, "duplicate", refused[point])
         else:
-            owner[name] = distributor
-            states.append(_load(point))
+            wanted.append(point)
+    states.update(_looked_up(wanted, memory, afresh))
+    memory.write()
+    return [states[point] for point in points]
+
+
+def _looked_up(wanted: Sequence[Found], memory: Memory, afresh: bool | str) -> dict[Found, PluginState]:
+    """Return the states of plugins from memory, and of the others by looking at them."""
+    states: dict[Found, PluginState] = {}
+    unknown: list[Found] = []
+    for point in wanted:
+        answer = memory.recall(point.key)
+        state = None if answer is None else _state(point, answer, remembered=True)
+        if state is None or (state.status != "ok" and afresh in (True, point.name)):
+            unknown.append(point)
+        else:
+            states[point] = state
+    if unknown:
+        others = [point for point in unknown if point.name != CORE]
+        looked = look([(point.name, point.module) for point in others], _seconds()) if others else []
+        answers = dict(zip(others, looked, strict=True))
+        answers |= {point: own_answer(point.module) for point in unknown if point.name == CORE}
+        memory.keep({point.key: answer for point, answer in answers.items() if answer.get("stamps")})
+        for point, answer in answers.items():
+            states[point] = _state(point, answer) or _as(point, "broken", "its description could not be taken over")
     return states
+
+
+def _state(point: Found, answer: dict[str, Any], remembered: bool = False) -> PluginState | None:
+    """Turn an answer into a state; None for one that is damaged."""
+    status, plain = answer.get("status"), answer.get("plugin")
+    if status not in ("ok", "broken", "incompatible") or (status == "ok") != isinstance(plain, dict):
+        return None
+    told: dict[str, Any] = {key: answer.get(key, "") for key in ("api", "trace", "printed")}
+    told |= {"characters": answer.get("characters", 0), "remembered": remembered}
+    if status == "ok":
+        return _Told(point.name, point.distribution, point.version, status, plain=plain or {}, **told)
+    return _as(point, status, str(answer.get("reason")), **told)
+
+
+def look_again(state: PluginState) -> PluginState:
+    """Return the state of a plugin that is remembered as not healthy as it is now."""
+    if not state.remembered:
+        return state
+    same = (s for s in discover(state.name) if (s.name, s.distribution) == (state.name, state.distribution))
+    return next(same, state)

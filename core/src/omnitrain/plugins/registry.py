@@ -10,42 +10,53 @@ from pathlib import Path
 from typing import Any
 
 from omnitrain.api.claims import Claim
-from omnitrain.api.descriptors import Component, Plugin, Recipe
+from omnitrain.api.descriptors import Command, Component, Plugin, Recipe
 from omnitrain.api.references import load_reference
 from omnitrain.errors import OmnitrainError, PluginError, UsageError, nearest
-from omnitrain.plugins.discovery import PluginState, discover
+from omnitrain.plugins.discovery import PluginState, discover, look_again
 
 
 class Registry:
     """The installed plugins: states of all, contents of the healthy ones."""
 
     def __init__(self, states: Sequence[PluginState]) -> None:
+        self._take(states)
+
+    def _take(self, states: Sequence[PluginState]) -> None:
         self.states = tuple(states)
-        self._plugins = {s.name: s.plugin for s in states if s.status == "ok" and s.plugin is not None}
+        self._healthy = {s.name: s for s in states if s.status == "ok"}
 
     @property
     def plugins(self) -> dict[str, Plugin]:
         """Healthy plugins by name."""
-        return dict(self._plugins)
+        return {name: self.plugin(name) for name in self._healthy}
+
+    @property
+    def commands(self) -> dict[str, tuple[Command, ...]]:
+        """Commands of healthy plugins by the plugin's name."""
+        return {name: state.commands for name, state in self._healthy.items()}
 
     def plugin(self, name: str) -> Plugin:
         """Return a healthy plugin.
 
         Raises PluginError with the reason when it is installed but not healthy, or with near names when it is not there.
         """
-        if name in self._plugins:
-            return self._plugins[name]
+        if name not in self._healthy and any(s.name == name and s.remembered for s in self.states):
+            self._take([look_again(s) if s.name == name else s for s in self.states])
+        found = self._healthy[name].plugin if name in self._healthy else None
+        if found is not None:
+            return found
         for state in self.states:
             if state.name == name:
                 raise PluginError(f"Plugin {name!r} ({state.distribution} {state.version}) is {state.status}: {state.reason}.")
         raise PluginError(
-            f"No plugin named {name!r} is installed. {nearest(name, self._plugins)} "
-            f"Install it with 'pip install omnitrain-{name}'."
+            f"No plugin named {name!r} is installed. {nearest(name, self._healthy)} "
+            "'omnitrain plugins' lists what is installed."
         )
 
     def components(self, kind: str | None = None) -> Iterator[tuple[str, Component]]:
         """Yield (address, component) of every healthy plugin."""
-        for name, plugin in self._plugins.items():
+        for name, plugin in self.plugins.items():
             for component in plugin.components:
                 if kind is None or component.kind == kind:
                     yield f"{name}/{component.name}", component
@@ -58,9 +69,9 @@ class Registry:
         plugin_name, separator, name = address.partition("/")
         if not separator:
             raise UsageError(f"{address!r} is not a component; write 'plugin/name'. {nearest(address, self._addresses(kind))}")
-        if plugin_name not in self._plugins and any(s.name == plugin_name for s in self.states):
+        if plugin_name not in self._healthy and any(s.name == plugin_name for s in self.states):
             self.plugin(plugin_name)
-        for candidate in self._plugins[plugin_name].components if plugin_name in self._plugins else ():
+        for candidate in self.plugin(plugin_name).components if plugin_name in self._healthy else ():
             if candidate.name == name and candidate.kind == kind:
                 return candidate
         raise UsageError(f"There is no {kind} {address!r}. {nearest(address, self._addresses(kind))}")
@@ -126,7 +137,10 @@ def package_file(location: str) -> Path:
     Raises PluginError when it is not there.
     """
     package, _, relative = location.partition(":")
-    spec = find_spec(package)
+    try:
+        spec = find_spec(package)
+    except (ImportError, ValueError, AttributeError):  # a parent of it is not there, or is no package
+        spec = None
     for folder in (spec.submodule_search_locations or []) if spec else []:
         candidate = Path(folder) / relative
         if candidate.exists():
@@ -135,12 +149,12 @@ def package_file(location: str) -> Path:
 
 
 @cache
-def installed() -> Registry:
-    """Return the registry of this environment, found once per process.
+def installed(afresh: bool = False) -> Registry:
+    """Return the registry of this environment, found once per process. afresh: see `discover`.
 
     Raises PluginError for the first unhealthy plugin where OMNITRAIN_STRICT is set to 1.
     """
-    registry = Registry(discover())
+    registry = Registry(discover(afresh))
     if os.environ.get("OMNITRAIN_STRICT") == "1":
         for state in registry.states:
             if state.status not in ("ok", "disabled"):

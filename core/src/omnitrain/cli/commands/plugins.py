@@ -19,7 +19,7 @@ def plugins(as_json: bool) -> None:
     Example:
       omnitrain plugins --json
     """
-    states = installed().states
+    states = installed(afresh=True).states
     if as_json:
         emit_json([entry(state) for state in states])
     else:
@@ -27,7 +27,7 @@ def plugins(as_json: bool) -> None:
         table(columns, [_row(state) for state in states])
     for state in states:
         if state.printed.strip():
-            note(f"note: {state.name} printed {len(state.printed)} characters while it was imported; they were swallowed.")
+            note(f"note: {state.name} printed {state.characters} characters while it was imported; they were swallowed.")
 
 
 def entry(state: PluginState) -> dict[str, Any]:
