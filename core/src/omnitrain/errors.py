@@ -43,6 +43,12 @@ class EnvironmentFault(OmnitrainError):
     exit_code = 5
 
 
+class Damaged(EnvironmentFault, DataError):
+    """A file of a run, a product or a cache is not as omnitrain wrote it; whatever reads it as data gets none."""
+
+    exit_code = EnvironmentFault.exit_code
+
+
 class EvidenceError(OmnitrainError):
     """A golden vector, a check or a claim is not met."""
 

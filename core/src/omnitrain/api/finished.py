@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from omnitrain.api.results import Evaluation, Metric, Sample, Table
-from omnitrain.errors import DataError, nearest
+from omnitrain.api.shapes import Shape
+from omnitrain.api.stored import (
+    EVALUATION,
+    METRIC_LINE,
+    STAGE,
+    STAGES,
+    TIMING_LINE,
+    damage_of,
+    read_as,
+    read_lines,
+    with_numbers,
+)
+from omnitrain.errors import Damaged, DataError, nearest
 
 EVALUATIONS = "evaluations"
-_WORDS = ("nan", "inf", "-inf")
 
 
 def evaluation_stem(label: str, step: int | None = None) -> str:
@@ -34,15 +44,17 @@ class FinishedStage:
 
 
 class FinishedRun:
-    """A run directory, opened for reading. Every method raises DataError that says what is missing and what is there."""
+    """A run directory, opened for reading.
+
+    Every method raises DataError that says what is missing and what is there, and Damaged, which is one, for a file that is
+    not as it was written.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        record = self._json(folder / "run.json", f"{folder} is no run")
-        try:
-            self.stages: tuple[str, ...] = tuple(str(stage["name"]) for stage in record["recipe"]["stages"])
-        except (KeyError, TypeError) as error:
-            raise DataError(f"{folder / 'run.json'} is damaged: it names no stages; run again in a new folder.") from error
+        shape: Shape = {"recipe": STAGES}
+        record = self._json(folder / "run.json", f"{folder} is no run", shape, "run again in a new folder")
+        self.stages: tuple[str, ...] = tuple(stage["name"] for stage in record["recipe"]["stages"])
 
     def __repr__(self) -> str:
         return f"FinishedRun({str(self.folder)!r})"
@@ -64,15 +76,12 @@ class FinishedRun:
         """
         self._finished(stage)
         path = self._evaluation_file(stage, evaluator, step)
-        content = self._json(path, f"{path} is missing")
-        try:
-            return Evaluation(
-                metrics={name: _metric(found) for name, found in content["metrics"].items()},
-                tables={name: Table(**found) for name, found in content["tables"].items()},
-                samples={name: [Sample(**one) for one in found] for name, found in content["samples"].items()},
-            )
-        except (KeyError, TypeError, AttributeError) as error:
-            raise DataError(f"{path} is damaged; run stage {stage!r} again.") from error
+        content = self._json(path, f"{path} is missing", EVALUATION, f"run stage {stage!r} again")
+        return Evaluation(
+            metrics={name: _metric(found) for name, found in content["metrics"].items()},
+            tables={n: Table(t["columns"], t["rows"], t.get("caption", "")) for n, t in content["tables"].items()},
+            samples={name: [Sample(one["fields"]) for one in found] for name, found in content["samples"].items()},
+        )
 
     def metrics(self, stage: str, evaluator: str, step: int | None = None) -> dict[str, Metric]:
         """Return the metrics that an evaluator found, by name; see `evaluation`."""
@@ -86,7 +95,7 @@ class FinishedRun:
         """Return the metric lines of a stage in order, each with its step and without stage and split. split None: all, with
         their split.
         """
-        found = [row for row in self._lines("metrics.jsonl") if row.get("stage") == self._known(stage)]
+        found = [row for row in self._lines("metrics.jsonl", METRIC_LINE) if row.get("stage") == self._known(stage)]
         splits = sorted({str(row.get("split", "")) for row in found})
         if split is not None and split not in splits:
             raise DataError(f"Stage {stage!r} of {self.folder} logged nothing of split {split!r}; it logged {_listed(splits)}.")
@@ -96,7 +105,7 @@ class FinishedRun:
 
     def timings(self, stage: str) -> list[dict[str, Any]]:
         """Return the timing lines of a stage in order, each with its step and without the stage."""
-        found = [row for row in self._lines("timing.jsonl") if row.get("stage") == self._known(stage)]
+        found = [row for row in self._lines("timing.jsonl", TIMING_LINE) if row.get("stage") == self._known(stage)]
         if not found:
             raise DataError(f"Stage {stage!r} of {self.folder} timed nothing; run it again in a new folder.")
         return [{key: value for key, value in row.items() if key != "stage"} for row in found]
@@ -120,10 +129,7 @@ class FinishedRun:
 
     def _record(self, stage: str) -> dict[str, Any]:
         path = self.folder / self._known(stage) / "stage.json"
-        found = self._json(path, f"Stage {stage!r} of {self.folder} did not run")
-        if not isinstance(found.get("artifacts"), dict) or not {"status", "seconds"} <= found.keys():
-            raise DataError(f"{path} is damaged; run stage {stage!r} again.")
-        return found
+        return self._json(path, f"Stage {stage!r} of {self.folder} did not run", STAGE, f"run stage {stage!r} again")
 
     def _finished(self, stage: str) -> dict[str, Any]:
         found = self._record(stage)
@@ -141,35 +147,25 @@ class FinishedRun:
         if step is None and steps:
             return steps[-1]
         when = "" if step is None else f" at step {step}"
-        there = sorted({str(self._json(p, f"{p} is missing").get("name", p.stem)) for p in place.glob("*.json")})
+        files = [(p, self._json(p, f"{p} is missing", EVALUATION, f"run stage {stage!r} again")) for p in place.glob("*.json")]
+        there = sorted({str(content.get("name", p.stem)) for p, content in files})
         raise DataError(
             f"Stage {stage!r} of {self.folder} holds no evaluation {evaluator!r}{when}; it holds {_listed(there)}. "
             "An evaluator is named by its 'name:' in the recipe, else by its address."
         )
 
-    def _lines(self, name: str) -> list[dict[str, Any]]:
+    def _lines(self, name: str, shape: Shape) -> list[dict[str, Any]]:
         path = self.folder / name
-        if not path.exists():
-            return []
-        rows = []
-        for line in path.read_text("utf-8", errors="replace").splitlines():
-            try:
-                row = json.loads(line)
-            except ValueError:
-                break  # a torn last line
-            rows.append({key: float(value) if value in _WORDS else value for key, value in row.items()})
-        return rows
+        lines = read_lines(path, shape)
+        for said in damage_of(path, lines):
+            raise Damaged(f"{said.removesuffix('.')}; numbers of this run would lack it, run again in a new folder.")
+        return [with_numbers(line.row) for line in lines if line.row is not None]
 
-    def _json(self, path: Path, missing: str) -> dict[str, Any]:
+    def _json(self, path: Path, missing: str, shape: Shape, advice: str) -> dict[str, Any]:
         try:
-            content = json.loads(path.read_text("utf-8"))
+            return read_as(path, shape, advice)
         except FileNotFoundError as error:
             raise DataError(f"{missing} ({path.name} is not there).") from error
-        except (OSError, ValueError) as error:
-            raise DataError(f"{path} can't be read: {error}.") from error
-        if not isinstance(content, dict):
-            raise DataError(f"{path} is damaged; it holds no mapping.")
-        return content
 
 
 def _metric(found: Mapping[str, Any]) -> Metric:

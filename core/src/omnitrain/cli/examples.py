@@ -6,6 +6,9 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from omnitrain.api.terminal import one_line
+from omnitrain.cli.output import say
+
 if TYPE_CHECKING:
     from rich.text import Text
 
@@ -28,10 +31,10 @@ def show_examples(stage: str, rows: Sequence[Row]) -> None:
     if sys.stdout.isatty():
         _coloured(stage, rows)
         return
-    print(f"{stage}: what the model will see (\u00abloss\u00bb, \u27e6masked\u27e7)")
+    say(f"{stage}: what the model will see (\u00abloss\u00bb, \u27e6masked\u27e7)")
     for i, row in enumerate(rows, 1):
         for name, pieces in row.items():
-            print(f"  {i} {name}: {marked(pieces)}")
+            say(f"  {i} {name}: {marked(pieces)}")
 
 
 def marked(pieces: Sequence[Piece]) -> str:
@@ -66,4 +69,4 @@ def _line(head: str, pieces: Sequence[Piece]) -> Text:
 
 
 def _one_line(text: str) -> str:
-    return text.replace("\n", "\u21b5")
+    return one_line(text.replace("\n", "\u21b5"))

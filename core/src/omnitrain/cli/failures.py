@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 import click
 
+from omnitrain.api.terminal import visible
 from omnitrain.cli.group import omnitrain
 from omnitrain.errors import EXIT_BUG, EXIT_OK, EnvironmentFault, OmnitrainError, Stopped, UsageError
 
@@ -107,4 +108,4 @@ def _show(error: BaseException) -> None:
 
 
 def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
+    print(visible(text), file=sys.stderr, flush=True)

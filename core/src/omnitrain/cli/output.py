@@ -8,12 +8,14 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
+from omnitrain.api.terminal import one_line, visible, visible_json
+
 _MARKS = {"nan": "nan", "inf": "inf", "-inf": "-inf"}
 
 
 def emit_json(value: Any) -> None:
     """Print plain values as JSON; numbers that are not finite are written as the strings "nan", "inf", "-inf"."""
-    print(json.dumps(readable(value), indent=2, ensure_ascii=False, default=str, allow_nan=False))
+    print(visible_json(json.dumps(readable(value), indent=2, ensure_ascii=False, default=str, allow_nan=False)))
 
 
 def readable(value: Any) -> Any:
@@ -29,7 +31,12 @@ def readable(value: Any) -> Any:
 
 def note(text: str) -> None:
     """Print a remark to standard error."""
-    print(text, file=sys.stderr, flush=True)
+    print(visible(text), file=sys.stderr, flush=True)
+
+
+def say(text: str = "") -> None:
+    """Print text to standard output; every command prints through here, so that no text of others steers a terminal."""
+    print(visible(text))
 
 
 def number(value: Any) -> str:
@@ -44,7 +51,8 @@ def number(value: Any) -> str:
 def table(columns: Sequence[str], rows: Sequence[Sequence[Any]], title: str = "") -> None:
     """Print rows under columns; numbers stand right-aligned."""
     right = [bool(rows) and all(_numeric(row[i]) for row in rows) for i in range(len(columns))]
-    texts = [[number(cell) for cell in row] for row in rows]
+    columns, title = [one_line(column) for column in columns], one_line(title)
+    texts = [[one_line(number(cell)) for cell in row] for row in rows]
     if sys.stdout.isatty():
         _rich(columns, texts, right, title)
     else:

@@ -80,6 +80,8 @@ def run_recipe(
         builder = ComponentBuilder(registry, folder, recipe)
         upstream: dict[str, str] = {}
         try:
+            if first:
+                folder.tell_damage(display.say)
             for stage in recipe.stages:
                 code = stage_code(stage, registry)
                 upstream[stage.name] = stage_fingerprint(recipe, stage, upstream, code)

@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from omnitrain import __version__
-from omnitrain.report.content import evaluation_folder, evaluations
+from omnitrain.errors import OmnitrainError
 from omnitrain.report.curves import chart, legend
 from omnitrain.report.drawing import Chart, figures
 from omnitrain.report.rendering import render_page
 from omnitrain.report.summary import summarise
-from omnitrain.runs import RunDirectory, read_records
+from omnitrain.runs import RunDirectory
 from omnitrain.runs.files import write_whole
+from omnitrain.runs.stored import StoredRun
 
 # Of figures of one name; a page of more takes long to open.
 MOST_FIGURES = 40
@@ -22,22 +23,39 @@ _NO_METRIC = ("stage", "step", "split")
 
 
 def compare_runs(folders: Sequence[RunDirectory]) -> dict[str, Any]:
-    """Return {runs, settings, metrics, curves} of at least two runs.
+    """Return {runs, settings, metrics, curves, problems} of at least two runs.
 
     settings: [{key, values}] of those that differ, metrics: [{stage, metric, values}], curves: [{stage, metric, series}];
-    values and series by the run's name, a run without them is left out.
-    Raises EnvironmentFault when a folder is not a run.
+    values and series by the run's name, a run without them is left out. problems: a sentence on all that is damaged.
+    Raises EnvironmentFault when fewer than two of the folders are runs that can be read.
     """
-    names = run_names([folder.root for folder in folders])
-    named = dict(zip(names, folders, strict=True))
-    summaries = {name: summarise(folder) for name, folder in named.items()}
-    rows = {name: read_records(folder.metrics.path) for name, folder in named.items()}
+    stored, damaged = _opened([folder.root for folder in folders])
+    named = dict(zip(run_names([run.root for run in stored]), stored, strict=True))
+    summaries = {name: summarise(run) for name, run in named.items()}
     return {
         "runs": [_head(name, named[name], summary) for name, summary in summaries.items()],
-        "settings": _settings({name: folder.record["recipe"] for name, folder in named.items()}),
+        "settings": _settings({name: run.record["recipe"] for name, run in named.items()}),
         "metrics": _metrics(summaries),
-        "curves": _curves(rows),
+        "curves": _curves({name: run.metrics() for name, run in named.items()}),
+        "problems": [*damaged, *(said for summary in summaries.values() for said in summary["problems"])],
     }
+
+
+def _opened(roots: Sequence[Path]) -> tuple[list[StoredRun], list[str]]:
+    """Return the runs that can be read, and a sentence on each that can't.
+
+    Raises EnvironmentFault when fewer than two are left.
+    """
+    stored: list[StoredRun] = []
+    problems: list[OmnitrainError] = []
+    for root in roots:
+        try:
+            stored.append(StoredRun(root))
+        except OmnitrainError as error:
+            problems.append(error)
+    if problems and len(stored) < 2:
+        raise problems[0]
+    return stored, [f"{error} It is left out." for error in problems]
 
 
 def run_names(roots: Sequence[Path]) -> list[str]:
@@ -50,10 +68,10 @@ def run_names(roots: Sequence[Path]) -> list[str]:
     return [f"{root} ({i + 1})" for i, root in enumerate(roots)]
 
 
-def _head(name: str, folder: RunDirectory, summary: Mapping[str, Any]) -> dict[str, Any]:
+def _head(name: str, run: StoredRun, summary: Mapping[str, Any]) -> dict[str, Any]:
     seconds = round(sum(stage["seconds"] for stage in summary["stages"]), 3)
     shown = {key: summary[key] for key in ("recipe", "status", "created")}
-    return {"name": name, "out": str(folder.root), **shown, "seconds": seconds}
+    return {"name": name, "out": str(run.root), **shown, "seconds": seconds}
 
 
 def _settings(recipes: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -129,12 +147,11 @@ def _figures(runs: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """Return {stage, evaluation, name, charts} of the figures that runs hold, those of one name together, titled by run."""
     found: dict[tuple[str, str, str], list[Chart]] = {}
     for run in runs:
-        folder = RunDirectory(Path(run["out"]))
-        for stage in folder.record["recipe"]["stages"]:
-            place = evaluation_folder(folder, stage["name"])
-            for evaluation in evaluations(folder, stage["name"]):
-                for drawn in figures(evaluation, place):
-                    group = found.setdefault((stage["name"], evaluation["name"], drawn.title), [])
+        stored = StoredRun(Path(run["out"]))
+        for stage in stored.stages:
+            for evaluation in stored.evaluations(stage):
+                for drawn in figures(evaluation, stored.evaluation_folder(stage)):
+                    group = found.setdefault((stage, evaluation["name"], drawn.title), [])
                     group.append(replace(drawn, title=run["name"]))
     keys = ("stage", "evaluation", "name", "charts")
     return [dict(zip(keys, (*key, charts), strict=True)) for key, charts in list(found.items())[:MOST_FIGURES]]

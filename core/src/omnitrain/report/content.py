@@ -5,18 +5,18 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import yaml
 
-from omnitrain.api.finished import EVALUATIONS
-from omnitrain.errors import OmnitrainError
+from omnitrain.api.shapes import TEXT, Each
+from omnitrain.api.stored import check_shape
+from omnitrain.errors import Damaged, OmnitrainError
+from omnitrain.recipes.reading import read_text as read_yaml
 from omnitrain.report.curves import chart, legend
 from omnitrain.report.drawing import Chart
-from omnitrain.runs import RunDirectory, read_records
 from omnitrain.runs.directory import LOCK_FILE
-from omnitrain.runs.evaluations import read_evaluation
+from omnitrain.runs.stored import StoredRun
 
 TRAIN = "train"
 MOST_PARTS = 8
@@ -78,41 +78,36 @@ def _ordered(points: list[tuple[float, float]]) -> bool:
     return all(math.isfinite(x) and not math.isnan(y) for x, y in points)
 
 
-def evaluation_folder(folder: RunDirectory, stage: str) -> Path:
-    """Return where the evaluations of a stage lie."""
-    return folder.stage_folder(stage) / EVALUATIONS
-
-
-def evaluations(folder: RunDirectory, stage: str) -> list[dict[str, Any]]:
-    """Return the last evaluation of each name of a stage, as stored; a damaged file is left out."""
-    latest: dict[str, dict[str, Any]] = {}
-    for path in sorted(evaluation_folder(folder, stage).glob("*.json")):
-        try:
-            content = read_evaluation(path)
-        except OmnitrainError:
-            continue
-        known = latest.get(content["name"])
-        if known is None or (content["step"] or 0) >= (known["step"] or 0):
-            latest[content["name"]] = content
-    return list(latest.values())
-
-
-def settings(folder: RunDirectory) -> list[Setting]:
-    """Return every value of the lock file with its origin, stages by name."""
-    path = folder.root / LOCK_FILE
-    text = path.read_text(encoding="utf-8") if path.exists() else ""
-    head, _, tail = text.partition("# lock:\n")
-    values = yaml.safe_load(head) or {}
-    comment = "lock:\n" + "\n".join(line.removeprefix("# ") for line in tail.splitlines())
-    origins = (yaml.safe_load(comment) or {}).get("lock") or {}
+def settings(run: StoredRun) -> list[Setting]:
+    """Return every value of the lock file with its origin, stages by name; [] where it is damaged, which is told."""
+    head, _, tail = run.lock_text().partition("# lock:\n")
+    comment = "lock:\n" + "\n".join(line.removeprefix("# ") for line in tail.split("\n"))
+    path = run.root / LOCK_FILE
+    try:
+        values = _mapping(read_yaml(head, str(path)).value)
+        origins = _mapping(_mapping(read_yaml(comment, str(path), head.count("\n") + 1).value).get("lock"))
+        check_shape(path, values, {"stages?": [{"name": TEXT}]}, "what it should hold is in run.json")
+        check_shape(path, origins, {"origins?": Each(TEXT)}, "what it should hold is in run.json")
+    except OmnitrainError as error:
+        run.problems.append(str(error))
+        return []
     names = [stage["name"] for stage in values.get("stages", [])]
     found = []
     for key, value in _leaves(values):
         parts = key.split(".")
         shown = ".".join([names[int(parts[1])], *parts[2:]]) if parts[0] == "stages" and len(parts) > 1 else key
-        origin = str(origins.get("origins", {}).get(key, ""))
-        found.append(Setting(shown, _written(value), origin))
+        found.append(Setting(shown, _written(value), origins.get("origins", {}).get(key, "")))
     return found
+
+
+def _mapping(value: Any) -> dict[str, Any]:
+    """Return a mapping; nothing at all stands for an empty one.
+
+    Raises Damaged for anything else.
+    """
+    if value is not None and not isinstance(value, dict):
+        raise Damaged(f"{LOCK_FILE} is damaged: it holds {type(value).__name__} where a mapping belongs.")
+    return value or {}
 
 
 def _leaves(value: Any, key: str = "") -> Iterator[tuple[str, Any]]:
@@ -129,18 +124,18 @@ def _written(value: Any) -> str:
     return text.removesuffix("\n...\n").strip()
 
 
-def timings(folder: RunDirectory) -> dict[str, dict[str, Any]]:
+def timings(run: StoredRun) -> dict[str, dict[str, Any]]:
     """Return the last line of timing.jsonl of each stage."""
     found: dict[str, dict[str, Any]] = {}
-    for row in read_records(folder.timing.path):
+    for row in run.timings():
         found[row["stage"]] = {k: v for k, v in row.items() if k not in ("stage", "step")}
     return found
 
 
-def events(folder: RunDirectory) -> list[dict[str, Any]]:
+def events(run: StoredRun) -> list[dict[str, Any]]:
     """Return the run's events as {stage, event, details}."""
     skipped = ("stage", "event")
     return [
-        {"stage": row["stage"], "event": row.get("event", ""), "details": {k: v for k, v in row.items() if k not in skipped}}
-        for row in read_records(folder.events.path)
+        {"stage": row["stage"], "event": row["event"], "details": {k: v for k, v in row.items() if k not in skipped}}
+        for row in run.events()
     ]

@@ -35,7 +35,7 @@ def figures(evaluation: Mapping[str, Any], place: Path) -> Iterator[Chart]:
     for name, figure in evaluation["figures"].items():
         try:
             drawn = _draw(name, figure, place)
-        except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+        except Exception as error:  # what was stored may be anything by now
             said = Markup('<p class="soft">This figure is damaged ({}).</p>').format(type(error).__name__)
             drawn = Chart(name, said)
         if drawn is not None:

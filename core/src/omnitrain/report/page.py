@@ -11,8 +11,9 @@ from omnitrain.report import content
 from omnitrain.report.drawing import figures
 from omnitrain.report.rendering import render_page
 from omnitrain.report.summary import REPORT_FILE, summarise
-from omnitrain.runs import RunDirectory, read_records
+from omnitrain.runs import RunDirectory
 from omnitrain.runs.files import write_whole
+from omnitrain.runs.stored import StoredRun
 
 MOST_SAMPLES = 12
 MOST_EVENTS = 200
@@ -29,32 +30,33 @@ def write_report(folder: RunDirectory) -> Path:
 
     Raises EnvironmentFault when the folder is not a run or can't be written.
     """
-    path = folder.root / REPORT_FILE
-    write_whole(path, render(folder))
+    return write_page(StoredRun(folder.root))
+
+
+def write_page(run: StoredRun) -> Path:
+    """Write the page of a run that is opened for reading; see `write_report`. What is damaged is in its problems."""
+    path = run.root / REPORT_FILE
+    write_whole(path, render_page("report.html.jinja", page=_page(run)))
     return path
 
 
-def render(folder: RunDirectory) -> str:
-    """Return the page's HTML."""
-    return render_page("report.html.jinja", page=_page(folder))
-
-
-def _page(folder: RunDirectory) -> dict[str, Any]:
-    record = folder.record
-    summary = summarise(folder)
-    rows = read_records(folder.metrics.path)
-    timing = content.timings(folder)
-    stages = [_stage(folder, stage, rows, timing.get(stage["name"], {})) for stage in summary["stages"]]
-    found = content.events(folder)
+def _page(run: StoredRun) -> dict[str, Any]:
+    record = run.record
+    summary = summarise(run)
+    timing = content.timings(run)
+    stages = [_stage(run, stage, timing.get(stage["name"], {})) for stage in summary["stages"]]
+    found = content.events(run)
+    settings = content.settings(run)
     return {
         **summary,
-        "name": folder.root.resolve().name,
+        "problems": run.problems,
+        "name": run.root.resolve().name,
         "created": datetime.datetime.fromisoformat(summary["created"]).strftime("%-d %b %Y %H:%M"),
         "seed": record["recipe"].get("seed", 0),
         "seconds": sum(stage["seconds"] for stage in stages),
         "stages": stages,
         "results": _in_order([evaluation for stage in stages for evaluation in stage["evaluations"]]),
-        "settings": content.settings(folder),
+        "settings": settings,
         "environment": record["environment"],
         "events": found[-MOST_EVENTS:],
         "events_left_out": max(len(found) - MOST_EVENTS, 0),
@@ -67,15 +69,15 @@ def _page(folder: RunDirectory) -> dict[str, Any]:
     }
 
 
-def _stage(folder: RunDirectory, stage: dict[str, Any], rows: list[dict[str, Any]], timing: dict[str, Any]) -> dict[str, Any]:
+def _stage(run: StoredRun, stage: dict[str, Any], timing: dict[str, Any]) -> dict[str, Any]:
     name = stage["name"]
-    place = content.evaluation_folder(folder, name)
-    measured = content.evaluations(folder, name)
-    known = folder.stage_record(name)
+    place = run.evaluation_folder(name)
+    measured = run.evaluations(name)
+    known = run.stage(name)
     return {
         **stage,
         "logged": _logged(stage["metrics"], measured),
-        "charts": content.stage_charts(rows, name),
+        "charts": content.stage_charts(run.metrics(), name),
         "evaluations": [_shown(evaluation, name, place) for evaluation in measured],
         "artifacts": known.artifacts if known is not None else {},
         "timing": timing,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 from omnitrain.report.numbers import number, numeric, numeric_columns, p_text, seconds
@@ -11,6 +12,12 @@ from omnitrain.report.svg import clean
 
 def render_page(template: str, **values: Any) -> str:
     """Return a page's HTML; what is put into it is escaped."""
+    text: str = _environment().get_template(template).render(**values)
+    return text
+
+
+@cache
+def _environment() -> Any:
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     environment = Environment(
@@ -23,7 +30,7 @@ def render_page(template: str, **values: Any) -> str:
     )
     environment.globals.update(palette_css=palette_css)
     environment.filters.update(number=number, seconds=seconds, numeric=numeric, numeric_columns=numeric_columns, p_text=p_text)
-    return environment.get_template(template).render(**values)
+    return environment
 
 
 def _printable(value: Any) -> Any:

@@ -5,16 +5,17 @@ from __future__ import annotations
 import datetime
 import errno
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from omnitrain.errors import EnvironmentFault, UsageError
+from omnitrain.api.stored import OWN_STAGE, RUN, check_shape, read_as, read_plain
+from omnitrain.errors import Damaged, EnvironmentFault, UsageError
 from omnitrain.recipes import ResolvedRecipe, fingerprint, lock_text, locked_values
 from omnitrain.runs.environment import describe_environment
-from omnitrain.runs.files import TEMPORARY, inside, read_json, remove, sweep, write_json, write_whole
-from omnitrain.runs.records import Records
+from omnitrain.runs.files import TEMPORARY, inside, remove, sweep, write_json, write_whole
+from omnitrain.runs.records import Records, read_records
 
 SCHEMA = 1
 LOCK_FILE = "recipe.lock.yaml"
@@ -129,6 +130,15 @@ class RunDirectory:
         write_whole(self.root / LOCK_FILE, lock_text(recipe))
         return resumed
 
+    def tell_damage(self, say: Callable[[str], None]) -> None:
+        """Say which lines of the run's records are damaged, and keep it as an event, once for each."""
+        known = {row.get("note") for row in read_records(self.events.path)}
+        for records in (self.metrics, self.timing, self.events):
+            for note in records.damage():
+                if note not in known:
+                    say(note)
+                    self.events.append("", event="damage", note=note)
+
     def sweep(self) -> None:
         """Remove temporary files that a killed process left; only for the process that holds the lock."""
         sweep(self.root)
@@ -140,14 +150,14 @@ class RunDirectory:
         Raises EnvironmentFault when this folder is not a run, or one of another schema version, or damaged.
         """
         path = self.root / RUN_FILE
-        if not path.exists():
-            raise EnvironmentFault(f"{self.root} is not a run directory (it holds no {RUN_FILE}).")
-        record: dict[str, Any] = read_json(path)
+        try:
+            record: dict[str, Any] = read_plain(path)
+        except FileNotFoundError as error:
+            raise EnvironmentFault(f"{self.root} is not a run directory (it holds no {RUN_FILE}).") from error
         if not isinstance(record, dict) or record.get("schema") != SCHEMA:
             found = record.get("schema") if isinstance(record, dict) else None
             raise EnvironmentFault(f"{path} has schema version {found!r}; this version of omnitrain reads {SCHEMA}.")
-        if not isinstance(record.get("fingerprint"), str) or not isinstance(record.get("recipe"), dict):
-            raise EnvironmentFault(f"{path} is damaged; restore it or choose another --out.")
+        check_shape(path, record, RUN, "restore it or choose another --out")
         return record
 
     def stage_folder(self, stage: str) -> Path:
@@ -157,12 +167,15 @@ class RunDirectory:
     def stage_record(self, stage: str) -> StageRecord | None:
         """Return what is known of a stage, or None before it ran."""
         path = self.root / stage / STAGE_FILE
-        if not path.exists():
+        advice = f"remove {path.parent} to run this stage anew"
+        try:
+            found = read_as(path, OWN_STAGE, advice)
+        except FileNotFoundError:
             return None
         try:
-            return StageRecord(**read_json(path))
+            return StageRecord(**found)
         except TypeError as error:
-            raise EnvironmentFault(f"{path} is damaged; remove {path.parent} to run this stage anew.") from error
+            raise Damaged(f"{path} is damaged; {advice} ({error}).") from error
 
     def write_stage(self, stage: str, record: StageRecord) -> None:
         """Store what is known of a stage."""

@@ -14,8 +14,9 @@ from typing import Any
 from omnitrain.api.figures import Drawn, Figure, Heatmap, ImageGrid, Picture, Scatter, Text
 from omnitrain.api.finished import evaluation_stem
 from omnitrain.api.results import Evaluation
-from omnitrain.errors import EnvironmentFault
-from omnitrain.runs.files import read_json, whole, write_whole
+from omnitrain.api.stored import WHOLE_EVALUATION, read_as
+from omnitrain.errors import Damaged, EnvironmentFault
+from omnitrain.runs.files import whole, write_whole
 from omnitrain.runs.png import SIGNATURE, png
 
 MEDIA_FOLDER = "media"
@@ -82,10 +83,14 @@ def read_evaluation(path: Path) -> dict[str, Any]:
 
     Raises EnvironmentFault when the file is missing or damaged.
     """
-    found = read_json(path)
-    parts = {"metrics": dict, "tables": dict, "samples": dict, "figures": dict, "name": str}
-    if not isinstance(found, dict) or not all(isinstance(found.get(key), kind) for key, kind in parts.items()):
-        raise EnvironmentFault(f"{path} is no stored evaluation.")
+    try:
+        found = read_as(path, WHOLE_EVALUATION, "remove it, or its stage's folder to measure again")
+    except FileNotFoundError as error:
+        raise EnvironmentFault(f"{path} is missing.") from error
+    for name, table in found["tables"].items():
+        for number, row in enumerate(table["rows"], 1):
+            if len(row) < len(table["columns"]):
+                raise Damaged(f"{path} is damaged: row {number} of the table {name!r} has {len(row)} cells.")
     return found
 
 

@@ -11,6 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from omnitrain.api.stored import read_plain
 from omnitrain.errors import EnvironmentFault
 
 TEMPORARY = ".tmp-"
@@ -97,11 +98,9 @@ def read_json(path: Path) -> Any:
     Raises EnvironmentFault when the file is missing or damaged.
     """
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return read_plain(path)
     except FileNotFoundError as error:
         raise EnvironmentFault(f"{path} is missing.") from error
-    except (OSError, ValueError) as error:
-        raise EnvironmentFault(f"{path} can't be read: {error}.") from error
 
 
 @contextmanager

@@ -33,7 +33,7 @@ class RunLock:
 
     def __enter__(self) -> RunLock:
         try:
-            file = open(self._path, "a+", encoding="utf-8")
+            file = open(self._path, "a+", encoding="utf-8", errors="replace")
         except OSError as error:
             raise EnvironmentFault(f"{self._path} can't be opened: {error.strerror}.") from error
         try:

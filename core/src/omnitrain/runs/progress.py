@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from omnitrain.api.terminal import one_line, visible
+
 if TYPE_CHECKING:
     from rich.progress import Progress as RichProgress
 
@@ -59,12 +61,12 @@ class Bar:
     """One job's progress. `advance` may raise Stopped, since a job that shows progress can be left at that point."""
 
     def __init__(self, label: str, total: float | None, check: Callable[[], None], live: RichProgress | None) -> None:
-        self._label, self._total, self._check, self._live = label, total, check, live
+        self._label, self._total, self._check, self._live = one_line(label), total, check, live
         self._done = 0.0
         self._values: dict[str, float] = {}
         self._start = self._said = time.monotonic()
         self._pace = Pace(0.0, self._start)
-        self._task: Any = live.add_task(label, total=total, values="") if live is not None else None
+        self._task: Any = live.add_task(self._label, total=total, values="") if live is not None else None
 
     def advance(self, amount: float = 1, **values: float) -> None:
         """Add finished work and show it; values are shown beside the bar.
@@ -129,9 +131,9 @@ class Display:
         if self._quiet:
             return
         if self._live is not None:
-            self._live.console.print(text, markup=False, highlight=False)
+            self._live.console.print(visible(text), markup=False, highlight=False)
         else:
-            print(text, file=sys.stderr, flush=True)
+            print(visible(text), file=sys.stderr, flush=True)
 
     @contextmanager
     def _screen(self) -> Iterator[RichProgress | None]:

@@ -5,16 +5,24 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
 from io import FileIO
 from pathlib import Path
 from typing import Any
 
+from omnitrain.api.shapes import Shape
+from omnitrain.api.stored import LINE, Line, damage_of, read_lines, with_numbers
 from omnitrain.errors import EnvironmentFault
 from omnitrain.runs.files import write_whole
 
+_STAGE = re.compile(rb'"stage": ?"([^"\\]*)"')
+
 
 class Records:
-    """One .jsonl file of a run, shared by its stages; every line carries its stage."""
+    """One .jsonl file of a run, shared by its stages; every line carries its stage.
+
+    A line that is damaged stays where it is and counts as one of its stage, so that cutting back keeps what a checkpoint had.
+    """
 
     def __init__(self, path: Path, writes: bool = True) -> None:
         self.path, self._writes = path, writes
@@ -22,18 +30,17 @@ class Records:
         self._counts: dict[str, int] = {}
 
     def open(self) -> None:
-        """Drop a torn last line, count the lines of each stage and open for appending.
+        """Drop a torn end, count the lines of each stage and open for appending.
 
         Raises EnvironmentFault when the file can't be opened.
         """
         self.close()
-        lines = self._lines()
-        text = "".join(lines)
-        if self.path.exists() and self.path.stat().st_size != len(text.encode()):
-            write_whole(self.path, text)
+        lines = read_lines(self.path)
+        content = _joined(lines)
+        if self.path.exists() and self.path.stat().st_size != len(content):
+            write_whole(self.path, content)
         self._counts = {}
-        for line in lines:
-            stage = json.loads(line).get("stage", "")
+        for stage in _stages(lines):
             self._counts[stage] = self._counts.get(stage, 0) + 1
         try:
             # Without a buffer: after a failed write nothing is left that a later close would try to write again.
@@ -77,19 +84,24 @@ class Records:
             self.open()
         return [stage for stage, count in self._counts.items() if count]
 
+    def damage(self) -> list[str]:
+        """Return a sentence on each damaged line."""
+        return damage_of(self.path, read_lines(self.path))
+
     def cut(self, stage: str, keep: int) -> None:
         """Keep only the first `keep` lines of a stage; other stages' lines stay."""
         if not self._writes:
             return
+        lines = read_lines(self.path)
         kept, seen = [], 0
-        for line in self._lines():
-            if json.loads(line).get("stage", "") == stage:
+        for line, of in zip(lines, _stages(lines), strict=True):
+            if of == stage:
                 seen += 1
                 if seen > keep:
                     continue
             kept.append(line)
         self.close()
-        write_whole(self.path, "".join(kept))
+        write_whole(self.path, _joined(kept))
         self.open()
 
     def sync(self) -> None:
@@ -103,24 +115,26 @@ class Records:
             self._file.close()
             self._file = None
 
-    def _lines(self) -> list[str]:
-        if not self.path.exists():
-            return []
-        try:
-            text = self.path.read_text(encoding="utf-8", errors="replace")
-        except OSError as error:
-            raise EnvironmentFault(f"{self.path} can't be read: {error.strerror}.") from error
-        whole = []
-        for line in text.splitlines(keepends=True):
-            if not line.endswith("\n"):
-                break
-            try:
-                if not isinstance(json.loads(line), dict):
-                    break
-            except ValueError:
-                break
-            whole.append(line)
-        return whole
+
+def _joined(lines: list[Line]) -> bytes:
+    return b"".join(line.raw + b"\n" for line in lines)
+
+
+def _stages(lines: list[Line]) -> list[str]:
+    """Return the stage of each line: of a damaged one what it still names, else that of its neighbours."""
+    read = [None if line.row is None else str(line.row.get("stage", "")) for line in lines]
+    known = set(read)
+    found: list[str] = []
+    for i, stage in enumerate(read):
+        before = found[-1] if found else ""
+        after = next((other for other in read[i + 1 :] if other is not None), None) if stage is None else None
+        if stage is None:
+            named = _STAGE.search(lines[i].raw)
+            stage = named[1].decode("utf-8", "replace") if named else before
+            if stage not in known and before == after:  # the name itself is damaged
+                stage = before
+        found.append(stage)
+    return found
 
 
 def _readable(value: Any) -> Any:
@@ -133,11 +147,7 @@ def _readable(value: Any) -> Any:
     return value
 
 
-def read_records(path: Path, stage: str | None = None) -> list[dict[str, Any]]:
-    """Return the whole lines of a records file, all or one stage's; "nan" and "inf" come back as numbers."""
-    out = []
-    for line in Records(path)._lines():
-        row = json.loads(line)
-        if stage is None or row.get("stage") == stage:
-            out.append({k: float(v) if v in ("nan", "inf", "-inf") else v for k, v in row.items()})
-    return out
+def read_records(path: Path, stage: str | None = None, shape: Shape = LINE) -> list[dict[str, Any]]:
+    """Return the lines of a records file that are not damaged, all or one stage's; "nan" and "inf" come back as numbers."""
+    rows = [line.row for line in read_lines(path, shape) if line.row is not None]
+    return [with_numbers(row) for row in rows if stage is None or row.get("stage") == stage]

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from omnitrain.cli.names import plugin_names
-from omnitrain.cli.output import emit_json, note, number, readable, table
+from omnitrain.cli.output import emit_json, note, number, readable, say, table
 from omnitrain.errors import UsageError, nearest
 from omnitrain.plugins import installed
 
@@ -62,7 +62,7 @@ def bench(
     if order is None:
         for entry in content["benches"]:
             _show(entry)
-    print(content["machine"])
+    say(content["machine"])
 
 
 def _default_file(plugin: str) -> Path:
@@ -126,7 +126,7 @@ def _show(result: Mapping[str, Any]) -> None:
         rows.append([row["variant"], number(row["median"]), spread, ratio, limit])
     table([f"{result['name']} ({result['unit']})", "median", "range", "ours is faster by", "limit"], rows)
     for name, text in result["notes"].items():
-        print(f"{name}: {text}")
+        say(f"{name}: {text}")
     for name in result["absent"]:
         note(f"not installed here: {name}")
-    print()
+    say()

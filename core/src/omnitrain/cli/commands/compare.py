@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from omnitrain.cli.output import emit_json, note, table
+from omnitrain.cli.output import emit_json, note, say, table
 from omnitrain.errors import EnvironmentFault, UsageError
 
 ABSENT = "\u2013"
@@ -37,6 +37,8 @@ def compare(runs: tuple[Path, ...], html: Path | None, as_json: bool) -> None:
             raise EnvironmentFault(f"{html} can't be written: the folder {html.parent} is not there.")
         write_comparison(html, content)
         note(f"page: {html}")
+    for problem in content["problems"]:
+        note(f"note: {problem}")
     emit_json(content) if as_json else _show(content)
 
 
@@ -47,13 +49,13 @@ def _show(content: Mapping[str, Any]) -> None:
         for run in content["runs"]
     ]
     table(["run", "recipe", "status", "started (UTC)", "seconds"], rows)
-    print()
+    say()
     settings = [[s["key"], *(_written(s["values"], name) for name in names)] for s in content["settings"]]
     if settings:
         table(["setting", *names], settings)
     else:
-        print("All settings are the same.")
-    print()
+        say("All settings are the same.")
+    say()
     metrics = [[m["stage"], m["metric"], *(m["values"].get(name) for name in names)] for m in content["metrics"]]
     table(["stage", "metric", *names], metrics)
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from omnitrain.cli.names import data_names, evaluator_names
-from omnitrain.cli.output import emit_json, number, table
+from omnitrain.cli.output import emit_json, number, say, table
 from omnitrain.plugins import installed
 
 if TYPE_CHECKING:
@@ -57,15 +57,15 @@ def _show(evaluation: Evaluation) -> None:
     rows = [[name, m.value, _interval(m.interval), m.n, m.unit] for name, m in evaluation.metrics.items()]
     table(["metric", "value", "95 % interval", "n", "unit"], rows)
     for name, found in evaluation.tables.items():
-        print()
+        say()
         table(list(found.columns), [list(row) for row in found.rows], found.caption or name)
     if evaluation.figures:
-        print(f"\nfigures: {', '.join(evaluation.figures)} (drawn in the report of a run that has this evaluator)")
+        say(f"\nfigures: {', '.join(evaluation.figures)} (drawn in the report of a run that has this evaluator)")
     for name, samples in evaluation.samples.items():
         for i, sample in enumerate(samples[:SHOWN_SAMPLES]):
-            print(f"\n{name} {i + 1} of {len(samples)}")
+            say(f"\n{name} {i + 1} of {len(samples)}")
             for key, text in sample.fields.items():
-                print(f"  {key}: {text}")
+                say(f"  {key}: {text}")
 
 
 def _interval(interval: tuple[float, float] | None) -> str:

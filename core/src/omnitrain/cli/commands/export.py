@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from omnitrain.cli.output import emit_json
+from omnitrain.cli.output import emit_json, say
 from omnitrain.plugins import installed
 
 
@@ -29,4 +29,4 @@ def export(model: Path, target: Path, as_json: bool) -> None:
     if as_json:
         emit_json({"model": str(directory), "target": str(target), "files": files})
     else:
-        print(f"{target}: {', '.join(files)}")
+        say(f"{target}: {', '.join(files)}")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from omnitrain.api.terminal import visible
 from omnitrain.cli.output import emit_json
 from omnitrain.errors import UsageError
 from omnitrain.plugins import installed
@@ -54,7 +55,7 @@ def generate(
         elif len(prompts) == 1:
             _speak(answer, prompts[0])
         else:
-            print("\n\n".join(answer(prompts)))
+            print(_shown("\n\n".join(answer(prompts))))
 
 
 def _lines(file: Path | None, has_prompts: bool) -> list[str]:
@@ -73,12 +74,17 @@ def _speak(answer: Answer, prompt: str) -> None:
 
     def show(number: int, text: str) -> None:
         shown.append(text)
-        sys.stdout.write(text)
+        sys.stdout.write(_shown(text))
         sys.stdout.flush()
 
     whole, so_far = answer([prompt], show)[0], "".join(shown)
     # What a model shows may lack the last bytes of an unfinished character.
-    print(whole.removeprefix(so_far) if whole.startswith(so_far) else f"\n{whole}", flush=True)
+    print(_shown(whole.removeprefix(so_far) if whole.startswith(so_far) else f"\n{whole}"), flush=True)
+
+
+def _shown(text: str) -> str:
+    """Return what a model wrote: for a terminal without what it would obey, else as it is."""
+    return visible(text) if sys.stdout.isatty() else text
 
 
 def _converse(answer: Answer) -> None:

@@ -9,7 +9,7 @@ import click
 
 from omnitrain.api.descriptors import Component, Plugin
 from omnitrain.cli.names import any_names
-from omnitrain.cli.output import emit_json, table
+from omnitrain.cli.output import emit_json, say, table
 from omnitrain.errors import PluginError, UsageError, nearest
 from omnitrain.plugins import Registry, installed
 
@@ -95,10 +95,10 @@ def _recipe(address: str, registry: Registry) -> dict[str, Any]:
 
 
 def _show_plugin(plugin: Plugin) -> None:
-    print(f"{plugin.name}: {plugin.summary}")
+    say(f"{plugin.name}: {plugin.summary}")
     for line in (plugin.paper, *(f"{k}: {v}" for k, v in plugin.links.items())):
         if line:
-            print(line)
+            say(line)
     sections = (
         (["component", "kind", "summary"], [[f"{plugin.name}/{c.name}", c.kind, c.summary] for c in plugin.components]),
         (["recipe", "summary"], [[f"{plugin.name}/{r.name}", r.summary] for r in plugin.recipes]),
@@ -107,15 +107,15 @@ def _show_plugin(plugin: Plugin) -> None:
     )
     for columns, rows in sections:
         if rows:
-            print()
+            say()
             table(columns, rows)
 
 
 def _show_item(item: dict[str, Any]) -> None:
-    print(f"{item['address']} ({item['kind']}): {item['summary']}")
+    say(f"{item['address']} ({item['kind']}): {item['summary']}")
     if "text" in item:
         place = "#".join(filter(None, (item["path"], item.get("variant"))))
-        print(f"# {place}\n{item['text'].rstrip()}")
+        say(f"# {place}\n{item['text'].rstrip()}")
     elif item["settings"]:
         rows = [
             [s["key"], s["type"], "required" if s["default"] is None else s["default"], s["description"]]
@@ -123,4 +123,4 @@ def _show_item(item: dict[str, Any]) -> None:
         ]
         table(["setting", "type", "default", "description"], rows)
     else:
-        print("It has no settings.")
+        say("It has no settings.")

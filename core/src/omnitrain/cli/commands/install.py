@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from omnitrain.cli.output import emit_json, note, table
+from omnitrain.cli.output import emit_json, note, say, table
 from omnitrain.errors import PluginError
 
 
@@ -56,5 +56,5 @@ def _show(added: list[dict[str, Any]]) -> None:
         for address in found
     ]
     if offered:
-        print()
+        say()
         table(["available now", "what", "summary"], offered)

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from omnitrain.cli.names import plugin_names
-from omnitrain.cli.output import emit_json, table
+from omnitrain.cli.output import emit_json, say, table
 from omnitrain.errors import EvidenceError
 from omnitrain.plugins import installed
 
@@ -38,7 +38,7 @@ def parity(
     else:
         rows = [[f.file, f.passed, f.failed, f.first_difference or "", f.test_only or ""] for f in found.files]
         table(["file", "passed", "failed", "first difference", "reaches test-only code"], rows)
-        print(f"{found.passed} passed, {found.failed} failed ({found.vectors})")
+        say(f"{found.passed} passed, {found.failed} failed ({found.vectors})")
     if write_readme or check_readme:
         from omnitrain.cli.readme import update_readme
         from omnitrain.report.markdown import parity_table

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from omnitrain.cli.names import plugin_or_recipe_names
-from omnitrain.cli.output import emit_json, table
+from omnitrain.cli.output import emit_json, say, table
 from omnitrain.plugins import installed
 
 
@@ -24,7 +24,7 @@ def recipes(name: str | None, as_json: bool) -> None:
     if name is not None and ("/" in name or name.partition("#")[0].endswith((".yaml", ".yml"))):
         from omnitrain.recipes import read_recipe, written_out
 
-        emit_json(read_recipe(name, registry)[1].value) if as_json else print(written_out(name, registry).rstrip("\n"))
+        emit_json(read_recipe(name, registry)[1].value) if as_json else say(written_out(name, registry).rstrip("\n"))
         return
     chosen = registry.plugins.values() if name is None else [registry.plugin(name)]
     found = [{"address": f"{p.name}/{r.name}", "summary": r.summary} for p in chosen for r in p.recipes]

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from omnitrain.cli.output import note, say
+
 
 @click.command()
 @click.argument("run_dir", type=click.Path(path_type=Path, file_okay=False))
@@ -16,7 +18,11 @@ def report(run_dir: Path) -> None:
     Example:
       omnitrain report runs/ul2-mini-20260101-120000
     """
-    from omnitrain.report import write_report
-    from omnitrain.runs import RunDirectory
+    from omnitrain.report.page import write_page
+    from omnitrain.runs.stored import StoredRun
 
-    print(write_report(RunDirectory(run_dir)))
+    run = StoredRun(run_dir)
+    path = write_page(run)
+    for problem in run.problems:
+        note(f"note: {problem}")
+    say(str(path))

@@ -10,7 +10,7 @@ import click
 
 from omnitrain.api.claims import Claim
 from omnitrain.cli.names import plugin_names
-from omnitrain.cli.output import emit_json, note, number, readable, table
+from omnitrain.cli.output import emit_json, note, number, readable, say, table
 from omnitrain.errors import EvidenceError, UsageError
 from omnitrain.plugins import installed
 
@@ -206,24 +206,24 @@ def _show(content: Mapping[str, Any]) -> None:
     from omnitrain.report.numbers import p_text
 
     for claim in content["claims"]:
-        print(f"{claim['id']}: {claim['statement']}")
-        print(f"  paper: {published(claim)}")
+        say(f"{claim['id']}: {claim['statement']}")
+        say(f"  paper: {published(claim)}")
         texts = compared_texts(claim)
         rows = [[row["compared"], row["gain"], row["p"], row["result"], row["resolution"]] for row in texts]
         table(["  compared", "ahead by", "p", "result", "power"], [[f"  {row[0]}", *row[1:]] for row in rows])
         for found in claim["contrasts"]:
-            print(f"  per seed, against {found['opponent']}: {', '.join(number(float(v)) for v in found['gain']['per_seed'])}")
+            say(f"  per seed, against {found['opponent']}: {', '.join(number(float(v)) for v in found['gain']['per_seed'])}")
         p = ""
         if claim["adjusted_p"] is not None:
             p = f"; p {p_text(claim['p'])}, among {claim['family']} claims {p_text(claim['adjusted_p'])}"
-        print(f"  result: {claim['status']}{p}")
-        print(f"  {looks_text(claim)}; {claim['seconds']} s")
+        say(f"  result: {claim['status']}{p}")
+        say(f"  {looks_text(claim)}; {claim['seconds']} s")
         later = [count for count in claim["declared"]["at"] if count > claim["seeds"]]
         if later and not claim["holds"] and not claim["beyond"]:
-            print(f"  the next declared look: --seeds {later[0]}")
-        print(f"  {origin_text(claim)}")
-        print(f"  {installed_text(claim['installed'])}")
+            say(f"  the next declared look: --seeds {later[0]}")
+        say(f"  {origin_text(claim)}")
+        say(f"  {installed_text(claim['installed'])}")
         for text in (claim["pilot"], claim["note"]):
             if text:
-                print(f"  {text}")
-        print()
+                say(f"  {text}")
+        say()

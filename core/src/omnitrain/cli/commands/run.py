@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from omnitrain.cli.names import recipe_names
-from omnitrain.cli.output import emit_json, note, number, table
+from omnitrain.cli.output import emit_json, note, number, say, table
 from omnitrain.cli.targets import default_out, is_run, target_recipe
 from omnitrain.errors import OmnitrainError, Stopped
 
@@ -80,10 +80,10 @@ def _check(recipe: ResolvedRecipe, out: Path, quiet: bool, as_json: bool) -> Non
     if as_json:
         emit_json(found.json())
     else:
-        print("\n".join(found.lines))
+        say("\n".join(found.lines))
         for stage in found.stages:
             if stage.examples:
-                print()
+                say()
                 show_examples(stage.name, stage.examples)
     if found.error is not None:
         raise found.error
@@ -124,10 +124,10 @@ def _show(summary: dict[str, Any]) -> None:
     table(["stage", "status", "seconds", "metric", "value"], rows)
     for stage in summary["stages"]:
         for entry in stage["tables"]:
-            print(f"\n{stage['name']}: {entry['caption'] or entry['name']}")
+            say(f"\n{stage['name']}: {entry['caption'] or entry['name']}")
             table(list(entry["columns"]), [[number(cell) for cell in row] for row in entry["rows"]])
-    print()
-    print(f"report: {summary['report']}")
+    say()
+    say(f"report: {summary['report']}")
 
 
 def _shown_metrics(stage: dict[str, Any]) -> list[tuple[str, Any]]:
