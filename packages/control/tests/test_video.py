@@ -1,5 +1,6 @@
 """Video files written and read."""
 
+import av
 import numpy as np
 import pytest
 
@@ -57,6 +58,30 @@ def test_a_video_cut_before_its_header_is_refused_by_name(tmp_path, frames):
         list(read_frames(path))
 
 
-def test_odd_sizes_are_refused(tmp_path):
-    with pytest.raises(DataError, match="even height and width, found 7x8"):
-        write_video(tmp_path / "a.mp4", np.zeros((2, 7, 8, 3), np.uint8))
+def test_odd_sizes_are_written_where_colours_have_full_resolution_and_refused_elsewhere(tmp_path):
+    odd = np.full((3, 7, 9, 3), 100, np.uint8)
+    write_video(tmp_path / "a.mp4", odd)
+    assert np.stack(list(read_frames(tmp_path / "a.mp4"))).shape == odd.shape
+    with pytest.raises(DataError, match=r"b\.mp4.*even height and width, found 7x9"):
+        write_video(tmp_path / "b.mp4", odd, full_chroma=False)
+    assert not (tmp_path / "b.mp4").exists()
+
+
+@pytest.mark.parametrize("rate", [30000 / 1001, 0.5, 60])
+def test_a_rate_is_written_as_it_is(tmp_path, frames, rate):
+    write_video(tmp_path / "a.mp4", frames, rate=rate)
+    assert probe_video(tmp_path / "a.mp4").rate == pytest.approx(rate)
+
+
+def test_a_file_of_sound_alone_is_refused_by_name(tmp_path):
+    path = tmp_path / "a.mp4"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("aac", rate=44100)
+        stream.layout = "mono"
+        sound = av.AudioFrame(format="fltp", layout="mono", samples=1024)
+        sound.sample_rate, sound.pts = 44100, 0
+        sound.planes[0].update(bytes(sound.planes[0].buffer_size))
+        container.mux(stream.encode(sound))
+        container.mux(stream.encode())
+    with pytest.raises(DataError, match=r"a\.mp4 holds no video stream"):
+        probe_video(path)
