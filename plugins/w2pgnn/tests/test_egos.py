@@ -5,9 +5,11 @@ import pytest
 from helpers import numbered
 
 from omnitrain_w2pgnn.graphs import egos
+from omnitrain_w2pgnn.graphs.edgelists import read_edge_list
 from omnitrain_w2pgnn.graphs.egos import ego_networks, sample_seeds
 from omnitrain_w2pgnn.graphs.embedded import EMBEDDED
-from omnitrain_w2pgnn.graphs.readers import Faults, read_edge_list, read_planetoid
+from omnitrain_w2pgnn.graphs.faults import Faults
+from omnitrain_w2pgnn.graphs.readers import read_planetoid
 from omnitrain_w2pgnn.graphs.structure import from_edges
 
 

@@ -10,19 +10,14 @@ from hypothesis import strategies as st
 
 from omnitrain.errors import DataError, Unreachable, UsageError
 from omnitrain_w2pgnn.configs.data import GraphsConfig
+from omnitrain_w2pgnn.graphs.edgelists import read_edge_list
 from omnitrain_w2pgnn.graphs.embedded import EMBEDDED, from_networkx
+from omnitrain_w2pgnn.graphs.faults import Faults
 from omnitrain_w2pgnn.graphs.molecules import scaffold_groups
-from omnitrain_w2pgnn.graphs.readers import (
-    Faults,
-    degree_quartiles,
-    read_edge_list,
-    read_gin_text,
-    read_node_labels,
-    read_planetoid,
-    read_tu_folder,
-    with_node_labels,
-)
+from omnitrain_w2pgnn.graphs.nodelabels import read_node_labels, with_node_labels
+from omnitrain_w2pgnn.graphs.readers import degree_quartiles, read_gin_text, read_planetoid
 from omnitrain_w2pgnn.graphs.sources import read_source
+from omnitrain_w2pgnn.graphs.tudatasets import read_tu_folder
 
 GENERATOR = np.random.default_rng(0)
 
@@ -35,7 +30,7 @@ def written(tmp_path, text, name="graph.edgelist"):
 
 def test_ids_are_numbered_in_order_of_appearance(tmp_path):
     graphs, ids = read_edge_list(written(tmp_path, "# comment\n7 3\n3 -1\n\n3,7\n7 7\n"), Faults("refuse"))
-    assert ids.tolist() == [7, 3, -1]
+    assert ids == [7, 3, -1]
     np.testing.assert_array_equal(graphs.adjacency(0), [[0, 1, 0], [1, 0, 1], [0, 1, 0]])
 
 
@@ -100,13 +95,13 @@ def test_tu_folder(tmp_path):
         "node_labels": "0\n1\n2\n3\n",
     }.items():
         written(tmp_path, text, f"TOY_{name}.txt")
-    graphs = read_tu_folder(tmp_path)
+    graphs = read_tu_folder(tmp_path, Faults("refuse"))
     assert graphs.sizes.tolist() == [2, 2]
     assert graphs.labels.tolist() == [0, 1]
     assert graphs.attributes.tolist() == [0, 1, 2, 3]
     written(tmp_path, "1, 9\n", "TOY_A.txt")
     with pytest.raises(DataError, match="outside of 1 to 4"):
-        read_tu_folder(tmp_path)
+        read_tu_folder(tmp_path, Faults("refuse"))
 
 
 def test_planetoid_files_run_no_code(tmp_path):
@@ -168,6 +163,22 @@ def test_molecules_have_atoms_bonds_and_scaffolds(tmp_path):
     assert found.groups[0] == found.groups[2] != found.groups[1]
     with pytest.raises(DataError, match=r"x\.smi:2: 'nonsense' is not a SMILES"):
         read_source(GraphsConfig(path=str(written(tmp_path, "CC\nnonsense\n", "x.smi"))), GENERATOR)
+
+
+@pytest.mark.parametrize(
+    ("text", "labels", "note"),
+    [
+        ("num,name,p_np,smiles\n1,a,1,CCO\n2,b,0,c1ccccc1\n", [1, 0], "SMILES are of 'smiles', labels 'p_np'"),
+        ("\ufeffCCO ethanol\nCC ethane\nC methane\n", [-1, -1, -1], "names each molecule"),
+        ("smiles,logp\nCCO,-0.7\nCC,1.5\n", [-1, -1], "measured values such as"),
+        ("C#C 1\nCC 0\n", [1, 0], ""),
+    ],
+)
+def test_tables_of_molecules_say_where_their_columns_are(tmp_path, text, labels, note):
+    pytest.importorskip("rdkit", reason="molecules need the extra rdkit")
+    found = read_source(GraphsConfig(path=str(written(tmp_path, text, "x.smi"))), GENERATOR)
+    assert found.graphs.labels.tolist() == labels
+    assert note in " ".join(found.notes)
 
 
 def test_scaffolds_are_cut_into_parts_of_as_many():

@@ -7,6 +7,7 @@ import ot
 import pytest
 from helpers import noisy, shuffled
 
+from omnitrain.errors import UsageError
 from omnitrain_w2pgnn.paper.graphons.simulation import synthetic_graphon
 from omnitrain_w2pgnn.paper.transport import gromov_wasserstein, refine, squared_distance, starting_couplings
 
@@ -65,3 +66,28 @@ def test_starts_hold_the_product_and_permutations():
     for start in starts:
         np.testing.assert_allclose(start.sum(axis=0), 1 / 6)
         np.testing.assert_allclose(start.sum(axis=1), 1 / 6)
+
+
+def test_whole_numbers_give_the_distance_of_the_same_floats():
+    first = np.abs(np.subtract.outer(np.arange(5), np.arange(5)))
+    weights = np.array([0.5, 0.1, 0.2, 0.1, 0.1])
+    for second in (first[::-1, ::-1] * 2, first[:4, :4]):
+        p = weights if len(second) == 5 else None
+        whole, real = (gromov_wasserstein(first.astype(t), second.astype(t), p, p, randoms=2) for t in (np.int64, np.float64))
+        assert whole.squared == real.squared > 0
+        np.testing.assert_allclose(whole.coupling.sum(), 1)
+
+
+@pytest.mark.parametrize(
+    ("first", "p", "message"),
+    [
+        (np.full((3, 3), np.nan), None, "first: the matrix holds NaN"),
+        (np.ones((3, 2)), None, r"first: a matrix of shape \[3, 2\]; expected a square one"),
+        (np.triu(np.ones((3, 3))), None, "first: the matrix is not symmetric"),
+        (np.ones((3, 3)), np.ones(3), "p: expected 3 node weights, none below 0, of sum 1; found"),
+        (np.ones((3, 3)), np.array([0.5, 0.5]), "p: expected 3 node weights"),
+    ],
+)
+def test_what_is_no_graph_has_no_distance(first, p, message):
+    with pytest.raises(UsageError, match=message):
+        gromov_wasserstein(first, np.ones((3, 3)), p)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from omnitrain.api import Config, UseData
 from omnitrain_w2pgnn.configs.limits import Count, Share
 
-FORMATS = Literal["auto", "embedded", "edge-list", "gin-text", "tu-folder", "planetoid", "smiles", "pyg"]
+FORMATS = Literal["auto", "embedded", "edge-list", "gin-text", "tu-folder", "metis", "planetoid", "smiles", "pyg"]
 
 
 class GraphsConfig(Config):
@@ -23,6 +23,13 @@ class GraphsConfig(Config):
     """Folder of the data; by default $OMNITRAIN_DATA/w2pgnn, then data/w2pgnn."""
     format: FORMATS = "auto"
     """How `path` is read; auto goes by name and contents."""
+    columns: list[Literal["source", "target", "weight", "skip"]] | None = Field(default=None, min_length=2)
+    """What the columns of an edge list are, where the file leaves it open: [skip, source, target] for one with an index."""
+    header: bool | None = None
+    """Whether the first line of an edge list names columns; by default it does where it has known names, or text above
+    numbers."""
+    ids: Literal["numbers", "text"] | None = None
+    """Whether ids of an edge list are whole numbers or names; by default as in its first edge."""
     labels: str | None = None
     """File of "node label" lines beside an edge list, or `degree-quartiles`."""
     samples: Literal["auto", "egos", "graphs"] = "auto"
@@ -47,6 +54,14 @@ class GraphsConfig(Config):
     """Domains that the scaffolds of molecules are grouped into. Code: 5."""
     positions: Annotated[int, Field(ge=0, le=512)] = 32
     """Laplacian eigenvectors of each node in a batch. Code: 32."""
+
+    @field_validator("columns")
+    @classmethod
+    def _an_edge(cls, columns: list[str] | None) -> list[str] | None:
+        counts = [0 if columns is None else columns.count(name) for name in ("source", "target", "weight")]
+        if columns is not None and (counts[:2] != [1, 1] or counts[2] > 1):
+            raise ValueError("expected source and target once, weight at most once, and skip for other columns")
+        return columns
 
 
 class SavedConfig(Config):

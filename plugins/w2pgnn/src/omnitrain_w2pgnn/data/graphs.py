@@ -27,6 +27,7 @@ class GraphsData(Collection):
         self._network: Graphs | None = None
         self._samples: Graphs | None = None
         self.skipped, self.first_fault = 0, ""
+        self.notes: tuple[str, ...] = ()
 
     @property
     def fingerprint(self) -> str:
@@ -35,8 +36,12 @@ class GraphsData(Collection):
         return hashlib.sha256(text.encode()).hexdigest()[:32]
 
     def prepare(self, workspace: Path, context: Context) -> None:
-        """Read the graphs."""
+        """Read the graphs, and say what was taken and what left out."""
         self.samples()
+        for note in self.notes:
+            context.event("read", note=note)
+        if self.skipped:
+            context.event("malformed records skipped", count=self.skipped, first=self.first_fault)
 
     def network(self) -> Graphs:
         """Return the graphs as they were read.
@@ -46,6 +51,7 @@ class GraphsData(Collection):
         if self._network is None:
             found = read_source(self.config, numpy_generator(self._groups))
             self._network, self.skipped, self.first_fault = found.graphs, found.skipped, found.first_fault
+            self.notes = found.notes
         return self._network
 
     @property

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from omnitrain.api import reading, shown, text_lines
 from omnitrain.errors import DataError, EnvironmentFault
-from omnitrain_w2pgnn.graphs.readers import Faults
+from omnitrain_w2pgnn.graphs.classes import classes_of_texts
+from omnitrain_w2pgnn.graphs.faults import Faults
+from omnitrain_w2pgnn.graphs.fields import LARGEST, measured, split, whole
 from omnitrain_w2pgnn.graphs.structure import Graphs, Ints, from_edges
+
+# Names of the columns in MoleculeNet's and other tables.
+SMILES = ("smiles", "canonical_smiles", "mol", "smi")
+LABELS = ("label", "labels", "y", "class", "target", "activity", "p_np")
 
 
 def _rdkit() -> Any:
@@ -24,41 +32,78 @@ def _rdkit() -> Any:
 
 
 def read_smiles(path: Path, faults: Faults) -> tuple[Graphs, list[str]]:
-    """Read a SMILES and, optional, a whole-number label per line; return the graphs and their scaffolds as SMILES.
+    """Read a SMILES and, optional, a label per line; return the graphs and their scaffolds as SMILES.
 
-    Atoms are nodes with their atomic number as attribute, bonds are edges. Scaffolds keep chirality, as in the official split.
-    Raises DataError that names file and line, EnvironmentFault without rdkit.
+    A first line that names a column smiles says where they are. Atoms are nodes with their atomic number as attribute, bonds
+    are edges. Scaffolds keep chirality, as in the official split. Raises DataError that names file and line, EnvironmentFault
+    without rdkit.
     """
     chem = _rdkit()
     from rdkit.Chem.Scaffolds import MurckoScaffold
 
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path} can't be read as text: {error}.") from error
     sizes: list[int] = []
     edges: list[tuple[int, int]] = []
     atoms: list[int] = []
-    labels: list[int] = []
+    labels: list[str] = []
     scaffolds: list[str] = []
-    for number, line in enumerate(lines, 1):
-        fields = line.replace(",", " ").split()
-        if not fields or (number == 1 and fields[0].lower() == "smiles"):
+    place, label_place = 0, 1
+    for position, (number, fields) in enumerate(_rows(path)):
+        if position == 0 and (named := _named(f"{path}:{number}", fields, faults)) is not None:
+            place, label_place = named
             continue
-        molecule = chem.MolFromSmiles(fields[0])
-        if molecule is None or molecule.GetNumAtoms() == 0:
-            faults.found(f"{path}:{number}: {fields[0]!r} is not a SMILES.")
+        with reading(f"{path}:{number}", "a molecule"):
+            text = fields[place] if place < len(fields) else ""
+            molecule = chem.MolFromSmiles(text)
+            scaffold = None
+            if molecule is not None and molecule.GetNumAtoms() > 0:
+                scaffold = MurckoScaffold.MurckoScaffoldSmiles(mol=molecule, includeChirality=True)  # type: ignore[no-untyped-call]
+        if scaffold is None:
+            faults.found(f"{path}:{number}: {shown(text)!r} is not a SMILES.")
             continue
         base = len(atoms)
         sizes.append(molecule.GetNumAtoms())
         atoms += [atom.GetAtomicNum() for atom in molecule.GetAtoms()]
         edges += [(base + bond.GetBeginAtomIdx(), base + bond.GetEndAtomIdx()) for bond in molecule.GetBonds()]
-        labels.append(int(fields[1]) if len(fields) > 1 and fields[1].lstrip("-").isdigit() else -1)
-        scaffolds.append(MurckoScaffold.MurckoScaffoldSmiles(mol=molecule, includeChirality=True))  # type: ignore[no-untyped-call]
+        labels.append(fields[label_place] if 0 <= label_place < len(fields) else "")
+        scaffolds.append(scaffold)
     if not sizes:
         raise DataError(f"{path} holds no molecules; expected a SMILES per line.")
-    graphs = from_edges(sizes, edges, labels=np.array(labels, np.int64), attributes=np.array(atoms, np.int64))
-    return graphs, scaffolds
+    classes = _classes(path, labels, faults)
+    return from_edges(sizes, edges, labels=classes, attributes=np.array(atoms, np.int64)), scaffolds
+
+
+def _rows(path: Path) -> Iterator[tuple[int, list[str]]]:
+    """Yield the fields of each line; "#" begins no comment here, it is a triple bond."""
+    for number, line in text_lines(path):
+        if line.strip():
+            yield number, split(line.strip())
+
+
+def _named(where: str, names: list[str], faults: Faults) -> tuple[int, int] | None:
+    """Return the columns of SMILES and labels that a first line names, -1 for no labels; None where it names none."""
+    known = [name.casefold() for name in names]
+    place = next((known.index(name) for name in SMILES if name in known), None)
+    if place is None:
+        return None
+    label = next((known.index(name) for name in LABELS if name in known), 1 if len(names) == 2 and place == 0 else -1)
+    taken = f"labels {names[label]!r}" if label >= 0 else "no labels: no column is named label or y"
+    faults.say(f"{where}: the line names columns; SMILES are of {names[place]!r}, {taken}")
+    return place, label
+
+
+def _classes(path: Path, labels: list[str], faults: Faults) -> Ints:
+    """Return the classes of molecules; -1 where there is none, or where the second column holds names of molecules."""
+    known = [text for text in labels if text]
+    absent = np.full(len(labels), -1, np.int64)
+    if not known:
+        return absent
+    if len(set(known)) == len(labels) > 2 and any(whole(text) is None and not measured(text) for text in known):
+        faults.say(f"{path}: the second column names each molecule; the molecules have no labels")
+        return absent
+    if all(whole(text) is not None and 0 <= int(float(text)) < LARGEST for text in known):
+        return np.array([whole(text) if text else -1 for text in labels], np.int64)
+    found = classes_of_texts(labels, str(path), faults)
+    return absent if found is None else found
 
 
 def scaffold_groups(scaffolds: list[str], parts: int, generator: np.random.Generator) -> Ints:

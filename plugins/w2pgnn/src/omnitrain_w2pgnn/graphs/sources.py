@@ -5,25 +5,26 @@ from __future__ import annotations
 import os
 import warnings
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from omnitrain.errors import Unreachable, UsageError, nearest
+from omnitrain.api import reading
+from omnitrain.errors import DataError, Unreachable, UsageError, nearest
 from omnitrain_w2pgnn.configs.data import GraphsConfig
+from omnitrain_w2pgnn.graphs.classes import classes_of_numbers
+from omnitrain_w2pgnn.graphs.edgelists import Layout, read_edge_list
 from omnitrain_w2pgnn.graphs.embedded import EMBEDDED, with_degree_labels
+from omnitrain_w2pgnn.graphs.faults import Faults
+from omnitrain_w2pgnn.graphs.fields import rows
+from omnitrain_w2pgnn.graphs.matrices import looks_like_metis, read_metis
 from omnitrain_w2pgnn.graphs.molecules import read_smiles, scaffold_groups
-from omnitrain_w2pgnn.graphs.readers import (
-    Faults,
-    read_edge_list,
-    read_gin_text,
-    read_node_labels,
-    read_planetoid,
-    read_tu_folder,
-    with_node_labels,
-)
+from omnitrain_w2pgnn.graphs.nodelabels import labelled
+from omnitrain_w2pgnn.graphs.readers import read_gin_text, read_planetoid
 from omnitrain_w2pgnn.graphs.structure import Graphs, Ints, from_edges
+from omnitrain_w2pgnn.graphs.tudatasets import read_tu_folder
 
 QUARTILES = "degree-quartiles"
 PYG = "pyg:"
@@ -32,11 +33,15 @@ PLANETOID = "planetoid/"
 
 @dataclass(frozen=True)
 class Source:
-    """What was read. skipped: malformed records that were left out; first_fault: the first of them."""
+    """What was read. skipped: malformed records that were left out; first_fault: the first of them.
+
+    notes: what was taken of the file that is not plain from it.
+    """
 
     graphs: Graphs
     skipped: int = 0
     first_fault: str = ""
+    notes: tuple[str, ...] = ()
 
 
 def data_folders(root: str | None) -> list[Path]:
@@ -73,14 +78,14 @@ def read_source(config: GraphsConfig, generator: np.random.Generator) -> Source:
     graphs = _read(config, faults, generator)
     if config.labels == QUARTILES:
         graphs = with_degree_labels(graphs)
-    return Source(graphs, faults.count, faults.first)
+    return Source(graphs, faults.count, faults.first, tuple(faults.notes))
 
 
 def _read(config: GraphsConfig, faults: Faults, generator: np.random.Generator) -> Graphs:
     source = config.path
     kind: str = config.format
     if kind in ("auto", "pyg") and source.startswith(PYG):
-        return read_pyg(source.removeprefix(PYG), config.root)
+        return read_pyg(source.removeprefix(PYG), config.root, faults)
     if kind == "embedded" or (kind == "auto" and source in EMBEDDED):
         if source not in EMBEDDED:
             raise UsageError(f"There is no embedded collection {source!r}. {nearest(source, EMBEDDED)}")
@@ -93,7 +98,9 @@ def _read(config: GraphsConfig, faults: Faults, generator: np.random.Generator) 
     if kind == "gin-text":
         return read_gin_text(path, faults)
     if kind == "tu-folder":
-        return read_tu_folder(path)
+        return read_tu_folder(path, faults)
+    if kind == "metis":
+        return read_metis(path)
     if kind == "smiles":
         graphs, scaffolds = read_smiles(path, faults)
         groups = scaffold_groups(scaffolds, config.scaffold_parts, generator)
@@ -104,11 +111,13 @@ def _read(config: GraphsConfig, faults: Faults, generator: np.random.Generator) 
 
 
 def _edge_list(path: Path, config: GraphsConfig, faults: Faults) -> Graphs:
-    graphs, ids = read_edge_list(path, faults, config.keep_weights)
+    columns = None if config.columns is None else tuple(config.columns)
+    layout = Layout(columns, config.header, config.ids, any_shape=config.format == "edge-list")
+    graphs, ids = read_edge_list(path, faults, config.keep_weights, layout=layout)
     if config.labels in (None, QUARTILES):
         return graphs
     assert config.labels is not None
-    return with_node_labels(graphs, ids, read_node_labels(find(config.labels, config.root), faults))
+    return labelled(graphs, ids, find(config.labels, config.root), faults)
 
 
 def _guess(path: Path) -> str:
@@ -117,11 +126,12 @@ def _guess(path: Path) -> str:
         return "tu-folder"
     if path.suffix in (".smi", ".smiles"):
         return "smiles"
-    if path.suffix in (".edgelist", ".edges", ".csv", ".tsv"):
+    if path.suffix in (".edgelist", ".edges", ".csv", ".tsv", ".mtx"):
         return "edge-list"
-    with path.open(encoding="utf-8", errors="replace") as file:
-        first = [file.readline().split() for _ in range(2)]
-    return "gin-text" if len(first[0]) == 1 and len(first[1]) == 2 else "edge-list"
+    first = [fields for _, fields in islice(rows(path), 2)]
+    if [len(fields) for fields in first] == [1, 2]:
+        return "gin-text"
+    return "metis" if looks_like_metis(path) else "edge-list"
 
 
 def quiet_geometric() -> Any:
@@ -133,7 +143,7 @@ def quiet_geometric() -> Any:
     return torch_geometric
 
 
-def read_pyg(name: str, root: str | None) -> Graphs:
+def read_pyg(name: str, root: str | None, faults: Faults | None = None) -> Graphs:
     """Read a dataset of torch_geometric, "KarateClub" or "Planetoid/Cora"; it is downloaded where it is not in the root.
 
     Raises UsageError for an unknown dataset, Unreachable where it can't be had.
@@ -150,20 +160,43 @@ def read_pyg(name: str, root: str | None) -> Graphs:
         raise UsageError(f"The dataset {name!r} needs a subset, such as 'pyg:Planetoid/Cora' ({error}).") from error
     except (OSError, RuntimeError, ValueError) as error:
         raise Unreachable(f"The dataset {name!r} of torch_geometric can't be had here: {error}.") from error
-    return from_geometric([found[i] for i in range(len(found))])
+    return from_geometric([found[i] for i in range(len(found))], faults)
 
 
-def from_geometric(data: list[Any]) -> Graphs:
-    """Return torch_geometric Data objects as one collection, with labels of the graphs, or of a single graph's nodes."""
-    sizes = [int(d.num_nodes) for d in data]
-    bases = np.concatenate([[0], np.cumsum(sizes)])
-    edges = [np.asarray(d.edge_index.T, np.int64) + base for d, base in zip(data, bases, strict=False)]
-    labels: Ints | None = None
-    of_nodes = False
+def from_geometric(data: list[Any], faults: Faults | None = None) -> Graphs:
+    """Return torch_geometric Data objects as one collection, with labels of the graphs, or of a single graph's nodes.
+
+    faults: takes notes on labels that are no classes; without it they raise DataError. Raises DataError for an edge of a
+    node that a graph does not have.
+    """
+    sizes, parts = [], [np.empty((0, 2), np.int64)]
+    base = 0
+    for number, graph in enumerate(data):
+        with reading(f"graph {number}", "a graph with num_nodes and edge_index"):
+            size = int(graph.num_nodes)
+            edges = np.asarray(graph.edge_index.T, np.int64).reshape(-1, 2)
+        if len(edges) and (int(edges.min()) < 0 or int(edges.max()) >= size):
+            raise DataError(f"graph {number}: edge_index names the node {int(edges.max())}; it has {size} nodes, from 0.")
+        sizes.append(size)
+        parts.append(edges + base)
+        base += size
+    labels, of_nodes = _geometric_labels(data, sizes, faults)
+    return from_edges(sizes, np.concatenate(parts), labels=labels, node_labels=of_nodes)
+
+
+def _geometric_labels(data: list[Any], sizes: list[int], faults: Faults | None) -> tuple[Ints | None, bool]:
+    """Return (labels, whether they are of nodes); None where there are none, or what is there is no class."""
     given = [getattr(d, "y", None) for d in data]
-    if all(y is not None for y in given):
-        flat = [np.asarray(y).reshape(-1) for y in given]
-        of_nodes = len(data) == 1 and len(flat[0]) == sizes[0]
-        if of_nodes or all(len(y) == 1 for y in flat):
-            labels = np.concatenate(flat).astype(np.int64)
-    return from_edges(sizes, np.concatenate([np.empty((0, 2), np.int64), *edges]), labels=labels, node_labels=of_nodes)
+    if not data or any(y is None for y in given):
+        return None, False
+    flat = [np.asarray(y).reshape(-1) for y in given]
+    of_nodes = len(data) == 1 and len(flat[0]) == sizes[0]
+    heard = Faults("refuse") if faults is None else faults
+    labels = None
+    if of_nodes or all(len(y) == 1 for y in flat):
+        labels = classes_of_numbers(np.concatenate(flat), "y", heard)
+    else:
+        heard.say(f"y: {max(len(y) for y in flat)} values a graph are no one class; taken as none")
+    if labels is None and faults is None:
+        raise DataError(f"{heard.notes[-1]}. Delete y, or make classes of it: whole numbers from 0, one a graph or node.")
+    return labels, of_nodes and labels is not None

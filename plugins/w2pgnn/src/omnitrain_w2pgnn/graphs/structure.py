@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from omnitrain.errors import DataError
+
 Ints = np.ndarray[Any, np.dtype[np.int64]]
 Floats = np.ndarray[Any, np.dtype[np.float64]]
 
@@ -143,6 +145,7 @@ def from_edges(
     nodes = int(offsets[-1])
     pairs = np.asarray(edges, np.int64).reshape(-1, 2)
     values = np.ones(len(pairs)) if weights is None else np.asarray(weights, np.float64)
+    _within(offsets, pairs)
     if not loops:
         kept = pairs[:, 0] != pairs[:, 1]
         pairs, values = pairs[kept], values[kept]
@@ -159,6 +162,22 @@ def from_edges(
     keys = keys[first]
     indptr = np.searchsorted(keys, np.arange(nodes + 1) * nodes)
     return Graphs(offsets, indptr.astype(np.int64), keys % max(nodes, 1), merged, **more)
+
+
+def _within(offsets: Ints, pairs: Ints) -> None:
+    """Refuse edges that name no node, or that join two graphs: their nodes were numbered in another way."""
+    if not len(pairs):
+        return
+    if int(pairs.min()) < 0 or int(pairs.max()) >= int(offsets[-1]):
+        row = int(np.flatnonzero(((pairs < 0) | (pairs >= offsets[-1])).any(axis=1))[0])
+        a, b = pairs[row].tolist()
+        raise DataError(f"Edge {row}, of the nodes {a} and {b}, names a node outside of 0 to {int(offsets[-1]) - 1}.")
+    if len(offsets) > 2:
+        graphs = np.searchsorted(offsets, pairs, side="right")
+        across = np.flatnonzero(graphs[:, 0] != graphs[:, 1])
+        if len(across):
+            (a, b), (first, second) = pairs[across[0]].tolist(), (graphs[across[0]] - 1).tolist()
+            raise DataError(f"Edge {int(across[0])}, of the nodes {a} and {b}, joins graph {first} and graph {second}.")
 
 
 def join(parts: Sequence[Graphs], names: Sequence[str] = ()) -> Graphs:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.optimize import linear_sum_assignment  # type: ignore[import-untyped, unused-ignore]
 
+from omnitrain.errors import UsageError
 from omnitrain_w2pgnn.graphs.structure import Floats, Ints
 
 # A step that gains less than this share of the loss is the last one; POT's value, and one to tell starts apart by.
@@ -146,12 +147,38 @@ def gromov_wasserstein(
 ) -> Transport:
     """Return the smallest loss found from all starts; symmetric in its arguments, never NaN.
 
-    first: symmetric float64[n, n], second: float64[m, m]. p, q: node weights, uniform where None.
+    first: symmetric [n, n], second: [m, m], of any real numbers. p, q: node weights of sum 1, uniform where None.
+    Raises UsageError for what is no such matrix or weights.
     """
+    first, second = _symmetric(first, "first"), _symmetric(second, "second")
+    p, q = _node_weights(p, len(first), "p"), _node_weights(q, len(second), "q")
     uniform = all(w is None or np.allclose(w, 1 / len(w), rtol=0, atol=1e-12) for w in (p, q))
     if uniform and len(first) == len(second):
         return search(first, second, starting_couplings(first, second, randoms, seed), 1, RELATIVE)[0]
     return _general(first, second, p, q, randoms, seed)
+
+
+def _symmetric(matrix: Floats, name: str) -> Floats:
+    """Return a matrix as float64: whole numbers would cut the couplings that are computed with them down to zero."""
+    found = np.asarray(matrix, np.float64)
+    if found.ndim != 2 or found.shape[0] != found.shape[1] or not len(found):
+        raise UsageError(f"{name}: a matrix of shape {list(found.shape)}; expected a square one.")
+    if not np.isfinite(found).all():
+        raise UsageError(f"{name}: the matrix holds NaN or infinite values.")
+    if not np.allclose(found, found.T, rtol=1e-6, atol=1e-9):
+        raise UsageError(f"{name}: the matrix is not symmetric; take the mean of it and its transpose for undirected graphs.")
+    return found
+
+
+def _node_weights(weights: Floats | None, nodes: int, name: str) -> Floats | None:
+    if weights is None:
+        return None
+    found = np.asarray(weights, np.float64)
+    if found.shape != (nodes,) or not np.isfinite(found).all() or bool((found < 0).any()) or abs(found.sum() - 1) > 1e-6:
+        raise UsageError(
+            f"{name}: expected {nodes} node weights, none below 0, of sum 1; found {found.shape}, sum {found.sum():g}."
+        )
+    return found
 
 
 def _general(first: Floats, second: Floats, p: Floats | None, q: Floats | None, randoms: int, seed: int) -> Transport:
@@ -163,7 +190,8 @@ def _general(first: Floats, second: Floats, p: Floats | None, q: Floats | None, 
     generator = np.random.default_rng(seed)
     costs = [-np.outer(first @ p, second @ q), np.outer(first @ p, second @ q)]
     costs += [generator.random((n, m)) for _ in range(randoms)]
-    starts = [np.outer(p, q), *(ot.emd(p, q, cost) for cost in costs)]
+    # Costs from 0, which has the same optimum: of negative ones POT's solver makes a coupling without mass.
+    starts = [np.outer(p, q), *(ot.emd(p, q, cost - cost.min()) for cost in costs)]
     couplings = [ot.gromov.gromov_wasserstein(first, second, p, q, "square_loss", symmetric=True, G0=start) for start in starts]
     values = [squared_distance(first, second, coupling) for coupling in couplings]
     best = int(np.argmin(values))

@@ -45,8 +45,6 @@ def read_pool(config: PoolConfig, run: Run) -> Pool:
             for name, use in named.items():
                 data: Any = run.data(use)[0]
                 found[kind][name] = graphs_of(data, f"{kind}.{name}")
-                if getattr(data, "skipped", 0):
-                    run.event("malformed records skipped", where=f"{kind}.{name}", count=data.skipped, first=data.first_fault)
                 bar.advance()
     (networks, samples), (target_networks, targets) = (
         tuple({name: pair[i] for name, pair in own.items()} for i in range(2)) for own in found.values()
