@@ -14,7 +14,7 @@ import signal
 import sys
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -27,17 +27,26 @@ def main(modules: list[str]) -> None:
     """Import modules, then serve requests until standard input ends."""
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # what modules print must not get between the answers
-    for name in (*ENGINE, *modules):
-        with contextlib.suppress(Exception):  # the child meets the same error where it is reported
-            importlib.import_module(name)
+    _import((*ENGINE, *modules))
+    loaded: Path | None = None
     for line in sys.stdin:
+        if loaded is not None and loaded.exists():
+            _import(json.loads(loaded.read_text(encoding="utf-8")))
         request = json.loads(line)
         child = os.fork()
         if child == 0:
             _child(request)
         answers.write(json.dumps({"code": _wait(child, request["limit_s"])}) + "\n")
         answers.flush()
+        loaded = Path(request["loaded"])
     os._exit(0)  # the interpreter would take seconds to take torch down
+
+
+def _import(names: Iterable[str]) -> None:
+    """Import modules, so that the children that follow don't have to; a module that fails does so again in the child."""
+    for name in names:
+        with contextlib.suppress(Exception):
+            importlib.import_module(name)
 
 
 def _wait(child: int, limit_s: float) -> int | None:
@@ -67,7 +76,9 @@ def _child(request: dict[str, Any]) -> None:
         import torch
 
         torch.set_num_threads(1)
+        before = set(sys.modules)
         answer = ACTIONS[request["action"]](request)
+        Path(request["loaded"]).write_text(json.dumps([name for name in sys.modules if name not in before]), encoding="utf-8")
         Path(request["answer"]).write_text(json.dumps(answer), encoding="utf-8")
         code = 0
     except BaseException:  # nothing may return into the server's loop

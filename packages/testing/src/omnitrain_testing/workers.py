@@ -30,7 +30,7 @@ class Workers:
         folder = Path(tempfile.mkdtemp(dir=scratch, prefix="request-"))
         log, answer = folder / "log.txt", folder / "answer.json"
         environment = {"OMNITRAIN_CACHE": str(cache)}
-        paths = {"log": str(log), "answer": str(answer), "out": str(folder / "run")}
+        paths = {"log": str(log), "answer": str(answer), "loaded": str(folder / "loaded.json"), "out": str(folder / "run")}
         full = {**paths, "paths": sys.path, "environment": environment, "limit_s": LIMIT_S, **request}
         self._start()
         process = self._processes[number]
