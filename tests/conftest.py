@@ -3,10 +3,12 @@
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from forking import LOOK_SECONDS, Child, Server
 
 os.environ["OMP_NUM_THREADS"] = "1"
 os.environ["HF_HUB_OFFLINE"] = "1"
@@ -28,43 +30,43 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         os.environ["OMNITRAIN_CACHE"] = before
 
 
+SERVER = Server()
+
+
 class Command:
-    """The command line in a process of its own."""
+    """The command line, in a process of its own below SERVER."""
 
     def __init__(self, folder: Path, **environment: str) -> None:
         self.folder = folder
         self.environment = {**os.environ, **environment}
 
+    def start(self, *arguments: str | Path, prelude: str = "") -> Child:
+        """Start it. prelude: Python that its process executes first."""
+        return SERVER.start([str(argument) for argument in arguments], self.folder, self.environment, prelude)
+
     def __call__(self, *arguments: str | Path, code: int = 0) -> subprocess.CompletedProcess[str]:
         """Run it to its end and check the exit code."""
-        done = subprocess.run(
-            [*COMMAND, *map(str, arguments)], cwd=self.folder, env=self.environment, capture_output=True, text=True
-        )
+        done = self.start(*arguments).finish()
         assert done.returncode == code, f"exit code {done.returncode}, expected {code}\n{done.stdout}\n{done.stderr}"
         assert "Traceback" not in done.stderr
         return done
 
     def signalled(self, *arguments: str | Path, at: str, number: int) -> tuple[int, str]:
         """Run it, send it a signal as soon as it prints a line with `at`; return exit code and standard error."""
-        process = subprocess.Popen(
-            [*COMMAND, *map(str, arguments)],
-            cwd=self.folder,
-            env=self.environment,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        assert process.stderr is not None
-        lines = []
-        with process:
-            for line in process.stderr:
-                lines.append(line)
-                if at in line:
-                    process.send_signal(number)
-        return process.returncode, "".join(lines)
+        child = self.start(*arguments)
+        while child.poll() is None and at not in child.stderr.read_text():
+            time.sleep(LOOK_SECONDS)
+        child.send_signal(number)
+        done = child.finish()
+        return done.returncode, done.stderr
 
 
 @pytest.fixture(scope="module")
 def omnitrain(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> Command:
     """The command, started in an empty folder of the test module."""
     return Command(tmp_path_factory.mktemp("folder"))
+
+
+def pytest_unconfigure() -> None:
+    """End the process that commands are forked from."""
+    SERVER.close()

@@ -5,31 +5,26 @@ import json
 import os
 import random
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
-from conftest import COMMAND, Command
+from conftest import Command
 
 RECIPE = ("ul2/tiny", "pretrain.fit.steps=60", "pretrain.fit.checkpoint_every=5", "pretrain.fit.evaluate_every=20")
 PACKED = ("pretrain.data.pack=true", "pretrain.fit.accumulate=3")
 # Kills this process at the n-th call of a function that saving a checkpoint goes through.
 KILL_IN_SAVE = """
-import os, signal, sys
+import os, signal
 import omnitrain.engine.checkpoints as checkpoints
-name, wanted = sys.argv[1], int(sys.argv[2])
-original, calls = getattr(checkpoints, name), 0
+original, calls = getattr(checkpoints, NAME), 0
 def counted(*arguments, **options):
     global calls
     calls += 1
-    if calls == wanted:
+    if calls == WANTED:
         os.kill(os.getpid(), signal.SIGKILL)
     return original(*arguments, **options)
-setattr(checkpoints, name, counted)
-from omnitrain.cli import run
-sys.exit(run(sys.argv[3:]))
+setattr(checkpoints, NAME, counted)
 """
 
 
@@ -40,15 +35,14 @@ def state(run: Path) -> dict[str, str]:
     return {str(file.relative_to(run)): hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
 
 
-def kill_when(command: list[str], folder: Path, environment: dict[str, str], ready: Path, delay_s: float) -> int:
+def kill_when(omnitrain: Command, arguments: list[str], ready: Path, delay_s: float) -> int:
     """Start a command, wait for a file to appear and some time more, kill it with SIGKILL; return its exit code."""
-    log = subprocess.DEVNULL
-    process = subprocess.Popen(command, cwd=folder, env=environment, stdout=log, stderr=log)
-    while not ready.exists() and process.poll() is None:
+    child = omnitrain.start(*arguments)
+    while not ready.exists() and child.poll() is None:
         time.sleep(0.01)
     time.sleep(delay_s)
-    process.kill()
-    return process.wait()
+    child.send_signal(signal.SIGKILL)
+    return child.wait()
 
 
 @pytest.fixture(scope="module", params=[(), PACKED], ids=["plain", "packed, accumulated"])
@@ -63,14 +57,14 @@ def whole(request: pytest.FixtureRequest, omnitrain: Command) -> tuple[tuple[str
 def test_killed_at_random_moments_ends_with_the_same_bits(whole: tuple[tuple[str, ...], Path], omnitrain: Command) -> None:
     recipe, expected = whole
     out = omnitrain.folder / f"{expected.name}-killed"
-    command = [*COMMAND, "run", *recipe, "--out", str(out), "--quiet"]
+    arguments = ["run", *recipe, "--out", str(out), "--quiet"]
     moments = random.Random(7)
     killed = 0
     for ready in ("pretrain/stage.json", "pretrain/checkpoints/step-00000005", "pretrain/stage.json"):
         delay = moments.uniform(0.0, 0.6)
-        killed += kill_when(command, omnitrain.folder, omnitrain.environment, out / ready, delay) == -signal.SIGKILL
+        killed += kill_when(omnitrain, arguments, out / ready, delay) == -signal.SIGKILL
     assert killed == 3
-    omnitrain(*command[len(COMMAND) :])
+    omnitrain(*arguments)
     assert state(out) == state(expected)
 
 
@@ -81,8 +75,7 @@ def test_killed_inside_a_save_goes_on_from_the_one_before(function: str, call: i
         omnitrain("run", *RECIPE, "--out", expected, "--quiet")
     out = omnitrain.folder / f"killed-{function}"
     arguments = ["run", *RECIPE, "--out", str(out), "--quiet"]
-    command = [sys.executable, "-c", KILL_IN_SAVE, function, str(call), *arguments]
-    done = subprocess.run(command, cwd=omnitrain.folder, env=omnitrain.environment, capture_output=True, check=False)
+    done = omnitrain.start(*arguments, prelude=f"NAME, WANTED = {function!r}, {call}\n{KILL_IN_SAVE}").finish()
     assert done.returncode == -signal.SIGKILL, done.stderr
     omnitrain(*arguments)
     assert state(out) == state(expected)
@@ -91,14 +84,14 @@ def test_killed_inside_a_save_goes_on_from_the_one_before(function: str, call: i
 def test_damaged_newest_checkpoint_is_named_and_the_one_before_used(omnitrain: Command) -> None:
     expected = omnitrain.folder / "whole-0"
     out = omnitrain.folder / "damaged"
-    command = [*COMMAND, "run", *RECIPE, "--out", str(out)]
-    assert kill_when(command, omnitrain.folder, omnitrain.environment, out / "pretrain/checkpoints/step-00000015", 0.2) < 0
+    arguments = ["run", *RECIPE, "--out", str(out)]
+    assert kill_when(omnitrain, arguments, out / "pretrain/checkpoints/step-00000015", 0.2) < 0
     newest = sorted((out / "pretrain/checkpoints").glob("step-*"))[-1]
     file = newest / "model.safetensors"
     content = bytearray(file.read_bytes())
     content[len(content) // 2] ^= 1
     file.write_bytes(content)
-    done = omnitrain(*command[len(COMMAND) :])
+    done = omnitrain(*arguments)
     assert f"Checkpoint {newest.name} can't be used" in done.stderr
     assert "model.safetensors is damaged" in done.stderr
     assert state(out) == state(expected)
@@ -118,13 +111,13 @@ def test_nan_ends_with_its_own_exit_code_and_a_good_checkpoint(omnitrain: Comman
 
 def test_second_process_on_the_same_run_is_refused(omnitrain: Command) -> None:
     out = omnitrain.folder / "shared"
-    command = [*COMMAND, "run", *RECIPE, "--out", str(out), "--quiet"]
-    first = subprocess.Popen(command, cwd=omnitrain.folder, env=omnitrain.environment, stderr=subprocess.DEVNULL)
+    arguments = ["run", *RECIPE, "--out", str(out), "--quiet"]
+    first = omnitrain.start(*arguments)
     try:
         while not (out / "pretrain/stage.json").exists() and first.poll() is None:
             time.sleep(0.01)
-        assert "is in use by process" in omnitrain(*command[len(COMMAND) :], code=5).stderr
+        assert "is in use by process" in omnitrain(*arguments, code=5).stderr
     finally:
-        first.kill()
+        first.send_signal(signal.SIGKILL)
         first.wait()
     assert os.path.exists(out / "run.json")
