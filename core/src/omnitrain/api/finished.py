@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from omnitrain.api.checksums import check_files
 from omnitrain.api.results import Evaluation, Metric, Sample, Table
 from omnitrain.api.shapes import Shape
 from omnitrain.api.stored import (
@@ -120,6 +121,7 @@ class FinishedRun:
             raise DataError(f"The artifact {name!r} of stage {stage!r} leads out of {self.folder}; the run was changed.")
         if not path.exists():
             raise DataError(f"{path} is missing although stage {stage!r} made it; run the stage again.")
+        check_files(path, artifacts[name].get("files", {}), f"run stage {stage!r} again")
         return path
 
     def _known(self, stage: str) -> str:

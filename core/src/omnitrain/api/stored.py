@@ -48,10 +48,11 @@ RUN: Shape = {
     "environment": {"packages?": Each(TEXT)},
     "recipe": STAGES,
 }
+_FILES = Each(Pair(ANY))
 STAGE: dict[str, Any] = {
     "status": matching("running|finished", "'running' or 'finished'"),
     "fingerprint?": TEXT,
-    "artifacts": Each({"path?": TEXT, "kind": TEXT}),
+    "artifacts": Each({"path?": TEXT, "kind": TEXT, "files?": _FILES}),
     "seconds": DURATION,
     "code?": Each(TEXT),
     "settings?": TEXT,
@@ -60,7 +61,7 @@ STAGE: dict[str, Any] = {
     "data?": Each([TEXT]),
     "counted?": [TEXT],
 }
-_MADE: Shape = {"path": TEXT, "kind": TEXT, "details": Each(ANY), "files?": Each(Pair(ANY))}
+_MADE: Shape = {"path": TEXT, "kind": TEXT, "details": Each(ANY), "files?": _FILES}
 OWN_STAGE: Shape = {**STAGE, "fingerprint": TEXT, "artifacts": Each(_MADE)}
 COMPONENT: Shape = {"use": TEXT, "config": Each(ANY), "facts?": Each(ANY), "data?": Maybe({"use": TEXT, "config": Each(ANY)})}
 EVALUATION: Shape = {

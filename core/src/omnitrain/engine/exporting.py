@@ -7,6 +7,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from omnitrain.api.checksums import CHECKSUMS, sums_text
 from omnitrain.engine.models import read_component
 from omnitrain.engine.opening import load_saved_model
 from omnitrain.engine.rng import isolated
@@ -14,9 +15,10 @@ from omnitrain.engine.scratch import scratch_run
 from omnitrain.errors import UsageError
 from omnitrain.plugins import Registry
 from omnitrain.runs.directory import COMPONENT_FILE
+from omnitrain.runs.files import write_whole
 
 WEIGHTS = (".safetensors", ".index.json")
-MADE_ANEW = (COMPONENT_FILE, "adapter_config.json", "config.json", "generation_config.json", "README.md")
+MADE_ANEW = (COMPONENT_FILE, CHECKSUMS, "adapter_config.json", "config.json", "generation_config.json", "README.md")
 
 
 def export_model(directory: Path, target: Path, registry: Registry) -> list[str]:
@@ -43,5 +45,6 @@ def export_model(directory: Path, target: Path, registry: Registry) -> list[str]
             for path in directory.iterdir():
                 if path.is_file() and not path.name.endswith(WEIGHTS) and path.name not in MADE_ANEW:
                     shutil.copy2(path, folder / path.name)
+            write_whole(folder / CHECKSUMS, sums_text(folder))
             folder.rename(target)
     return sorted(path.name for path in target.iterdir())

@@ -13,10 +13,13 @@ from safetensors.torch import load_model as load_safetensors
 from safetensors.torch import save_model as save_safetensors
 from torch import Tensor, nn
 
+from omnitrain.api.checksums import check_folder
 from omnitrain.api.protocols import NamesSaved, SavesItself
+from omnitrain.api.stored import COMPONENT, read_as
 from omnitrain.errors import EnvironmentFault
 from omnitrain.runs.directory import COMPONENT_FILE
-from omnitrain.runs.files import read_json, write_json
+from omnitrain.runs.files import write_json
+from omnitrain.runs.notices import tell
 
 WEIGHTS = "model.safetensors"
 ADAPTER = "adapter_model.safetensors"
@@ -44,11 +47,14 @@ def save_model(model: nn.Module, directory: Path, component: Mapping[str, Any]) 
 def read_component(directory: Path) -> dict[str, Any]:
     """Return how the model in a folder was made.
 
-    Raises EnvironmentFault when the folder holds no model of ours.
+    Raises EnvironmentFault when the folder holds no model of ours, or a file that is not as it was saved.
     """
-    if not (directory / COMPONENT_FILE).exists():
-        raise EnvironmentFault(f"{directory} holds no model (there is no {COMPONENT_FILE}).")
-    component: dict[str, Any] = read_json(directory / COMPONENT_FILE)
+    try:
+        component = read_as(directory / COMPONENT_FILE, COMPONENT, "save the model again")
+    except FileNotFoundError as error:
+        raise EnvironmentFault(f"{directory} holds no model (there is no {COMPONENT_FILE}).") from error
+    for extra in check_folder(directory):
+        tell(f"{directory / extra} was not saved with the model")
     return component
 
 

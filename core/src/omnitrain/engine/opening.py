@@ -9,6 +9,7 @@ from typing import Any
 
 from torch import nn
 
+from omnitrain.api.checksums import CHECKSUMS, sums_text
 from omnitrain.api.config import Use
 from omnitrain.api.data import Data
 from omnitrain.api.protocols import SavesAssets
@@ -19,6 +20,7 @@ from omnitrain.engine.rng import isolated
 from omnitrain.plugins import Registry
 from omnitrain.recipes import resolve_component
 from omnitrain.runs import StageRun, with_facts
+from omnitrain.runs.files import write_whole
 
 ASSETS = "assets"
 
@@ -67,12 +69,15 @@ def _files_of(use: Use, run: StageRun, data: Data | None) -> Path:
 
 
 def write_model(model: nn.Module, directory: Path, component: Mapping[str, Any], assets: Any = None) -> None:
-    """Write a model into a new folder, with its component and the files of its data; see omnitrain.api.Run.save_model."""
+    """Write a model into a new folder, with its component, the files of its data and checksums; see
+    omnitrain.api.Run.save_model.
+    """
     save_model(model, directory, component)
     if isinstance(assets, Path):
         shutil.copytree(assets, directory, dirs_exist_ok=True)
     elif isinstance(assets, SavesAssets):
         assets.save_assets(directory)
+    write_whole(directory / CHECKSUMS, sums_text(directory))
 
 
 def load_saved_model(directory: Path, run: StageRun, registry: Registry, overrides: Mapping[str, Any] | None = None) -> Any:

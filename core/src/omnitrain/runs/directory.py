@@ -10,11 +10,13 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from omnitrain.api.checksums import check_files, files_of
 from omnitrain.api.stored import OWN_STAGE, RUN, check_shape, read_as, read_plain
 from omnitrain.errors import Damaged, EnvironmentFault, UsageError
 from omnitrain.recipes import ResolvedRecipe, fingerprint, lock_text, locked_values
 from omnitrain.runs.environment import describe_environment
 from omnitrain.runs.files import TEMPORARY, inside, remove, sweep, write_json, write_whole
+from omnitrain.runs.notices import tell
 from omnitrain.runs.records import Records, read_records
 
 SCHEMA = 1
@@ -40,7 +42,8 @@ class StageRecord:
     """What stage.json holds.
 
     status: "running" or "finished". fingerprint: of all that decides its result, which the last fields tell apart.
-    artifacts: name to {path, kind, details}. code: version of each distribution that the stage's components come from.
+    artifacts: name to {path, kind, details, files: {name: [bytes, SHA-256]}}. code: version of each
+    distribution that the stage's components come from.
     settings: digits of settings and seed. upstream: of the stages that it takes from. inputs: by setting, what a path names:
     {path, digest, files, bytes}. data: by setting, the fingerprints that data told when it was built. counted: the stage and
     its parts whose checkpoints count their lines.
@@ -178,11 +181,17 @@ class RunDirectory:
             raise Damaged(f"{path} is damaged; {advice} ({error}).") from error
 
     def write_stage(self, stage: str, record: StageRecord) -> None:
-        """Store what is known of a stage."""
+        """Store what is known of a stage; of one that finished, with the checksums of the files that it made."""
         if not self.writes:
             return
         (self.root / stage).mkdir(exist_ok=True)
-        write_json(self.root / stage / STAGE_FILE, asdict(record))
+        content = asdict(record)
+        if record.status == "finished":
+            for made in content["artifacts"].values():
+                path = self.root / made["path"]
+                if path.exists() and path.resolve().is_relative_to(self.root.resolve()):
+                    made.setdefault("files", files_of(path))
+        write_json(self.root / stage / STAGE_FILE, content)
 
     def reset_stage(self, stage: str) -> None:
         """Remove a stage's folder and its lines, to run it from its beginning."""
@@ -207,7 +216,7 @@ class RunDirectory:
     def artifact(self, stage: str, name: str) -> StoredArtifact:
         """Return an artifact of a finished stage.
 
-        Raises EnvironmentFault when the stage has none of that name or its files are gone.
+        Raises EnvironmentFault when the stage has none of that name, or its files are gone or not as the stage wrote them.
         """
         record = self.stage_record(stage)
         found = record.artifacts.get(name) if record else None
@@ -219,6 +228,8 @@ class RunDirectory:
             raise EnvironmentFault(
                 f"{path} is missing although stage {stage!r} made it; remove {self.root / stage} and run again."
             )
+        for extra in check_files(path, found.get("files", {}), f"remove {self.root / stage} and run again"):
+            tell(f"{path / extra} was not written by stage {stage!r}")
         return StoredArtifact(name, found["kind"], path, found["details"])
 
     def close(self) -> None:
