@@ -26,7 +26,7 @@ def interrupted(omnitrain: Command) -> Path:
     for command, stage in ((RECIPE, "pretrain"), ((out,), "span-corruption")):
         code, printed = omnitrain.signalled("run", *command, "--out", out, at=f"{stage}: training", number=signal.SIGTERM)
         assert code == 75, printed
-        assert "run the same command again to go on" in printed
+        assert f"go on with 'omnitrain run {out}'" in printed
         assert json.loads((out / stage / "stage.json").read_text())["status"] == "running"
         assert not (out / stage / "model").exists()
     omnitrain("run", out)

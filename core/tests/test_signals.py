@@ -22,6 +22,27 @@ POINTS = {
 }
 
 
+def test_closed_terminal_is_a_request_to_stop(train):
+    stopped = train("run", Fault("hang up", "forward", 6))
+    assert stopped.code == 75, stopped.error
+    assert stopped.error["text"].startswith("Stopped on request")
+    assert stopped.error["text"].endswith(f"; go on with 'omnitrain run {stopped.out}'.")
+    resumed = train("run")
+    assert resumed.code == 0, resumed.error
+    assert resumed.resumed_at() > 0
+
+
+def test_terminal_that_is_not_to_count_does_not(monkeypatch):
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with StopRequest() as stop:
+            os.kill(os.getpid(), signal.SIGHUP)
+            assert stop.reason is None
+        assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
 @pytest.mark.parametrize("action", ["term", "interrupt"])
 @pytest.mark.parametrize("name", POINTS)
 def test_stopped_run_is_resumed_exactly(name, action, train):
@@ -131,7 +152,7 @@ def test_command_is_killed_stopped_and_resumed_exactly_with_workers(train, tmp_p
         ended, said = command.end()
         assert ended == code, said
         assert "Traceback" not in said
-        assert code == -9 or "run the same command again to go on" in said
+        assert code == -9 or f"go on with 'omnitrain run {out}'" in said
     assert _Command(recipe, out).end()[0] == 0
     assert digests(out, checkpoints=False) == digests(whole.out, checkpoints=False)
 

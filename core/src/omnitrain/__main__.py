@@ -14,7 +14,9 @@ PATIENCE_S = 5.0
 def main() -> None:
     """Run the command line and exit with the documented code."""
     from omnitrain.cli import run
+    from omnitrain.cli.output import prepare_output
 
+    prepare_output(sys.argv[1:])
     code = run(sys.argv[1:])
     _leave_behind(code)
     sys.exit(code)

@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-SIGNALS = {"kill": signal.SIGKILL, "term": signal.SIGTERM, "interrupt": signal.SIGINT}
+SIGNALS = {"kill": signal.SIGKILL, "term": signal.SIGTERM, "interrupt": signal.SIGINT, "hang up": signal.SIGHUP}
 TIME_LIMIT_S = 60
 
 
@@ -28,7 +28,7 @@ TIME_LIMIT_S = 60
 class Fault:
     """Do something when a point is reached for the n-th time.
 
-    action: "kill", "term", "interrupt", "interrupt twice", "full" (the disk), "memory" (no more of it), "fail" (any error).
+    action: "kill", "term", "hang up", "interrupt", "interrupt twice", "full" (the disk), "memory" (no more of it), "fail".
     point: "forward" (training), "validation", "evaluator", "model" (when it is saved), "file" (anything done to a
     file of the run), "write" (what needs space: opening for writing, renaming, making a folder), "sync", "checkpoint sync".
     at: 1 is the first time. times: how often in a row.

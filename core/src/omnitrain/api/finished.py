@@ -136,7 +136,7 @@ class FinishedRun:
     def _finished(self, stage: str) -> dict[str, Any]:
         found = self._record(stage)
         if found["status"] != "finished":
-            raise DataError(f"Stage {stage!r} of {self.folder} did not finish; run the same command again to go on.")
+            raise DataError(f"Stage {stage!r} of {self.folder} did not finish; go on with 'omnitrain run {self.folder}'.")
         return found
 
     def _evaluation_file(self, stage: str, evaluator: str, step: int | None) -> Path:

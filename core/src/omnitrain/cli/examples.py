@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from omnitrain.api.terminal import one_line
 from omnitrain.cli.output import say
+from omnitrain.streams import encodable
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from omnitrain.api import Piece
 
 STYLES = {"plain": "", "loss": "bold green", "mask": "black on yellow", "special": "cyan", "padding": "dim"}
+PLAIN_MARKS = {"plain": ("", ""), "loss": ("<<", ">>"), "mask": ("[[", "]]"), "special": ("", ""), "padding": ("", "")}
 MARKS = {
     "plain": ("", ""),
     "loss": ("\u00ab", "\u00bb"),
@@ -31,7 +33,8 @@ def show_examples(stage: str, rows: Sequence[Row]) -> None:
     if sys.stdout.isatty():
         _coloured(stage, rows)
         return
-    say(f"{stage}: what the model will see (\u00abloss\u00bb, \u27e6masked\u27e7)")
+    marks = _marks()
+    say(f"{stage}: what the model will see ({'loss'.join(marks['loss'])}, {'masked'.join(marks['mask'])})")
     for i, row in enumerate(rows, 1):
         for name, pieces in row.items():
             say(f"  {i} {name}: {marked(pieces)}")
@@ -39,14 +42,15 @@ def show_examples(stage: str, rows: Sequence[Row]) -> None:
 
 def marked(pieces: Sequence[Piece]) -> str:
     """Return pieces as text with marks around masked ones and those with a loss; neighbours of a role share them."""
+    marks = _marks()
     parts: list[str] = []
     previous = "plain"
     for piece in pieces:
         if piece.role != previous:
-            parts += [MARKS[previous][1], MARKS[piece.role][0]]
+            parts += [marks[previous][1], marks[piece.role][0]]
         parts.append(_one_line(piece.text))
         previous = piece.role
-    return "".join([*parts, MARKS[previous][1]])
+    return "".join([*parts, marks[previous][1]])
 
 
 def _coloured(stage: str, rows: Sequence[Row]) -> None:
@@ -68,5 +72,10 @@ def _line(head: str, pieces: Sequence[Piece]) -> Text:
     return Text.assemble((head, "bold"), *((_one_line(piece.text), STYLES[piece.role]) for piece in pieces))
 
 
+def _marks() -> Mapping[str, tuple[str, str]]:
+    """Return the marks that standard output can hold."""
+    return MARKS if encodable("".join(mark for pair in MARKS.values() for mark in pair)) else PLAIN_MARKS
+
+
 def _one_line(text: str) -> str:
-    return one_line(text.replace("\n", "\u21b5"))
+    return one_line(text.replace("\n", "\u21b5" if encodable("\u21b5") else "\\n"))

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import errno
 import os
-import sys
-import traceback
 from collections.abc import Callable
 
 import click
 
-from omnitrain.api.terminal import visible
 from omnitrain.cli.group import omnitrain
+from omnitrain.cli.output import discard_output, flush_output, note
 from omnitrain.errors import EXIT_BUG, EXIT_OK, EnvironmentFault, OmnitrainError, Stopped, UsageError
 
 EXIT_INTERRUPTED = 130
@@ -22,6 +20,20 @@ COMPLETION = "_OMNITRAIN_COMPLETE"
 
 def guarded(argv: list[str]) -> int:
     """Run the command line; every error ends as a message on standard error and a documented exit code."""
+    code = _guarded(argv)
+    try:
+        flush_output()
+    except BrokenPipeError:
+        code = code or EXIT_BROKEN_PIPE
+    except OmnitrainError as error:
+        code = code or _fault(error, "--traceback" in argv)
+    else:
+        return code
+    discard_output()
+    return code
+
+
+def _guarded(argv: list[str]) -> int:
     if COMPLETION in os.environ:
         from click.shell_completion import shell_complete
 
@@ -29,12 +41,9 @@ def guarded(argv: list[str]) -> int:
     trace = "--traceback" in argv
     arguments = [a for a in argv if a != "--traceback"]
     try:
-        code = _called(lambda: _invoke(arguments))
-        sys.stdout.flush()
-        return code
+        return _called(lambda: _invoke(arguments))
     except BrokenPipeError:
-        # What is still buffered must not raise again when the interpreter flushes at its end.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        discard_output()
         return EXIT_BROKEN_PIPE
     except (KeyboardInterrupt, click.Abort):
         _say("interrupted")
@@ -63,7 +72,7 @@ def _called(command: Callable[[], int]) -> int:
 
 def _usage(error: click.UsageError) -> int:
     if isinstance(error, click.exceptions.NoArgsIsHelpError):
-        print(error.ctx.get_help() if error.ctx else error.format_message(), file=sys.stderr)
+        _say(error.ctx.get_help() if error.ctx else error.format_message())
         return UsageError.exit_code
     _say(f"error: {error.format_message()}")
     if error.ctx is not None:
@@ -104,8 +113,10 @@ def _environment(error: Exception) -> EnvironmentFault | None:
 
 
 def _show(error: BaseException) -> None:
-    traceback.print_exception(error, file=sys.stderr)
+    import traceback
+
+    _say("".join(traceback.format_exception(error)).rstrip())
 
 
 def _say(text: str) -> None:
-    print(visible(text), file=sys.stderr, flush=True)
+    note(text)

@@ -2,20 +2,60 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
+import os
 import sys
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TextIO
 
 from omnitrain.api.terminal import one_line, visible, visible_json
+from omnitrain.cli.table import COMMANDS, WORKS
+from omnitrain.streams import encodable, prepare, remark
 
+_reserved: list[TextIO | None] = []
 _MARKS = {"nan": "nan", "inf": "inf", "-inf": "-inf"}
 
 
+def prepare_output(argv: Sequence[str]) -> None:
+    """Make this process's standard streams safe for a command line; see `omnitrain.streams.prepare`."""
+    command = next((argument for argument in argv if not argument.startswith("-")), "")
+    is_product = command not in WORKS or "--dry-run" in argv
+    _reserved.append(prepare(is_product, reserved="--json" in argv and command in COMMANDS))
+
+
+def flush_output() -> None:
+    """Hand on what is still buffered.
+
+    Raises BrokenPipeError or EnvironmentFault where that is lost and is what the command was for.
+    """
+    for stream in (sys.stdout, *_reserved):
+        if stream is not None:
+            stream.flush()
+
+
+def discard_output() -> None:
+    """Let go of what can't be written, so that the interpreter does not try again at its end."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for stream in (sys.stdout, *_reserved):
+        if stream is not None:
+            with contextlib.suppress(OSError, ValueError):
+                os.dup2(nowhere, stream.fileno())
+                stream.flush()
+    os.close(nowhere)
+
+
 def emit_json(value: Any) -> None:
-    """Print plain values as JSON; numbers that are not finite are written as the strings "nan", "inf", "-inf"."""
-    print(visible_json(json.dumps(readable(value), indent=2, ensure_ascii=False, default=str, allow_nan=False)))
+    """Print plain values as JSON; numbers that are not finite are written as the strings "nan", "inf", "-inf".
+
+    Text that standard output's encoding can't hold is escaped, so that it is read back as it was.
+    """
+    plain = readable(value)
+    text = json.dumps(plain, indent=2, ensure_ascii=False, default=str, allow_nan=False)
+    if not encodable(text):
+        text = json.dumps(plain, indent=2, default=str, allow_nan=False)
+    print(visible_json(text), file=_reserved[-1] if _reserved else None)
 
 
 def readable(value: Any) -> Any:
@@ -31,7 +71,7 @@ def readable(value: Any) -> Any:
 
 def note(text: str) -> None:
     """Print a remark to standard error."""
-    print(visible(text), file=sys.stderr, flush=True)
+    remark(visible(text))
 
 
 def say(text: str = "") -> None:

@@ -25,5 +25,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "completion": ("Print the shell's completion script.", f"{_HOME}.completion:completion"),
 }
 
+# Commands whose work is worth more than what they print about it, unless that is asked for (--json, --dry-run).
+WORKS = frozenset({"run", "reproduce", "export", "report", "install", "uninstall"})
+
 # Commands of packages that authors install, told of where they are missing: name to distribution.
 ELSEWHERE = {"check": "omnitrain-testing", "new-plugin": "omnitrain-testing"}

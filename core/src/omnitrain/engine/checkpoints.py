@@ -127,7 +127,7 @@ class Checkpoints:
                 if attempt == 2:
                     raise EnvironmentFault(
                         f"The checkpoint of step {step} can't be written to {self.directory}: {error}. Earlier checkpoints are "
-                        "whole; make space and run the same command again."
+                        "whole; make space, then 'omnitrain run' with the run directory goes on."
                     ) from error
             except BaseException:
                 self._sweep()

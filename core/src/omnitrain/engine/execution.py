@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 import time
 import traceback
@@ -14,7 +15,7 @@ from typing import Any
 
 from omnitrain.api.run import Run
 from omnitrain.engine.building import ComponentBuilder
-from omnitrain.errors import OmnitrainError, UsageError
+from omnitrain.errors import OmnitrainError, Stopped, UsageError
 from omnitrain.places import cache_folder
 from omnitrain.plugins import Registry, installed
 from omnitrain.recipes import ResolvedRecipe, Stage, fingerprint, locked_stage, uses
@@ -22,6 +23,7 @@ from omnitrain.runs import Display, RunDirectory, RunLock, StageRecord, StageRun
 from omnitrain.runs.environment import code_versions
 from omnitrain.runs.files import explained_disk_faults
 from omnitrain.runs.trackers import Trackers, find_trackers
+from omnitrain.streams import remark
 
 
 @dataclass(frozen=True)
@@ -89,11 +91,14 @@ def run_recipe(
                 run = StageRun(stage.name, folder, recipe.seed, place, builder, stop, display, digits, trackers=trackers)
                 _run_stage(stage, run, folder, code, registry, options.force)
                 _meet()
-        except BaseException:
+        except BaseException as error:
             if not first:
                 raise
             _write_log(folder, traceback.format_exc())
             _tell(finished, folder, quietly=True)
+            if isinstance(error, Stopped):
+                advice = f"go on with 'omnitrain run {shlex.quote(str(out))}'"
+                raise Stopped(f"{str(error).rstrip('.')}; {advice}.") from error
             raise
         else:
             _tell(finished, folder)
@@ -166,4 +171,4 @@ def _write_log(folder: RunDirectory, text: str) -> None:
         with open(folder.root / "run.log", "a", encoding="utf-8") as file:
             file.write(text + "\n")
     except OSError as error:
-        print(f"run.log can't be written: {error.strerror}", file=sys.stderr)
+        remark(f"run.log can't be written: {error.strerror}")

@@ -194,7 +194,7 @@ class Loop:
                 shown = now
             if self._asked_to_stop(step):
                 self.run.stop_if_asked()
-                raise Stopped("Stopped on request of another process; run the same command again to go on.")
+                raise Stopped("Stopped on request of another process.")
         seconds = time.perf_counter() - started
         if self.step > first:
             self.run.timing(self.step, {"seconds": seconds, "updates_per_second": (self.step - first) / seconds})
@@ -352,7 +352,7 @@ class Loop:
         """End an evaluation that failed on the first process, on all of them. failed: whether it was a stop, what it said."""
         stopped, text = failed
         if stopped:
-            raise Stopped("Stopped on request in an evaluation; run the same command again to go on.") from problem
+            raise Stopped("Stopped on request in an evaluation.") from problem
         if self.engine.world > 1:
             self.save()
             self.checkpoints.wait()

@@ -60,8 +60,8 @@ class _Told(PluginState):
     def __post_init__(self) -> None:
         del self.__dict__["plugin"]  # so that what follows is asked
 
-    @cached_property
-    def plugin(self) -> Plugin | None:  # type: ignore[misc]
+    @cached_property  # type: ignore[misc]
+    def plugin(self) -> Plugin | None:
         return from_plain(self.plain)
 
     @cached_property

@@ -33,8 +33,8 @@ def explained_disk_faults(folder: Path) -> Iterator[None]:
             raise
         place = error.filename if isinstance(error.filename, str) else folder
         raise EnvironmentFault(
-            f"{place} can't be written: {error.strerror}. What was finished is whole; when that is mended run the same "
-            "command again."
+            f"{place} can't be written: {error.strerror}. What was finished is whole; when that is mended go on "
+            f"with 'omnitrain run {folder}'."
         ) from error
 
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, cast
 
 from omnitrain.api.terminal import one_line, visible
+from omnitrain.streams import remark, standard_error
 
 if TYPE_CHECKING:
     from rich.progress import Progress as RichProgress
@@ -89,7 +89,7 @@ class Bar:
         rate = self._pace.note(done, now)
         if now - self._said >= PLAIN_INTERVAL_S:
             self._said = now
-            print(self._line(rate), file=sys.stderr, flush=True)
+            remark(self._line(rate))
 
     def _line(self, rate: float) -> str:
         text = f"{self._label}: {self._done:g}"
@@ -105,7 +105,7 @@ class Bar:
         if self._live is not None:
             self._live.remove_task(self._task)
         elif elapsed > QUIET_BEFORE_S:
-            print(f"{self._label}: {self._done:g} in {duration(elapsed)}  {_values(self._values)}".rstrip(), file=sys.stderr)
+            remark(f"{self._label}: {self._done:g} in {duration(elapsed)}  {_values(self._values)}".rstrip())
 
 
 class Display:
@@ -133,11 +133,11 @@ class Display:
         if self._live is not None:
             self._live.console.print(visible(text), markup=False, highlight=False)
         else:
-            print(visible(text), file=sys.stderr, flush=True)
+            remark(visible(text))
 
     @contextmanager
     def _screen(self) -> Iterator[RichProgress | None]:
-        if self._quiet or not sys.stderr.isatty() or self._live is not None:
+        if self._quiet or not standard_error().isatty() or self._live is not None:
             yield self._live
             return
         from rich.console import Console
@@ -146,7 +146,8 @@ class Display:
 
         columns = (TextColumn("{task.description}"), BarColumn(bar_width=24), MofNCompleteColumn(), TimeElapsedColumn())
         more = (TextColumn("left"), TimeRemainingColumn(), TextColumn("{task.fields[values]}"))
-        with RichProgress(*columns, *more, console=Console(stderr=True), refresh_per_second=2, transient=True) as live:
+        console = Console(file=cast("IO[str]", standard_error()))
+        with RichProgress(*columns, *more, console=console, refresh_per_second=2, transient=True) as live:
             self._live = live
             try:
                 yield live

@@ -1,4 +1,4 @@
-"""Requests to stop: SIGTERM, Ctrl-C or a time limit."""
+"""Requests to stop: SIGTERM, a closed terminal, Ctrl-C or a time limit."""
 
 from __future__ import annotations
 
@@ -28,7 +28,9 @@ class StopRequest:
 
     def __enter__(self) -> StopRequest:
         if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGTERM, signal.SIGINT):
+            for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
+                if number == signal.SIGHUP and signal.getsignal(number) == signal.SIG_IGN:
+                    continue  # nohup: the run is to outlive its terminal
                 self._previous[number] = signal.signal(number, self._handle)
         return self
 
@@ -58,4 +60,4 @@ class StopRequest:
     def raise_if_asked(self) -> None:
         """Raise Stopped when there is a request."""
         if self.reason is not None:
-            raise Stopped(f"Stopped on request ({self.reason}); run the same command again to go on.")
+            raise Stopped(f"Stopped on request ({self.reason}).")
