@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+
+from omnitrain.streams import remark
 
 _receivers: list[Callable[[str], None]] = []
 
@@ -14,7 +15,7 @@ def tell(text: str) -> None:
     if _receivers:
         _receivers[-1](text)
     else:
-        print(f"note: {text}", file=sys.stderr, flush=True)
+        remark(f"note: {text}")
 
 
 @contextmanager

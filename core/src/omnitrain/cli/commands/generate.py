@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from omnitrain.api.terminal import visible
-from omnitrain.cli.output import emit_json
+from omnitrain.cli.output import emit_json, note
 from omnitrain.errors import UsageError
 from omnitrain.plugins import installed
 
@@ -89,7 +89,7 @@ def _shown(text: str) -> str:
 
 def _converse(answer: Answer) -> None:
     """Ask for prompts until the end of input."""
-    print("An empty line or Ctrl-D ends.", file=sys.stderr)
+    note("An empty line or Ctrl-D ends.")
     while True:
         try:
             prompt = input("> ")
