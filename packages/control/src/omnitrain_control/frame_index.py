@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from heapq import heappop, heappush
 from itertools import takewhile
@@ -123,27 +123,48 @@ def frame_index(path: Path) -> FrameIndex | None:
     return _made(str(path), stat.st_size, stat.st_mtime_ns, stat.st_ino)
 
 
+def frame_times(path: Path) -> NDArray[np.float64] | None:
+    """Return the seconds at which the frames of a file are shown, float64[frames], ascending; None where that is not known.
+
+    Raises what PyAV raises for a file that can't be opened.
+    """
+    with av.open(str(path)) as container:
+        stream = video_stream(container)
+        read = None if stream is None else _read(container, stream)
+        if stream is None or read is None or not stream.time_base:
+            return None
+        return np.asarray(np.sort(np.array(read.times, np.int64)) * float(stream.time_base), np.float64)
+
+
 @lru_cache(maxsize=8192)
 def _made(path: str, size: int, changed: int, inode: int) -> FrameIndex | None:
     with av.open(path) as container:
         stream = video_stream(container)
-        if stream is None:
+        read = None if stream is None else _read(container, stream)
+        return None if stream is None or read is None else _index(stream, read)
+
+
+@dataclass
+class _Read:
+    """Times of the frames in the order of packets, (time, place) of the key frames, and when the last one ends."""
+
+    times: list[int] = field(default_factory=list)
+    keys: list[tuple[int, int]] = field(default_factory=list)
+    end: int = 0
+
+
+def _read(container: InputContainer, stream: VideoStream) -> _Read | None:
+    order, found = ShownOrder(stream), _Read()
+    for packet in _packets(container, stream):
+        counts = order.takes(packet)
+        if not order.reliable:
             return None
-        order = ShownOrder(stream)
-        times: list[int] = []
-        keys: list[tuple[int, int]] = []
-        end = 0
-        for packet in _packets(container, stream):
-            counts = order.takes(packet)
-            if not order.reliable:
-                return None
-            assert packet.pts is not None or not counts
-            if counts and packet.pts is not None:
-                times.append(packet.pts)
-                end = max(end, packet.pts + (packet.duration or 0))
-                if packet.is_keyframe:
-                    keys.append((packet.pts, packet.pts if packet.dts is None else min(packet.pts, packet.dts)))
-        return _index(stream, np.sort(np.array(times, np.int64)), keys, end)
+        if counts and packet.pts is not None:
+            found.times.append(packet.pts)
+            found.end = max(found.end, packet.pts + (packet.duration or 0))
+            if packet.is_keyframe:
+                found.keys.append((packet.pts, packet.pts if packet.dts is None else min(packet.pts, packet.dts)))
+    return found
 
 
 def _packets(container: InputContainer, stream: VideoStream) -> Iterator[av.Packet[Any]]:
@@ -154,15 +175,16 @@ def _packets(container: InputContainer, stream: VideoStream) -> Iterator[av.Pack
         return
 
 
-def _index(stream: VideoStream, times: NDArray[np.int64], keys: list[tuple[int, int]], end: int) -> FrameIndex | None:
+def _index(stream: VideoStream, read: _Read) -> FrameIndex | None:
+    times = np.sort(np.array(read.times, np.int64))
     gaps = np.diff(times)
-    if not len(times) or not keys or not stream.time_base or (len(gaps) and gaps.min() <= 0):
+    if not len(times) or not read.keys or not stream.time_base or (len(gaps) and gaps.min() <= 0):
         return None
     base = float(stream.time_base)
-    places = [KeyFrame(int(np.searchsorted(times, time)), time, place) for time, place in sorted(keys)]
+    places = [KeyFrame(int(np.searchsorted(times, time)), time, place) for time, place in sorted(read.keys)]
     mean = float(gaps.mean()) if len(gaps) else 0.0
     rate = 1.0 / (mean * base) if mean else float(stream.average_rate or 0)
     # Times are whole units of the file's clock, so equal ones may differ by one.
     steady = not len(gaps) or float(np.abs(gaps - mean).max()) <= max(1.0, _STEADY * mean)
     longest = float(gaps.max()) * base if len(gaps) else 0.0
-    return FrameIndex(len(times), tuple(places), rate, steady, (end - (stream.start_time or 0)) * base, longest)
+    return FrameIndex(len(times), tuple(places), rate, steady, (read.end - (stream.start_time or 0)) * base, longest)

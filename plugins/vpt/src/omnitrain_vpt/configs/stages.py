@@ -32,6 +32,9 @@ class LabelConfig(Config):
     """Frames between two windows. Paper: 64; each gives its middle."""
     batch_size: int = Field(default=16, ge=1)
     """Windows of one forward pass."""
+    other_rates: Literal["leave_out", "resample", "take"] = "leave_out"
+    """Video whose frames are not the model's steps, such as 60 a second where it learned from 20: left out with a count; read
+    at those steps and written anew; or every frame taken for a step."""
     device: str = "auto"
     """"auto" takes the first GPU where there is one, else the CPU; or a torch device name."""
 

@@ -22,12 +22,15 @@ from omnitrain_vpt.data.stream import ChunkStream
 from omnitrain_vpt.paper.actions import to_factored
 from omnitrain_vpt.paper.minecraft import BUTTONS
 from omnitrain_vpt.recordings.clips import CachedClips, Clips, Reader, StreamedClips, build_cache
-from omnitrain_vpt.recordings.format import ReadingProblems, ReadingRules, Segment, find_segments
+from omnitrain_vpt.recordings.format import RATE, SHOWN, ReadingProblems, ReadingRules, Segment, find_segments
 from omnitrain_vpt.recordings.frames import pointer
+from omnitrain_vpt.recordings.rates import commonest, same_rate
 from omnitrain_vpt.world.environments import worlds_folder
 from omnitrain_vpt.world.recording import record_clips
 
 BUILTIN = "builtin"
+_DECODED = "frames, actions and rates"
+"""What a folder of decoded recordings holds; another text where that changes."""
 _BUILTIN_SEED = 20220623
 _FRAMES = {"frames": "uint8[batch, time, height, width, 3]", "loss_weights": "float32[batch, time]"}
 WINDOW_FIELDS: Fields = {**_FRAMES, "buttons": "int64[batch, time, 20]", "camera": "int64[batch, time, 2]"}
@@ -73,6 +76,7 @@ class RecordingsData:
         self._windows: dict[str, list[tuple[int, int]]] = {}
         self._recorded = Path(BUILTIN)
         self.problems = ""
+        self.rate = float(RATE)
 
     @property
     def folder_or_index(self) -> Path:
@@ -143,7 +147,7 @@ class RecordingsData:
         if config.cache:
             # The decoded frames do not depend on how they are cut and drawn later.
             kept = (config.image_size, self.nulls, config.max_frames, config.reading.model_dump())
-            target = workspace / f"vpt-frames-{digest([__version__, self._content(), kept])}"
+            target = workspace / f"vpt-frames-{digest([__version__, _DECODED, self._content(), kept])}"
             with context.progress("decoding", len(segments)) as bar:
                 build_cache(target, segments, reader, config.threads, self.found, bar.advance)
             cached = CachedClips(target)
@@ -152,6 +156,14 @@ class RecordingsData:
         else:
             streamed = StreamedClips(segments, reader, self.found)
             clips, problems = streamed, streamed.problems
+        rate = commonest((track.rate for track in clips.tracks), RATE)
+        others = [name for name, track in zip(clips.names, clips.tracks, strict=True) if not same_rate(track.rate, rate)]
+        if others:
+            told = f"{len(others)} of {len(clips.names)} recordings don't have the {rate:g} frames a second that most have"
+            problems = "; ".join(
+                [*([problems] if problems else []), f"taken as they are: {told} ({', '.join(others[:SHOWN])})"]
+            )
+        self.rate = rate
         if problems:
             log.warning("%s: left out: %s", self.folder_or_index, problems)
         self.problems = problems
@@ -202,8 +214,9 @@ class RecordingsData:
         return {name: join([example[name] for example in examples]) for name in self.batch}
 
     def facts(self) -> Mapping[str, Any]:
-        """Tell what was left out and why, for the model's record."""
-        return {"image_size": self.config.image_size, "steps": self.config.steps, "left_out": self.problems}
+        """Tell what was left out and why, for the model's record, and how many frames are a second for it."""
+        config = self.config
+        return {"image_size": config.image_size, "steps": config.steps, "left_out": self.problems, "rate": self.rate}
 
     def explain(self, batch: Batch, row: int) -> Mapping[str, Sequence[Piece]]:
         """Show the actions of a row as text, frame by frame."""

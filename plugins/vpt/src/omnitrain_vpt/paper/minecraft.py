@@ -30,6 +30,8 @@ KEYS: Mapping[str, str] = {
 """Key (without "key.keyboard.") to button; other keys are ignored and are no activity."""
 MOUSE_BUTTONS: Mapping[int, str] = {0: "attack", 1: "use", 2: "pickItem"}
 DEGREES_PER_PIXEL = 360.0 / 2400.0
+LARGEST_PLACE = 1e6
+"""Pixels; a mouse beyond them, or at infinity, is a fault of the recorder."""
 # Recorder version to the factor of mouse movements while a GUI is open; 1 for all others.
 GUI_FACTORS: Mapping[str, float] = {"5.7": 0.5, "5.8": 0.5, "6.7": 2.0, "6.8": 2.0, "6.9": 2.0}
 
@@ -63,8 +65,8 @@ def action_of_line(line: Mapping[str, Any], gui_factor: float = 1.0, legacy_int_
     pressed = {KEYS[key.removeprefix(_PREFIX)] for key in keyboard["keys"] if key.removeprefix(_PREFIX) in KEYS}
     pressed |= {MOUSE_BUTTONS[button] for button in mouse["buttons"] if button in MOUSE_BUTTONS}
     dx, dy = float(mouse["dx"]), float(mouse["dy"])
-    if not (np.isfinite(dx) and np.isfinite(dy)):
-        raise ValueError("mouse.dx and mouse.dy must be finite")
+    if not (abs(dx) <= LARGEST_PLACE and abs(dy) <= LARGEST_PLACE):
+        raise ValueError("mouse.dx and mouse.dy must be finite movements of a mouse")
     null = not pressed and dx == 0 and dy == 0
     scale = DEGREES_PER_PIXEL * (gui_factor if line.get("isGuiOpen", False) else 1.0)
     pitch, yaw = dy * scale, dx * scale
@@ -139,6 +141,10 @@ def checked_line(value: Any) -> Mapping[str, Any]:
     for name, part in (("mouse", "buttons"), ("keyboard", "keys")):
         if not _is_record(value.get(name)) or not isinstance(value[name].get(part), list):
             raise ValueError(f"{name}.{part} is missing")
+    for name in ("x", "y"):
+        place = value["mouse"].get(name)
+        if isinstance(place, (int, float)) and not abs(place) <= LARGEST_PLACE:
+            raise ValueError(f"mouse.{name} is no place in a window")
     return value
 
 

@@ -58,7 +58,7 @@ class Reader:
                     problems.add("videos without .jsonl", str(segment.video))
                     self._refuse(f"{segment.video} has no .jsonl beside it.")
                     return None
-                track = video_track(segment)
+                track = video_track(segment, problems)
             else:
                 before = problems.faults
                 track = read_track(segment, self.reading, problems)
@@ -119,9 +119,12 @@ class CachedClips:
         details = json.loads((folder / "details.json").read_text("utf-8"))
         self.names: Sequence[str] = details["names"]
         self.problems: str = details["problems"]
-        fields = ("frame", "buttons", "camera", "raw_null", "cursor")
-        rows = (self.store.episode(number) for number in range(len(self.store)))
-        self.tracks: Sequence[Track] = [Track(*(np.asarray(row[name]) for name in fields)) for row in rows]
+        rates: list[float] = details["rates"]
+        self.tracks: Sequence[Track] = [self._track(number, rate) for number, rate in enumerate(rates)]
+
+    def _track(self, number: int, rate: float) -> Track:
+        fields = {name: np.asarray(values) for name, values in self.store.episode(number).items()}
+        return Track(fields["frame"], fields["buttons"], fields["camera"], fields["raw_null"], fields["cursor"], rate)
 
     def frames(self, clip: int, start: int, stop: int) -> Frames:
         """Return frames of a clip."""
@@ -145,7 +148,7 @@ def build_cache(
         return (track.take(np.arange(len(frames))), frames) if len(frames) else None
 
     def build(path: Path) -> None:
-        names, problems = [], ReadingProblems()
+        names, rates, problems = [], [], ReadingProblems()
         problems.merge(found)
         with EpisodeWriter(path) as writer:
             for segment, result, own in _parallel(segments, threads, work):
@@ -155,6 +158,7 @@ def build_cache(
                     continue
                 track, frames = result
                 names.append(segment.name)
+                rates.append(track.rate)
                 writer.add(
                     {
                         "images": frames,
@@ -167,7 +171,7 @@ def build_cache(
                 )
         if not names:
             raise DataError(f"None of {len(segments)} recordings can be used: {problems.summary()}.")
-        details = {"names": names, "problems": problems.summary()}
+        details = {"names": names, "rates": rates, "problems": problems.summary()}
         (path / "details.json").write_text(json.dumps(details), encoding="utf-8")
 
     return build_once(folder, build)

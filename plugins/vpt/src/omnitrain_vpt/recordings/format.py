@@ -15,15 +15,20 @@ from numpy.typing import NDArray
 
 from omnitrain.engine import whole, write_whole
 from omnitrain.errors import DataError
-from omnitrain_control.video import probe_video, write_video
+from omnitrain_control.video import VideoFacts, probe_video, write_video
 from omnitrain_vpt.paper.actions import CAMERA, is_null, to_joint
 from omnitrain_vpt.paper.minecraft import BUTTONS, Action, SequenceRules, checked_line, gui_factor, unknown_keys
 
 RATE = 20
-SUFFIXES = (".mp4", ".jsonl", "-options.json")
+VIDEO_SUFFIXES = (".mp4", ".mkv", ".webm", ".mov", ".m4v", ".avi")
+"""What files of video end with, in small or capital letters."""
+SUFFIXES = (*VIDEO_SUFFIXES, ".jsonl", "-options.json")
 """What a recording's files end with."""
 SHOWN = 5
 UNKNOWN_KEYS = "unknown keys"
+LOSSES = "videos whose pictures lose something"
+TOLD = {UNKNOWN_KEYS, LOSSES}
+"""Kinds of problems that are told and make no recording a broken one."""
 _VERSION = re.compile(r"^\d+\.\d+$")
 
 
@@ -36,8 +41,8 @@ class ReadingProblems:
 
     @property
     def faults(self) -> int:
-        """How many of them make a recording a broken one: keys that mean nothing to the game are told, but are no fault."""
-        return sum(count for kind, count in self.counts.items() if kind != UNKNOWN_KEYS)
+        """How many of them make a recording a broken one; what is only told, as keys without a meaning, is no fault."""
+        return sum(count for kind, count in self.counts.items() if kind not in TOLD)
 
     def add(self, kind: str, place: str) -> None:
         """Count one problem."""
@@ -76,37 +81,54 @@ class Segment:
 
 
 def find_segments(path: Path, base: Path | None, problems: ReadingProblems) -> list[Segment]:
-    """Return the recordings of a folder (all .mp4 below it) or of an index file, sorted by name.
+    """Return the recordings of a folder (all video below it) or of an index file, sorted by name.
 
     base: where the paths of an index file begin; by default the index file's folder, since its own "basedir" is an address.
-    Raises DataError for a path that is missing, an index file of another form, or no recording at all.
+    Hidden files and folders are left out, as are what archives of macOS add. Raises DataError for a path that is missing, an
+    index file of another form, two videos of one name, or no recording at all.
     """
     if path.is_dir():
-        names = sorted(str(p.relative_to(path).with_suffix("")) for p in path.rglob("*.mp4"))
-        root = path
+        root, videos = path, _videos_below(path)
     elif path.is_file():
         root = base if base is not None else path.parent
-        names = _index_names(path)
+        videos = _index_videos(path)
     else:
-        raise DataError(f"{path} is missing; expected a folder with .mp4 files or an index file.")
-    found = []
-    for name in names:
-        video, lines = root / f"{name}.mp4", root / f"{name}.jsonl"
+        raise DataError(f"{path} is missing; expected a folder with video ({_KNOWN}) or an index file.")
+    found: dict[str, Segment] = {}
+    for relative in videos:
+        video, name = root / relative, str(relative.with_suffix(""))
         if root.resolve() not in video.resolve().parents:
-            raise DataError(f"{path} names {name!r}, which lies outside {root}.")
+            raise DataError(f"{path} names {str(relative)!r}, which lies outside {root}.")
         if not video.is_file():
             problems.add("missing videos", str(video))
-            continue
-        found.append(Segment(name, video, lines if lines.is_file() else None))
+        elif name in found:
+            raise DataError(f"{found[name].video} and {video} have one name, by which recordings are told apart: rename one.")
+        else:
+            found[name] = Segment(name, video, _lines_beside(video))
     if not found:
-        raise DataError(f"{path} holds no recordings: there is no .mp4 file{' of the index' if path.is_file() else ''}.")
-    return found
+        which = " of the index" if path.is_file() else ""
+        raise DataError(f"{path} holds no recordings: there is no file{which} that ends with {_KNOWN}.")
+    return [found[name] for name in sorted(found)]
 
 
-def _index_names(path: Path) -> list[str]:
+_KNOWN = ", ".join(VIDEO_SUFFIXES)
+
+
+def _videos_below(folder: Path) -> list[Path]:
+    inside = (path.relative_to(folder) for path in folder.rglob("*") if path.suffix.lower() in VIDEO_SUFFIXES)
+    return sorted(path for path in inside if not any(part.startswith((".", "__MACOSX")) for part in path.parts))
+
+
+def _lines_beside(video: Path) -> Path | None:
+    candidates = (video.with_suffix(suffix) for suffix in (".jsonl", ".JSONL"))
+    return next((path for path in candidates if path.is_file()), None)
+
+
+def _index_videos(path: Path) -> list[Path]:
+    """Return the videos that an index file names; one without a known ending is an .mp4."""
     try:
-        relpaths = json.loads(path.read_text("utf-8"))["relpaths"]
-        return sorted(str(name).removesuffix(".mp4") for name in relpaths)
+        named = [Path(str(name)) for name in json.loads(path.read_text("utf-8"))["relpaths"]]
+        return sorted(p if p.suffix.lower() in VIDEO_SUFFIXES else p.with_name(f"{p.name}.mp4") for p in named)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(f'{path} is no index file: expected {{"basedir": ..., "relpaths": [...]}} ({error!r}).') from error
 
@@ -151,7 +173,7 @@ def kept_lines(
             continue
         try:
             action = rules(line)
-        except (KeyError, TypeError, ValueError, AttributeError):
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
             if problems is not None:
                 problems.add("malformed lines", f"{path}:{number + 1}")
             continue
@@ -168,7 +190,7 @@ class Track:
 
     frames: number of each kept frame in the video, int64[n]. buttons: uint8[n, 20]. camera: degrees float32[n, 2], pitch
     and yaw. raw_null: no activity before quantisation, bool[n]. cursor: pointer (x, y) of a 720 pixel high window where a
-    GUI is open, else -1, float32[n, 2].
+    GUI is open, else -1, float32[n, 2]. rate: frames a second of the video, on average.
     """
 
     frames: NDArray[np.int64]
@@ -176,6 +198,7 @@ class Track:
     camera: NDArray[np.float32]
     raw_null: NDArray[np.bool_]
     cursor: NDArray[np.float32]
+    rate: float = RATE
 
     def __len__(self) -> int:
         return len(self.frames)
@@ -192,7 +215,9 @@ class Track:
 
     def take(self, rows: NDArray[Any]) -> Track:
         """Return some of the frames, by index or mask."""
-        return Track(self.frames[rows], self.buttons[rows], self.camera[rows], self.raw_null[rows], self.cursor[rows])
+        return Track(
+            self.frames[rows], self.buttons[rows], self.camera[rows], self.raw_null[rows], self.cursor[rows], self.rate
+        )
 
     def without_null(self, rule: str) -> Track:
         """Drop null actions. rule: "quantised" (after quantisation, as in the paper), "raw" (the line only), or "keep"."""
@@ -225,6 +250,7 @@ def read_track(segment: Segment, reading: ReadingRules, problems: ReadingProblem
     rules = SequenceRules(reading.escape_closes_inventory, reading.legacy_int_camera, factor)
     facts = probe_video(segment.video)
     frames = facts.frames
+    tell_losses(segment, facts, problems)
     kept = list(kept_lines(lines, rules, problems, str(segment.lines)))
     if frames and frames != len(lines):
         problems.add("recordings with another number of frames than of lines", f"{segment.video}: {frames}, {len(lines)}")
@@ -239,7 +265,14 @@ def read_track(segment: Segment, reading: ReadingRules, problems: ReadingProblem
         np.array([a.camera for _, a in kept], np.float32).reshape(-1, 2),
         np.array([a.null for _, a in kept], bool),
         np.array(cursor, np.float32).reshape(-1, 2),
+        facts.rate or RATE,
     )
+
+
+def tell_losses(segment: Segment, facts: VideoFacts, problems: ReadingProblems) -> None:
+    """Tell what a video's pictures lose when they are read."""
+    for note in facts.notes:
+        problems.add(LOSSES, f"{segment.video}: {note}")
 
 
 def _cursor(line: Mapping[str, Any] | None) -> tuple[float, float]:
@@ -249,12 +282,15 @@ def _cursor(line: Mapping[str, Any] | None) -> tuple[float, float]:
     return (float(x), float(y)) if isinstance(x, (int, float)) and isinstance(y, (int, float)) else (-1.0, -1.0)
 
 
-def video_track(segment: Segment) -> Track:
-    """Return an unlabelled video as a track without actions."""
-    count = probe_video(segment.video).frames
+def video_track(segment: Segment, problems: ReadingProblems | None = None) -> Track:
+    """Return an unlabelled video as a track without actions. problems: takes what its pictures lose."""
+    facts = probe_video(segment.video)
+    count = facts.frames
+    if problems is not None:
+        tell_losses(segment, facts, problems)
     return Track(
         np.arange(count), np.zeros((count, len(BUTTONS)), np.uint8), np.zeros((count, 2), np.float32),
-        np.ones(count, bool), np.full((count, 2), -1.0, np.float32),
+        np.ones(count, bool), np.full((count, 2), -1.0, np.float32), facts.rate or RATE,
     )  # fmt: skip
 
 

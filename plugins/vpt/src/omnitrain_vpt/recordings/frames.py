@@ -42,14 +42,17 @@ def prepare(image: Frame, cursor: NDArray[np.float32], size: int, picture: Point
 
 
 def track_frames(path: Path, track: Track, size: int, picture: Pointer, start: int = 0) -> Iterator[Frame]:
-    """Yield the prepared frames of a track from its row `start`; ends early where the video does."""
+    """Yield the prepared frames of a track from its row `start`; ends early where the video does.
+
+    A track may hold a frame several times, one behind the other.
+    """
     if start >= len(track):
         return
     wanted = track.frames
     row = start
     begin = int(wanted[start])
-    for offset, image in enumerate(read_frames(path, "bgr24", begin)):
-        if begin + offset == wanted[row]:
+    for number, image in enumerate(read_frames(path, "bgr24", begin), begin):
+        while number == wanted[row]:
             yield prepare(image, track.cursor[row], size, picture)
             row += 1
             if row == len(track):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from omnitrain.api import Evaluation, Metric, Run, Table, numpy_generator
 from omnitrain.engine import whole, write_whole
 from omnitrain.errors import DataError, EnvironmentFault, UsageError
-from omnitrain_control.video import Frame, VideoFacts, VideoWriter, probe_video, read_frames
+from omnitrain_control.video import Frame, VideoWriter, probe_video, read_frames
 from omnitrain_vpt.configs.stages import CleanConfig
 from omnitrain_vpt.data.recordings import RecordingsData
 from omnitrain_vpt.paper.cleaning import clean_runs, median_filter
@@ -103,21 +103,25 @@ def sampled(path: Path, rate: float) -> tuple[list[Frame], int, int]:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What became of a video. share: of clean frames. runs: kept (begin, end) in its frames. frames: that can be decoded."""
+    """What became of a video.
+
+    share: of clean frames. runs: kept (begin, end) in its frames. frames: that can be decoded. rate: of them a second.
+    """
 
     share: float
     runs: list[tuple[int, int]]
     frames: int
+    rate: float = RATE
 
 
 def judge(labels: NDArray[Any], step: int, frames: int, rate: float, config: CleanConfig) -> Verdict:
     """Apply the paper's rules to the classes (1 clean) of sampled frames: share, median, runs."""
     share = float(np.mean(labels)) if len(labels) else 0.0
     if share < config.least_share:
-        return Verdict(share, [], frames)
+        return Verdict(share, [], frames, rate)
     least = config.least_s * rate
     runs = [(b * step, min(e * step, frames)) for b, e in clean_runs(median_filter(labels, config.median), 1)]
-    return Verdict(share, [run for run in runs if run[1] - run[0] >= least], frames)
+    return Verdict(share, [run for run in runs if run[1] - run[0] >= least], frames, rate)
 
 
 class Cleaner:
@@ -165,10 +169,11 @@ class Cleaner:
         if not frames:
             return {"frames": 0, "announced": facts.frames}
         labels = self.classifier.predict(self.embed(frames))
-        verdict = judge(labels, step, count, facts.rate or RATE, self.config)
+        rate = facts.rate or RATE
+        verdict = judge(labels, step, count, rate, self.config)
         for begin, end in verdict.runs:
-            _cut(segment, facts, self.folder / stretch_name(segment, begin), begin, end)
-        return {"share": verdict.share, "runs": verdict.runs, "frames": count, "announced": facts.frames}
+            _cut(segment, rate, self.folder / stretch_name(segment, begin), begin, end)
+        return {"share": verdict.share, "runs": verdict.runs, "frames": count, "announced": facts.frames, "rate": rate}
 
 
 def stretch_name(segment: Segment, begin: int) -> str:
@@ -176,14 +181,18 @@ def stretch_name(segment: Segment, begin: int) -> str:
     return f"{segment.name}-{begin:07d}"
 
 
-def _cut(segment: Segment, facts: VideoFacts, target: Path, begin: int, end: int) -> None:
-    """Write frames begin..end of a video, and its lines where it has any. target: without suffix."""
+def _cut(segment: Segment, rate: float, target: Path, begin: int, end: int) -> None:
+    """Write frames begin..end of a video of `rate` a second, and its lines where it has any. target: without suffix.
+
+    Raises DataError for a video that no longer holds frame `begin`.
+    """
     target.parent.mkdir(parents=True, exist_ok=True)
-    with (
-        whole(target.with_name(f"{target.name}.mp4")) as path,
-        VideoWriter(path, (facts.height, facts.width), round(facts.rate or RATE)) as writer,
-    ):
-        for frame in islice(read_frames(segment.video, start=begin), end - begin):
+    frames = islice(read_frames(segment.video, start=begin), end - begin)
+    first = next(frames, None)
+    if first is None:
+        raise DataError(f"{segment.video} ends before frame {begin}, which was read before.")
+    with whole(target.with_name(f"{target.name}.mp4")) as path, VideoWriter(path, first.shape[:2], rate) as writer:
+        for frame in chain([first], frames):
             writer.write(frame)
     if segment.lines is not None:
         lines = segment.lines.read_text("utf-8", errors="replace").split("\n")[begin:end]
@@ -214,7 +223,8 @@ def clean(config: CleanConfig, run: Run) -> None:
         others = [with_artefacts(frame, generator) for frame in examples]
     accuracy = cleaner.train(examples, others)
     told = list(finished_videos(run, "cleaning", data.segments(), cleaner.clean, cleaner.problems))
-    verdicts = [(segment, Verdict(video["share"], video["runs"], video["frames"])) for segment, video in told]
+    fields = ("share", "runs", "frames", "rate")
+    verdicts = [(segment, Verdict(*(video[name] for name in fields))) for segment, video in told]
     names = [stretch_name(segment, begin) for segment, verdict in verdicts for begin, _ in verdict.runs]
     run.report("clean", _report(verdicts, accuracy, cleaner.problems))
     if not names:
@@ -225,13 +235,18 @@ def clean(config: CleanConfig, run: Run) -> None:
     leave_recordings(run, names, data.config)
 
 
+def _hours(verdicts: Sequence[tuple[Segment, Verdict]], frames: Callable[[Verdict], int]) -> float:
+    """Return how long some frames of each video last at its own rate."""
+    return sum(frames(verdict) / verdict.rate for _, verdict in verdicts) / 3600
+
+
 def _report(verdicts: Sequence[tuple[Segment, Verdict]], accuracy: float, problems: ReadingProblems) -> Evaluation:
     seen = sum(verdict.frames for _, verdict in verdicts)
     kept = sum(end - begin for _, verdict in verdicts for begin, end in verdict.runs)
     metrics = {
         "classifier_accuracy": Metric(accuracy, len(verdicts), "higher"),
-        "hours_seen": Metric(seen / RATE / 3600, seen, unit="h"),
-        "hours_kept": Metric(kept / RATE / 3600, kept, unit="h"),
+        "hours_seen": Metric(_hours(verdicts, lambda verdict: verdict.frames), seen, unit="h"),
+        "hours_kept": Metric(_hours(verdicts, lambda verdict: sum(e - b for b, e in verdict.runs)), kept, unit="h"),
         "share_kept": Metric(kept / max(seen, 1), seen),
         "left_out": Metric(float(sum(problems.counts.values())), len(verdicts)),
     }

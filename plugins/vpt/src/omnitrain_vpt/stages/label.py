@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +14,15 @@ from numpy.typing import NDArray
 from omnitrain.api import Evaluation, Metric, Run, Table
 from omnitrain.engine import whole, write_whole
 from omnitrain.errors import DataError, UsageError
+from omnitrain_control.video import VideoWriter
 from omnitrain_vpt.configs.stages import LabelConfig
 from omnitrain_vpt.data.recordings import RecordingsData
 from omnitrain_vpt.models.labeller import Labeller, label_frames
 from omnitrain_vpt.paper.actions import CAMERA
 from omnitrain_vpt.paper.minecraft import BUTTONS, LineWriter
-from omnitrain_vpt.recordings.format import ReadingProblems, Segment, video_track, write_lines
+from omnitrain_vpt.recordings.format import RATE, SHOWN, ReadingProblems, Segment, Track, video_track, write_lines
 from omnitrain_vpt.recordings.frames import Pointer, pointer, track_frames
+from omnitrain_vpt.recordings.rates import frames_at, other_rate, step_frames
 from omnitrain_vpt.recordings.work import WORK, finished_videos, leave_recordings, link
 
 
@@ -33,14 +36,36 @@ def lines_of(buttons: NDArray[np.uint8], camera: NDArray[np.int64]) -> list[dict
     ]
 
 
+def model_track(segment: Segment, rate: float, rule: str) -> tuple[Track, str]:
+    """Return the frames of a video that a model is asked for, and how they differ from its steps of `rate` a second.
+
+    rule: `LabelConfig.other_rates`. Raises DataError for a video that can't be read, or whose frames are no steps.
+    """
+    track, other = video_track(segment), other_rate(segment.video, rate)
+    if not other or rule == "take":
+        return track, other
+    steps = step_frames(segment.video, rate) if rule == "resample" else None
+    if steps is None:
+        advice = "it has fewer" if rule == "resample" else "set other_rates to resample it, or to take each frame for a step"
+        raise DataError(f"{segment.video} has {other}, the model learned from {rate:g} a second: {advice}.")
+    return track.take(steps), other
+
+
 def label_video(
-    segment: Segment, folder: Path, labeller: Labeller, config: LabelConfig, size: int, picture: Pointer
+    segment: Segment,
+    folder: Path,
+    labeller: Labeller,
+    config: LabelConfig,
+    size: int,
+    picture: Pointer,
+    rate: float = RATE,
 ) -> dict[str, Any]:
     """Write a video with its labels into a folder, and return what is told of it; nothing is written of one without frames.
 
-    size, picture: of the frames and of the pointer in them. Raises DataError for a video that can't be read.
+    size, picture: of the frames and of the pointer in them. rate: steps a second of the model. Raises DataError for a video
+    that can't be read, or whose frames are no steps.
     """
-    track = video_track(segment)
+    track, other = model_track(segment, rate, config.other_rates)
     frames = list(track_frames(segment.video, track, size, picture))
     if not frames:
         return {"frames": 0, "announced": len(track)}
@@ -51,15 +76,28 @@ def label_video(
         "frames": len(frames),
         "null": int((~buttons.any(-1) & ~moved).sum()),
         "counts": [*map(int, pressed), int(moved.sum())],
+        "other_rate": other,
     }
-    video = folder / f"{segment.name}.mp4"
-    video.parent.mkdir(parents=True, exist_ok=True)
-    video.unlink(missing_ok=True)  # renaming a link onto another one of the same file would leave both
-    with whole(video) as path:
-        link(segment.video, path)
+    (folder / segment.name).parent.mkdir(parents=True, exist_ok=True)
+    if other and config.other_rates == "resample":
+        write_steps(segment.video, folder / f"{segment.name}.mp4", track.frames[: len(frames)], rate)
+    else:
+        video = folder / f"{segment.name}{segment.video.suffix}"
+        video.unlink(missing_ok=True)  # renaming a link onto another one of the same file would leave both
+        with whole(video) as path:
+            link(segment.video, path)
     write_lines(folder / f"{segment.name}.jsonl", lines_of(buttons, camera))
     write_whole(folder / f"{segment.name}-options.json", json.dumps(told))
     return {**told, "announced": len(track)}
+
+
+def write_steps(source: Path, target: Path, numbers: NDArray[np.int64], rate: float) -> None:
+    """Write some frames of a video as another one of `rate` a second."""
+    frames = frames_at(source, numbers)
+    first = next(frames)
+    with whole(target) as path, VideoWriter(path, first.shape[:2], rate) as writer:
+        for frame in chain([first], frames):
+            writer.write(frame)
 
 
 def label(config: LabelConfig, run: Run) -> None:
@@ -78,15 +116,25 @@ def label(config: LabelConfig, run: Run) -> None:
     data.locate(run.workspace, run)
     size, picture, folder = labeller.model.architecture.image[0], pointer(data.config.reading.cursor), run.ledger(WORK).folder
     segments, problems = data.segments(), ReadingProblems()
+    rate = float(opened.facts.get("rate", RATE))
 
     def labelled(segment: Segment) -> dict[str, Any]:
-        return label_video(segment, folder, labeller, config, size, picture)
+        return label_video(segment, folder, labeller, config, size, picture, rate)
 
     found = list(finished_videos(run, "labelling", segments, labelled, problems))
     if not found:
         raise DataError(f"None of {len(segments)} videos can be labelled: {problems.summary()}.")
+    tell_others(run, [(segment, told["other_rate"]) for segment, told in found], config.other_rates, rate)
     run.report("label", _report([told for _, told in found], problems))
     leave_recordings(run, [segment.name for segment, _ in found], data.config)
+
+
+def tell_others(run: Run, found: Sequence[tuple[Segment, str]], rule: str, rate: float) -> None:
+    """Tell how many videos were labelled whose frames were not the model's steps, and what was done with them."""
+    others = [f"{segment.video} ({other})" for segment, other in found if other]
+    if others:
+        done = "read at those" if rule == "resample" else "every frame was taken for one"
+        run.event("other rates", videos=len(others), steps_a_second=rate, done=done, first=", ".join(others[:SHOWN]))
 
 
 def _report(videos: Sequence[dict[str, Any]], problems: ReadingProblems) -> Evaluation:
@@ -96,6 +144,7 @@ def _report(videos: Sequence[dict[str, Any]], problems: ReadingProblems) -> Eval
     rows = [[name, n, n / frames] for name, n in zip([*BUTTONS, "camera"], counts, strict=True)]
     metrics = {
         "videos": Metric(float(len(videos)), len(videos)),
+        "videos_of_another_rate": Metric(float(sum(bool(told["other_rate"]) for told in videos)), len(videos)),
         "frames": Metric(float(frames), frames),
         "null_share": Metric(nulls / frames, frames),
         "left_out": Metric(float(sum(problems.counts.values())), len(videos)),

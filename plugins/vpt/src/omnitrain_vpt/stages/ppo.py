@@ -10,11 +10,14 @@ import gymnasium
 import numpy as np
 import torch
 from safetensors.torch import save_file
+from stable_baselines3 import PPO
+from stable_baselines3.common.policies import ActorCriticCnnPolicy
+from stable_baselines3.common.vec_env import VecEnv
 from torch import Tensor, nn
 
 from omnitrain.api import Batch, BatchPlan, Evaluation, Loss, Run, mean_metric
 from omnitrain.engine import FitSettings, Journal, OptimiserConfig, Parts, choose_device, make_feed, train
-from omnitrain.errors import EnvironmentFault, NumericalError, UsageError
+from omnitrain.errors import NumericalError, UsageError
 from omnitrain_control.environments import Fleet
 from omnitrain_vpt.configs.stages import PpoConfig
 from omnitrain_vpt.data.recordings import WindowedRecordings
@@ -23,15 +26,6 @@ from omnitrain_vpt.objectives import WINDOW_NEEDS
 from omnitrain_vpt.paper.actions import JOINT_BUTTONS, JOINT_CAMERAS, NULL_BUTTONS, NULL_CAMERA, to_joint
 from omnitrain_vpt.paper.phasic import leash
 from omnitrain_vpt.world.environments import make_fleet, reward_table
-
-try:
-    from stable_baselines3 import PPO
-    from stable_baselines3.common.policies import ActorCriticCnnPolicy
-    from stable_baselines3.common.vec_env import VecEnv
-except ImportError as error:
-    raise EnvironmentFault(
-        "vpt/ppo needs Stable-Baselines3, which is not installed: pip install 'omnitrain-vpt[ppo]'."
-    ) from error
 
 FEATURES = 128
 
