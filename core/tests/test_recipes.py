@@ -7,9 +7,9 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from omnitrain.errors import OmnitrainError, PluginError, UsageError
+from omnitrain.errors import OmnitrainError, PluginError, UsageError, nearest
 from omnitrain.plugins import installed
-from omnitrain.recipes import fingerprint, load_recipe, lock_text, locked_values, plain, uses
+from omnitrain.recipes import fingerprint, load_recipe, lock_text, locked_values, plain, resolving, uses
 from omnitrain.recipes.reading import NODE_LIMIT, read_file, read_text, read_value, scalar
 from omnitrain.recipes.schema import component_schema, recipe_schema
 
@@ -247,11 +247,67 @@ def test_plain_aliases_work(load):
     assert recipe.stage("train").config.fit.batch_size == 5
 
 
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("stages:\n" + "- a\n" * 240_000, r"r\.yaml:19999: more than 20000 values"),
+        ("".join(f"k{i}: 1\n" for i in range(45_000)), r"r\.yaml:1000\d: more than 20000 values"),
+        ("[" * 5_000, r"r\.yaml:1: nested more than 50 levels"),
+        ("stages: [" + "{a: 1}, " * 15_000 + "]", r"r\.yaml:1: more than 20000 values"),
+        ("- " * 5_000, r"r\.yaml:1: nested more than 50 levels"),
+    ],
+)
+def test_what_is_too_much_is_refused_before_it_is_read_to_its_end(text, message, fault, monkeypatch):
+    def composed(*arguments, **options):
+        raise AssertionError("the whole file was composed")
+
+    monkeypatch.setattr(yaml, "compose", composed)
+    assert re.match(message, fault(text))
+
+
+def test_first_problems_are_shown_and_the_others_counted(fault, monkeypatch):
+    asked = []
+    monkeypatch.setattr(
+        resolving, "nearest", lambda name, known, real=resolving.nearest: asked.append(name) or real(name, known)
+    )
+    lines = fault(GOOD + "".join(f"k{i}: 1\n" for i in range(500))).splitlines()
+    assert lines[0] == "500 problems:"
+    assert lines[-1] == "and 480 more."
+    assert len(lines) == 22
+    assert len(asked) == 20
+    asked.clear()
+    unknown = "".join(f"    k{i}: 1\n" for i in range(500))
+    lines = fault(GOOD.replace("  - name: train\n", f"  - name: train\n{unknown}")).splitlines()
+    assert lines[-1].startswith("and ")
+    assert len(lines) == 22
+    assert len(asked) < 25
+
+
+def test_looking_for_more_ends_once_there_is_enough_to_mend(fault):
+    stages = "".join(f"- {{name: s{i}, use: toy/nothing}}\n" for i in range(60))
+    lines = fault(f"stages:\n{stages}").splitlines()
+    assert (lines[0], lines[-1], len(lines)) == ("at least 21 problems:", "and at least 1 more.", 22)
+
+
+def test_search_for_the_nearest_name_is_bounded():
+    names = [f"name-{i}" for i in range(100_000)]
+    assert nearest("x" * 1_000_000, ["xyz"]) == "Known: xyz."
+    assert nearest("name-1", names).startswith("Did you mean 'name-1'")
+
+
+@pytest.mark.parametrize("ends", ["\u2028", "\u2029", "\x85", "\u2028\u2029\x85"])
+def test_lines_are_those_of_an_editor_whatever_yaml_counts(ends, fault, load):
+    wrong = GOOD.replace("summary:", f"summary: 'a{ends}b' # {ends}\nsummry:")
+    line = wrong[: wrong.index("summry")].count("\n") + 1
+    assert f"r.yaml:{line}: summry: unknown key" in fault(wrong)
+    assert "r.yaml:2: not valid YAML" in fault(f"summary: 'a{ends}b'\nstages: ]")
+
+
 def test_large_file_is_refused_unread(tmp_path):
     path = tmp_path / "large.yaml"
     with open(path, "wb") as file:
         file.truncate(10_000_000)
-    with pytest.raises(UsageError, match="larger than 4 MB"):
+    with pytest.raises(UsageError, match="larger than 1 MB"):
         read_file(path)
 
 

@@ -7,6 +7,8 @@ from collections.abc import Iterable
 
 EXIT_OK = 0
 EXIT_BUG = 1
+LONGEST_COMPARED = 100
+MOST_COMPARED = 1000
 
 
 class OmnitrainError(Exception):
@@ -70,10 +72,11 @@ class Stopped(OmnitrainError):
 def nearest(name: str, known: Iterable[str], limit: int = 3) -> str:
     """Say which known names are closest to `name`, as a sentence to append to an error message."""
     names = sorted(known)
-    matches = difflib.get_close_matches(name, names, n=limit, cutoff=0.5)
+    similar = [known for known in names if abs(len(known) - len(name)) <= LONGEST_COMPARED][:MOST_COMPARED]
+    matches = difflib.get_close_matches(name, similar, n=limit, cutoff=0.5) if len(name) <= LONGEST_COMPARED else []
     if matches:
         return f"Did you mean {' or '.join(repr(m) for m in matches)}?"
     if not names:
         return "Nothing of this kind is installed."
-    shown = ", ".join(names[:12])
+    shown = ", ".join(name[:LONGEST_COMPARED] for name in names[:12])
     return f"Known: {shown}{', ...' if len(names) > 12 else ''}."

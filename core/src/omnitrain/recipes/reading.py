@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,11 +15,15 @@ from omnitrain.errors import UsageError
 
 Path_ = tuple[str | int, ...]
 
-NODE_LIMIT = 50_000
-BYTE_LIMIT = 4_000_000
+NODE_LIMIT = 20_000
+BYTE_LIMIT = 1_000_000
+DEEPEST = 50
 
 _INT = re.compile(r"^[-+]?(0|[1-9][0-9_]*)$")
 _FLOAT = re.compile(r"^[-+]?(\.[0-9][0-9_]*|[0-9][0-9_]*\.[0-9_]*|[0-9][0-9_]*(?=[eE]))([eE][-+]?[0-9]+)?$")
+_LINE_END = re.compile("\r\n?|\n")
+# What YAML takes for the end of a line, and no editor does.
+_YAML_LINE_END = re.compile("[\x85\u2028\u2029]")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _SPECIAL = {".inf": float("inf"), "+.inf": float("inf"), "-.inf": float("-inf"), ".nan": float("nan")}
 _CORE_TAGS = {f"tag:yaml.org,2002:{t}" for t in ("str", "int", "float", "bool", "null", "map", "seq", "timestamp", "value")}
@@ -62,17 +67,34 @@ def scalar(text: str) -> Any:
 class _Reader:
     """Turns composed nodes into plain values, counting them so that an alias bomb is refused."""
 
-    def __init__(self, source: str, first_line: int) -> None:
+    def __init__(self, text: str, source: str, first_line: int) -> None:
         self.source = source
         self.first_line = first_line
+        self.uncounted = [found.start() for found in _YAML_LINE_END.finditer(text)]
         self.origins: dict[Path_, Origin] = {}
         self.count = 0
 
     def fail(self, node: yaml.Node, message: str) -> UsageError:
         return UsageError(f"{self.at(node)}: {message}")
 
-    def at(self, node: yaml.Node) -> Origin:
-        return Origin(self.source, node.start_mark.line + self.first_line)
+    def at(self, node: yaml.Node | yaml.Event) -> Origin:
+        return Origin(self.source, self.line(node.start_mark))
+
+    def line(self, mark: yaml.Mark) -> int:
+        """Return the line of a place as editors count it."""
+        return int(mark.line) - bisect_left(self.uncounted, mark.index) + self.first_line
+
+    def check_bounds(self, text: str) -> None:
+        """Refuse what is too large or too deep before anything of it is kept."""
+        count = depth = 0
+        for event in yaml.parse(text, Loader=yaml.SafeLoader):
+            depth += isinstance(event, yaml.CollectionStartEvent)
+            depth -= isinstance(event, yaml.CollectionEndEvent)
+            count += isinstance(event, yaml.NodeEvent)
+            if depth > DEEPEST + 1:
+                raise UsageError(f"{self.at(event)}: nested more than {DEEPEST} levels deep; a recipe needs a handful.")
+            if count > NODE_LIMIT:
+                raise UsageError(f"{self.at(event)}: more than {NODE_LIMIT} values; a recipe needs some hundreds.")
 
     def check_text(self, node: yaml.ScalarNode) -> None:
         if _SURROGATE.search(node.value):
@@ -82,8 +104,8 @@ class _Reader:
         self.count += 1
         if self.count > NODE_LIMIT:
             raise self.fail(node, f"more than {NODE_LIMIT} values after expanding aliases; write the recipe without them.")
-        if len(path) > 50:
-            raise self.fail(node, "nested more than 50 levels deep; a recipe needs a handful.")
+        if len(path) > DEEPEST:
+            raise self.fail(node, f"nested more than {DEEPEST} levels deep; a recipe needs a handful.")
         if node.tag not in _CORE_TAGS:
             raise self.fail(node, f"tag {node.tag!r} is not allowed; recipes hold plain values only.")
         self.origins[path] = self.at(node)
@@ -116,18 +138,20 @@ def read_text(text: str, source: str, first_line: int = 1) -> Document:
 
     Raises UsageError with file and line for anything that is not plain, well-formed YAML.
     """
-    reader = _Reader(source, first_line)
+    text = text.removeprefix("\ufeff")
+    reader = _Reader(text, source, first_line)
     try:
-        node = yaml.compose(text.removeprefix("\ufeff"), Loader=yaml.SafeLoader)
+        reader.check_bounds(text)
+        node = yaml.compose(text, Loader=yaml.SafeLoader)
         if node is None:
             return Document(None, {(): Origin(source, first_line)})
         return Document(reader.read(node, ()), reader.origins)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        line = f":{mark.line + first_line}" if mark else ""
+        line = f":{reader.line(mark)}" if mark else ""
         raise UsageError(f"{source}{line}: not valid YAML: {error.problem or error.context}.") from error
     except yaml.reader.ReaderError as error:
-        number = text[: error.position].count("\n") + first_line
+        number = len(_LINE_END.findall(text[: error.position])) + first_line
         raise UsageError(
             f"{source}:{number}: not valid YAML: the character {chr(error.character)!r} is not allowed."
         ) from error

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
@@ -20,6 +20,7 @@ from omnitrain.recipes.reading import Document, Origin, Path_
 
 _STAGE_NAME = re.compile(r"[a-z][a-z0-9_-]{0,63}")
 _RECIPE = ("summary", "seed", "stages")
+MOST_SHOWN = 20
 
 
 class _Problems:
@@ -28,6 +29,9 @@ class _Problems:
     def __init__(self, origins: Mapping[Path_, Origin]) -> None:
         self.origins = origins
         self.messages: list[str] = []
+        self.count = 0
+        self.missed = 0
+        self.left_out = False
         self.stages: list[Any] = []
         self.made: dict[str, Mapping[str, str]] = {}
         self.error: OmnitrainError | None = None
@@ -38,8 +42,24 @@ class _Problems:
                 return str(self.origins[path[:end]])
         return "recipe"
 
-    def add(self, path: Path_, message: str) -> None:
-        key = ".".join(map(str, self._by_name(path))) or "recipe"
+    @property
+    def enough(self) -> bool:
+        """Whether so many components are not there that no more are looked up, which takes its time; that is told."""
+        self.left_out = self.left_out or self.missed > MOST_SHOWN
+        return self.left_out
+
+    def miss(self, path: Path_, error: OmnitrainError) -> None:
+        """Add that a component is not there."""
+        self.missed += 1
+        self.add((*path, "use"), str(error))
+        self.error = self.error or error
+
+    def add(self, path: Path_, message: str | Callable[[], str]) -> None:
+        self.count += 1
+        if self.count > MOST_SHOWN:
+            return
+        message = message if isinstance(message, str) else message()
+        key = ".".join(str(part)[:100] for part in self._by_name(path)) or "recipe"
         self.messages.append(f"{self.place(path)}: {key}: {message}")
 
     def _by_name(self, path: Path_) -> Path_:
@@ -53,9 +73,11 @@ class _Problems:
     def check(self) -> None:
         if self.messages:
             kind = type(self.error) if self.error is not None else UsageError
-            count = len(self.messages)
-            head = "" if count == 1 else f"{count} problems:\n"
-            raise kind(head + "\n".join(self.messages))
+            more = self.count - len(self.messages)
+            least = "at least " if self.left_out else ""
+            head = "" if self.count == 1 else f"{least}{self.count} problems:\n"
+            rest = f"\nand {least}{more} more." if more else ""
+            raise kind(head + "\n".join(self.messages) + rest)
 
 
 def resolve(document: Document, address: str, registry: Registry) -> ResolvedRecipe:
@@ -70,7 +92,7 @@ def resolve(document: Document, address: str, registry: Registry) -> ResolvedRec
         problems.check()
     for key in value:
         if key not in _RECIPE:
-            problems.add((key,), f"unknown key. {nearest(key, TOP_LEVEL)}")
+            problems.add((key,), lambda key=key: f"unknown key. {nearest(key, TOP_LEVEL)}")  # type: ignore[misc]
     seed = value.get("seed", 0)
     if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**63:
         problems.add(("seed",), f"expected a whole number from 0 to 2^63 - 1; found {_describe(seed)}.")
@@ -84,6 +106,8 @@ def resolve(document: Document, address: str, registry: Registry) -> ResolvedRec
     resolved: list[Stage] = []
     names: list[str] = []
     for i, raw in enumerate(stages):
+        if problems.enough:
+            break
         stage = _stage(raw, ("stages", i), names, registry, problems)
         names.append(str(raw.get("name", "")) if isinstance(raw, dict) else "")
         if stage is not None:
@@ -113,8 +137,7 @@ def _stage(raw: Any, path: Path_, earlier: list[str], registry: Registry, proble
         component = registry.component(use, "stage")
         cls = registry.config_class(component)
     except OmnitrainError as error:
-        problems.add((*path, "use"), str(error))
-        problems.error = problems.error or error
+        problems.miss(path, error)
         return None
     config = _config(cls, settings, path, problems)
     if config is None:
@@ -146,7 +169,8 @@ def _config(cls: type[Config], settings: Any, path: Path_, problems: _Problems) 
         return cls.model_validate_json(json.dumps(settings), strict=True)
     except ValidationError as error:
         for item in error.errors(include_url=False):
-            problems.add((*path, *_clean(item["loc"], settings)), _message(item, cls))
+            place = (*path, *_clean(item["loc"], settings))
+            problems.add(place, lambda item=item: _message(item, cls))  # type: ignore[misc]
         return None
 
 
@@ -241,6 +265,8 @@ def _resolve_uses(config: Config, path: Path_, earlier: list[str], registry: Reg
     for inner, use in list(uses(config)):
         if use.is_resolved:
             continue
+        if problems.enough:
+            return
         _resolve_one(use, (*path, *inner), earlier, registry, problems)
 
 
@@ -257,8 +283,7 @@ def _resolve_one(use: Use, path: Path_, earlier: list[str], registry: Registry, 
         component = registry.component(use.use, use.kind)
         cls = registry.config_class(component)
     except OmnitrainError as error:
-        problems.add((*path, "use"), str(error))
-        problems.error = problems.error or error
+        problems.miss(path, error)
         return
     config = _config(cls, use.raw, path, problems)
     if config is not None:
