@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from omnitrain.api.figures import Drawn, Figure, Heatmap, ImageGrid, Picture, Piece, Scatter, Text
     from omnitrain.api.finished import FinishedRun, FinishedStage
     from omnitrain.api.hooks import hookimpl
+    from omnitrain.api.inputs import InputModule, InputPath, NotInput, TellsInputs
     from omnitrain.api.measures import (
         RatioMean,
         bootstrap_metric,
@@ -69,6 +70,7 @@ _MODULES = {
     "figures": ("Drawn", "Figure", "Heatmap", "ImageGrid", "Picture", "Piece", "Scatter", "Text"),
     "finished": ("FinishedRun", "FinishedStage"),
     "hooks": ("hookimpl",),
+    "inputs": ("InputModule", "InputPath", "NotInput", "TellsInputs"),
     "measures": (
         "RatioMean",
         "bootstrap_metric",
@@ -143,12 +145,15 @@ __all__ = [
     "GroupsParameters",
     "Heatmap",
     "ImageGrid",
+    "InputModule",
+    "InputPath",
     "Kind",
     "Ledger",
     "Looks",
     "Loss",
     "Metric",
     "NamesSaved",
+    "NotInput",
     "Objective",
     "Opened",
     "OpensTracker",
@@ -173,6 +178,7 @@ __all__ = [
     "Table",
     "TellsArtifacts",
     "TellsFacts",
+    "TellsInputs",
     "Text",
     "Tracker",
     "Use",

@@ -11,11 +11,19 @@ from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, field_validator,
 class Config(BaseModel):
     """Base of every component's settings: unknown keys forbidden, no coercion, NaN and infinity refused, frozen.
 
+    Defaults are checked as given values are, so that `gamma: float = 2` is 2.0, as it is when it is read from a lock file.
+
     The docstring under a field is its help text, its description in the JSON Schema and its line in the docs.
     """
 
     model_config = ConfigDict(
-        extra="forbid", frozen=True, strict=True, allow_inf_nan=False, use_attribute_docstrings=True, protected_namespaces=()
+        extra="forbid",
+        frozen=True,
+        strict=True,
+        allow_inf_nan=False,
+        validate_default=True,
+        use_attribute_docstrings=True,
+        protected_namespaces=(),
     )
 
 

@@ -238,13 +238,17 @@ class Run(Context, Protocol):
         """Raise Stopped when there is such a request."""
 
     def line_counts(self) -> tuple[int, int]:
-        """Return how many lines of metrics and of timing this stage has, to be kept in a checkpoint."""
+        """Return how many lines of metrics and of timing this stage has, to be kept in a checkpoint.
+
+        Lines that a checkpoint counts are left to whoever reads it, see `rewind`; all others of an interrupted stage are
+        removed before it is called again, so that each comes once.
+        """
 
     def sync_records(self) -> None:
         """Force the lines of metrics to disk, before the checkpoint that counts them."""
 
     def rewind(self, metric_lines: int, timing_lines: int) -> None:
-        """Cut this stage's lines back to what a checkpoint had counted."""
+        """Cut this stage's lines back to what a checkpoint had counted, or to none where there is no checkpoint."""
 
     def part(self, name: str) -> Run:
         """Return a run inside this one, "stage/name": its seeds, folder and lines are its own, its artifacts the stage's."""

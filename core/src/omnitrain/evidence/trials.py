@@ -7,11 +7,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from omnitrain.api.claims import Claim
-from omnitrain.engine.execution import stage_code, stage_fingerprint
+from omnitrain.engine.identity import product, stage_basis
 from omnitrain.evidence.origin import resolved, settings_fingerprint
+from omnitrain.places import cache_folder
 from omnitrain.plugins import Registry
 from omnitrain.recipes import ResolvedRecipe, fingerprint, locked_values
 from omnitrain.runs import RunDirectory
+from omnitrain.runs.contents import Contents
 from omnitrain.runs.directory import RUN_FILE
 
 DIGITS = 8
@@ -83,12 +85,13 @@ def is_finished(trial: Trial, registry: Registry) -> bool:
     if not (trial.folder / RUN_FILE).exists() or folder.record["fingerprint"] != fingerprint(locked_values(trial.recipe)):
         return False
     upstream: dict[str, str] = {}
+    contents = Contents(cache_folder())
     for stage in trial.recipe.stages:
-        code = stage_code(stage, registry)
-        upstream[stage.name] = stage_fingerprint(trial.recipe, stage, upstream, code)
         record = folder.stage_record(stage.name)
-        if record is None or record.status != "finished" or record.fingerprint != upstream[stage.name]:
+        digits = stage_basis(trial.recipe, stage, upstream, registry, contents, record).digits
+        if record is None or record.status != "finished" or record.fingerprint != digits:
             return False
+        upstream[stage.name] = product(digits, record)
     return True
 
 

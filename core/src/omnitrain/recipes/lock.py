@@ -79,6 +79,17 @@ def lock_text(recipe: ResolvedRecipe) -> str:
     return head + dump(values) + "".join(f"# {line}\n" for line in dump(document, 200).splitlines())
 
 
+def canonical(values: Any) -> Any:
+    """Return plain values in which equal numbers are written alike, as 16 and 16.0 are."""
+    if isinstance(values, float) and values.is_integer():
+        return int(values)
+    if isinstance(values, dict):
+        return {key: canonical(value) for key, value in values.items()}
+    if isinstance(values, (list, tuple)):
+        return [canonical(value) for value in values]
+    return values
+
+
 def fingerprint(values: Any) -> str:
     """Return 32 hexadecimal digits of plain values; equal values give equal digits."""
     text = json.dumps(values, sort_keys=True, separators=(",", ":"), default=str)

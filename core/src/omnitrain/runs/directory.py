@@ -13,7 +13,7 @@ from typing import Any
 from omnitrain.api.checksums import check_files, files_of
 from omnitrain.api.stored import OWN_STAGE, RUN, check_shape, read_as, read_plain
 from omnitrain.errors import Damaged, EnvironmentFault, UsageError
-from omnitrain.recipes import ResolvedRecipe, fingerprint, lock_text, locked_values
+from omnitrain.recipes import ResolvedRecipe, canonical, fingerprint, lock_text, locked_values
 from omnitrain.runs.environment import describe_environment
 from omnitrain.runs.files import TEMPORARY, inside, remove, sweep, write_json, write_whole
 from omnitrain.runs.notices import tell
@@ -107,11 +107,11 @@ class RunDirectory:
         resumed = (self.root / RUN_FILE).exists()
         if resumed:
             stored = self.record
-            if stored["fingerprint"] == digits:
+            changes = differences(stored["recipe"], values)
+            if stored["fingerprint"] == digits or not changes:
                 if not (self.root / LOCK_FILE).exists():  # the first run was killed between the two files
                     write_whole(self.root / LOCK_FILE, lock_text(recipe))
                 return True
-            changes = differences(stored["recipe"], values)
             if not force:
                 shown = "\n".join(f"  {c}" for c in changes[:12])
                 raise UsageError(
@@ -198,7 +198,8 @@ class RunDirectory:
         if not self.writes:
             return
         remove(self.root / stage)
-        for records in (self.metrics, self.timing):
+        self._made.pop(stage, None)
+        for records in (self.metrics, self.timing, self.events):
             for name in [n for n in records.stages() if n == stage or n.startswith(f"{stage}/")]:
                 records.cut(name, 0)
 
@@ -238,18 +239,24 @@ class RunDirectory:
             records.close()
 
 
+_ABSENT = object()
+
+
 def differences(old: Any, new: Any, path: str = "") -> list[str]:
-    """List the keys in which two plain trees differ, as "key: old -> new"."""
+    """List the keys in which two plain trees differ, as "key: old -> new"; equal numbers are no difference."""
     if isinstance(old, dict) and isinstance(new, dict):
         keys = [*old, *(k for k in new if k not in old)]
-        return [d for k in keys for d in differences(old.get(k), new.get(k), f"{path}.{k}" if path else str(k))]
+        return [
+            d for k in keys for d in differences(old.get(k, _ABSENT), new.get(k, _ABSENT), f"{path}.{k}" if path else str(k))
+        ]
     if isinstance(old, list) and isinstance(new, list) and len(old) == len(new):
         return [
             d
             for i, (a, b) in enumerate(zip(old, new, strict=True))
             for d in differences(a, b, f"{path}.{_label(i, a)}" if path != "stages" else _label(i, a))
         ]
-    return [] if old == new else [f"{path}: {_short(old)} -> {_short(new)}"]
+    same = (type(old) is type(new) and old == new) or fingerprint(canonical(old)) == fingerprint(canonical(new))
+    return [] if same else [f"{path}: {_short(old)} -> {_short(new)}"]
 
 
 def _label(index: int, item: Any) -> str:
@@ -257,5 +264,5 @@ def _label(index: int, item: Any) -> str:
 
 
 def _short(value: Any) -> str:
-    text = repr(value)
+    text = "not given" if value is _ABSENT else repr(value)
     return text if len(text) <= 60 else text[:57] + "..."

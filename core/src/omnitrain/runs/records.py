@@ -6,6 +6,7 @@ import errno
 import json
 import os
 import re
+from collections.abc import Callable
 from io import FileIO
 from pathlib import Path
 from typing import Any
@@ -90,19 +91,29 @@ class Records:
 
     def cut(self, stage: str, keep: int) -> None:
         """Keep only the first `keep` lines of a stage; other stages' lines stay."""
-        if not self._writes:
-            return
+        if self.count(stage) > keep:
+            self.remove(stage, lambda number, row: number >= keep)
+
+    def remove(self, stage: str, unwanted: Callable[[int, dict[str, Any]], bool]) -> list[dict[str, Any]]:
+        """Remove and return lines of a stage. unwanted: is told the number, 0 for the stage's first, and the line."""
+        removed: list[dict[str, Any]] = []
+        if self.count(stage) == 0:
+            return removed
         lines = read_lines(self.path)
-        kept, seen = [], 0
+        kept, number = [], 0
         for line, of in zip(lines, _stages(lines), strict=True):
             if of == stage:
-                seen += 1
-                if seen > keep:
+                number += 1
+                if unwanted(number - 1, line.row or {}):
+                    removed.append(line.row or {})
                     continue
             kept.append(line)
+        if not removed:
+            return removed
         self.close()
         write_whole(self.path, _joined(kept))
         self.open()
+        return removed
 
     def sync(self) -> None:
         """Force what was written to disk."""

@@ -19,7 +19,9 @@ from omnitrain.runs.directory import RunDirectory, StoredArtifact
 from omnitrain.runs.evaluations import write_evaluation
 from omnitrain.runs.files import inside, remove, whole
 from omnitrain.runs.ledger import Ledger
+from omnitrain.runs.lines import RESUMED, StageLines
 from omnitrain.runs.measured import checked, plain_values
+from omnitrain.runs.notes import DataNotes
 from omnitrain.runs.progress import Bar, Display
 from omnitrain.runs.seeds import derive
 from omnitrain.runs.stopping import StopRequest
@@ -66,6 +68,8 @@ class StageRun:
         identity: str = "",
         facts: Mapping[str, Any] | None = None,
         trackers: Trackers | None = None,
+        lines: StageLines | None = None,
+        notes: DataNotes | None = None,
     ) -> None:
         self.name = name
         self.directory = folder.stage_folder(name)
@@ -78,6 +82,8 @@ class StageRun:
         self._stop = stop
         self._display = display
         self._trackers = trackers
+        self._attempt = lines or StageLines(folder, name)
+        self._notes = notes
         self._ledgers: dict[Path, Ledger] = {}
 
     def __enter__(self) -> StageRun:
@@ -96,7 +102,15 @@ class StageRun:
 
     def build(self, use: Use, facts: Mapping[str, Any] | None = None) -> Any:
         """Build what a config field holds. facts: replaces the context's facts for it."""
-        return self._builder(self, use, self.facts if facts is None else facts)
+        built = self._builder(self, use, self.facts if facts is None else facts)
+        if self._notes is not None and use.kind == "data" and not self._is_product(use):
+            self._notes.note(use, built)
+        return built
+
+    def _is_product(self, use: Use) -> bool:
+        """Whether a field takes what an earlier stage left, whose identity is that stage's."""
+        record = None if use.stage is None else self._folder.stage_record(use.stage)
+        return record is not None and use.artifact in record.artifacts
 
     def describe_model(self, use: Use) -> dict[str, Any]:
         """Return {"use", "config"} of what a model field stands for, also through `from`."""
@@ -169,6 +183,7 @@ class StageRun:
     def log(self, step: int, values: Mapping[str, float], split: str = "train") -> None:
         """Append metrics of a step."""
         values = plain_values(f"Stage {self.name}", values)
+        self._attempt.logs(self.name)
         self._folder.metrics.append(self.name, step=step, split=split, **values)
         if self._trackers is not None and self._folder.writes:
             self._trackers.log(self.name, step, values, split, self._tracker_failed)
@@ -178,12 +193,15 @@ class StageRun:
 
     def timing(self, step: int, values: Mapping[str, float]) -> None:
         """Append rates and seconds of a step."""
+        self._attempt.logs(self.name)
         self._folder.timing.append(self.name, step=step, **plain_values(f"Stage {self.name}", values))
 
     def event(self, name: str, **details: Any) -> None:
         """Append an event and show it."""
         if not self._folder.writes:
             return
+        if name == RESUMED:
+            self._attempt.resumed(self.name, details.get("step"))
         self._folder.events.append(self.name, event=name, **details)
         shown = ", ".join(f"{k} {v}" for k, v in details.items())
         self._display.say(f"{self.name}: {name}{': ' + shown if shown else ''}")
@@ -250,8 +268,8 @@ class StageRun:
         self._stop.raise_if_asked()
 
     def line_counts(self) -> tuple[int, int]:
-        """Return how many lines of metrics and timing this stage has."""
-        return self._folder.metrics.count(self.name), self._folder.timing.count(self.name)
+        """Return how many lines of metrics and timing this stage has, for a checkpoint."""
+        return self._attempt.counted(self.name)
 
     def sync_records(self) -> None:
         """Force the metrics to disk."""
@@ -259,8 +277,7 @@ class StageRun:
 
     def rewind(self, metric_lines: int, timing_lines: int) -> None:
         """Cut this stage's lines back to what a checkpoint had written."""
-        self._folder.metrics.cut(self.name, metric_lines)
-        self._folder.timing.cut(self.name, timing_lines)
+        self._attempt.rewind(self.name, metric_lines, timing_lines)
 
     def discard(self, name: str) -> None:
         """Remove a file, a folder or a ledger of this stage."""

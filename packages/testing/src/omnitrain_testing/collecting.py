@@ -72,6 +72,7 @@ def _components(examination: Examination) -> Iterator[Check]:
         yield Check(f"{address} config light", partial(imports.light_config, component=component))
         yield Check(f"{address} config documented", partial(configs.documented, component=component))
         yield Check(f"{address} config round trip", partial(configs.round_trip, component=component))
+        yield Check(f"{address} config inputs", partial(configs.inputs, component=component))
         yield Check(f"{address} config strict", partial(configs.strict, component=component))
         yield Check(f"{address} exercised", partial(configs.exercised, component=component))
 

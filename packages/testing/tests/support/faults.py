@@ -77,6 +77,11 @@ FAULTS = {
             ),
         ),
     ),
+    "unmarked file": Fault(
+        "NAME/square config inputs",
+        "SquareConfig.word_file looks like the name of a file or folder: type it omnitrain.api.InputPath",
+        ((OBJECTIVE_CONFIGS, SQUARE, f'{SQUARE}\n    word_file: str = ""\n    """A list."""'),),
+    ),
     "lax config": Fault(
         "NAME/square config strict",
         "SquareConfig takes an unknown key",
@@ -230,6 +235,7 @@ TOGETHER = (
     (
         "component built elsewhere",
         "measure among golden vectors",
+        "unmarked file",
         "lax config",
         "no mini",
         "claim on a stage that is not there",

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from omnitrain.api import Config
+from omnitrain.api import Config, InputPath
 
 
 class EpisodesConfig(Config):
     """Recorded episodes as examples of observation and action."""
 
-    path: str = "builtin"
+    path: InputPath = "builtin"
     """A folder that `control/record` or `EpisodeWriter` made; "builtin" is a pole on a cart balanced by a simple rule with
     noise, recorded on first use."""
     best: float = Field(default=1.0, gt=0, le=1)

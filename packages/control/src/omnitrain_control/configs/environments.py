@@ -6,13 +6,13 @@ from typing import Any
 
 from pydantic import Field
 
-from omnitrain.api import Config
+from omnitrain.api import Config, InputModule
 
 
 class EnvironmentConfig(Config):
     """A registered gymnasium environment."""
 
-    id: str = "CartPole-v1"
+    id: InputModule = "CartPole-v1"
     """Its registered name."""
     settings: dict[str, Any] = Field(default_factory=dict)
     """Keyword arguments that it is made with."""

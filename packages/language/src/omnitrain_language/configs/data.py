@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from omnitrain.api import Config, UseData
+from omnitrain.api import Config, InputPath, UseData
 from omnitrain_language.configs.limits import Fraction, NonNegative, Positive
 
 
@@ -18,7 +18,7 @@ def builtin_text() -> UseData:
 class TextConfig(Config):
     """Documents: real text that is on every machine, or files, folders and hub data sets."""
 
-    path: str = "builtin"
+    path: InputPath = "builtin"
     """`builtin`, a file, a folder, a glob pattern, or `hub:OWNER/NAME`."""
     content: Literal["prose", "code", "both"] = "prose"
     """What `builtin` gives: documentation of the standard library, its source text, or both."""
@@ -57,7 +57,7 @@ class TokenizerConfig(Config):
     the last id.
     """
 
-    path: str | None = None
+    path: InputPath | None = None
     """A folder with a saved tokenizer or a hub name; nothing means: train one."""
     revision: str | None = None
     """Commit or tag of a hub tokenizer."""
@@ -99,13 +99,13 @@ class BlocksConfig(Config):
 class PairsConfig(Config):
     """Inputs and targets for fine-tuning, from .jsonl, .tsv (columns under a line of names) or .parquet files."""
 
-    path: str
+    path: InputPath
     """The training file, or a folder or glob pattern of files; or `builtin:kinds` (first sentence of a docstring of the
     standard library -> "class", "function", "method" or "module") or `builtin:summaries` (name of an object -> that
     sentence), whose splits are cut by module as those of the text `builtin`."""
-    valid_path: str | None = None
+    valid_path: InputPath | None = None
     """The validation file; nothing means: a share of the training file, see `valid_fraction`."""
-    test_path: str | None = None
+    test_path: InputPath | None = None
     """The test file."""
     inputs_field: str = "inputs"
     """The field that holds the inputs."""

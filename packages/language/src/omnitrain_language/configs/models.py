@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from omnitrain.api import Config
+from omnitrain.api import Config, InputPath
 from omnitrain_language.configs.limits import Positive
 
 
@@ -26,7 +26,7 @@ class LoraConfig(Config):
 class PretrainedConfig(Config):
     """Settings that both kinds of Hugging Face models share."""
 
-    path: str | None = None
+    path: InputPath | None = None
     """A folder or hub name to start from, instead of random weights of a `size`."""
     revision: str | None = None
     """Commit or tag of a hub model."""

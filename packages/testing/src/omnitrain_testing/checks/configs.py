@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import types
 from collections.abc import Iterator
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, Union, get_args, get_origin
 
 from omnitrain_testing.findings import Note
@@ -14,6 +15,9 @@ if TYPE_CHECKING:
     from omnitrain_testing.examination import Examination
 
 UNKNOWN = "omnitrain_unknown_key"
+_NAMES_INPUT = frozenset(
+    ("path", "paths", "file", "files", "filename", "folder", "folders", "directory", "dir", "root", "weights", "checkpoint")
+)
 
 
 def nested(config: type[Any], seen: set[type[Any]] | None = None) -> Iterator[type[Config]]:
@@ -98,7 +102,7 @@ def example_of(examination: Examination, component: Component) -> Any | None:
 
 def round_trip(examination: Examination, component: Component) -> Iterator[str]:
     """Settings written to a lock file or a saved model and read again are the same settings."""
-    from omnitrain.recipes import plain, resolve_component, uses
+    from omnitrain.recipes import fingerprint, plain, resolve_component, uses
 
     config = example_of(examination, component)
     if config is None:
@@ -120,8 +124,23 @@ def round_trip(examination: Examination, component: Component) -> Iterator[str]:
         return
     address = f"{examination.plugin.name}/{component.name}"
     again = resolve_component(address, component.kind, plain(config), examination.registry, "the written settings")
-    if plain(again) != plain(config):
+    if fingerprint(plain(again)) != fingerprint(plain(config)):
         yield f"{cls.__name__} is read back from a lock file with other values: give its fields types that JSON keeps."
+
+
+def inputs(examination: Examination, component: Component) -> Iterator[str]:
+    """Settings that name files, folders or code say so, so that a run notices when what they name changes."""
+    from omnitrain.recipes.inputs import marks
+
+    for cls in nested(examination.registry.config_class(component)):
+        for name, info in cls.model_fields.items():
+            types_ = {part for part in _types(info.annotation) if isinstance(part, type)}
+            named = str in types_ and _NAMES_INPUT.intersection(name.split("_"))
+            if (named or any(issubclass(part, PurePath) for part in types_)) and not marks(cls, name):
+                yield (
+                    f"{cls.__name__}.{name} looks like the name of a file or folder: type it omnitrain.api.InputPath, so that "
+                    'a run notices when its content changes, or Annotated[str, NotInput("why not")].'
+                )
 
 
 def _same(a: Any, b: Any) -> bool:

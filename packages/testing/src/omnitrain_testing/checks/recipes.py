@@ -28,8 +28,9 @@ def present(examination: Examination) -> Iterator[str]:
 
 
 def dry_run(examination: Examination, name: str) -> Iterator[str]:
-    """A recipe is valid and passes its dry run, without a network."""
+    """A recipe is valid, is the same when its lock file is read, and passes its dry run, without a network."""
     recipe = f"{examination.plugin.name}/{name}"
+    yield from _locked(examination, recipe)
     found = examination.ask(0, "dry-run", recipe)
     if found["code"]:
         yield f"'omnitrain run {recipe} --dry-run' ends with exit code {found['code']}: {found['error']}"
@@ -37,3 +38,18 @@ def dry_run(examination: Examination, name: str) -> Iterator[str]:
     for stage in found.get("stages", ()):
         yield from (f"Stage {stage['name']!r} of {recipe}: {problem}." for problem in stage["problems"])
         yield from (Note(f"stage {stage['name']!r}: {note}") for note in stage["notes"] if "not checked here" in note)
+
+
+def _locked(examination: Examination, address: str) -> Iterator[str]:
+    from omnitrain.errors import OmnitrainError
+    from omnitrain.recipes import fingerprint, load_recipe, lock_text, locked_values
+
+    try:
+        recipe = load_recipe(address, registry=examination.registry)
+    except OmnitrainError:  # which the dry run tells
+        return
+    path = examination.scratch / f"{address.replace('/', '-')}.lock.yaml"
+    path.write_text(lock_text(recipe), encoding="utf-8")
+    again = load_recipe(str(path), registry=examination.registry)
+    if fingerprint(locked_values(again)) != fingerprint(locked_values(recipe)):
+        yield f"The lock file of {address} is read back as another recipe, so that no run of it could be gone on with."

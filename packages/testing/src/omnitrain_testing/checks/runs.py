@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from omnitrain.errors import Stopped
+from omnitrain.runs import RunDirectory
 from omnitrain_testing.findings import Note
 
 if TYPE_CHECKING:
@@ -64,6 +67,28 @@ def resume(examination: Examination) -> Iterator[str]:
             f"Stopped and resumed, tiny ends with other results: {difference}. Put everything that decides how training goes "
             "on into a state_dict, or derive it from the step and the seed."
         )
+        return
+    yield from _repeated(examination, Path(resumed["out"]))
+
+
+def _repeated(examination: Examination, out: Path) -> Iterator[str]:
+    """Stages that do not train, killed at their very end and run again, leave the same."""
+    folder = RunDirectory(out)
+    stages = [stage["name"] for stage in folder.record["recipe"]["stages"] if stage["use"] != "core/fit"]
+    for name in stages:
+        record = folder.stage_record(name)
+        if record is not None:
+            folder.write_stage(name, replace(record, status="running", artifacts={}))
+    again = examination.ask(0, "run", f"{examination.state.name}/tiny", out=str(out)) if stages else {"code": 0}
+    if again["code"]:
+        yield f"The stages {', '.join(stages)} of tiny can't be run again, exit code {again['code']}: {again['error']}"
+        return
+    difference = first_difference(Path(examination.first_run["out"]), out, by_stage=True)
+    if difference:
+        yield (
+            f"Killed at their end and run again, the stages {', '.join(stages)} of tiny leave other results: {difference}. "
+            "Keep nothing of an earlier attempt but ledgers and checkpoints."
+        )
 
 
 def _looks(examination: Examination) -> int:
@@ -72,9 +97,11 @@ def _looks(examination: Examination) -> int:
     return int(found["looks"] if not found["code"] else examination.first_run["looks"])
 
 
-def first_difference(one: Path, other: Path) -> str | None:
-    """Compare metrics line by line, then weights and evaluations bit by bit."""
+def first_difference(one: Path, other: Path, by_stage: bool = False) -> str | None:
+    """Compare metrics line by line, then weights and evaluations bit by bit. by_stage: whatever the order of the stages is."""
     lines, others = ((folder / METRICS).read_text(encoding="utf-8").splitlines() for folder in (one, other))
+    if by_stage:
+        lines, others = (sorted(found, key=lambda line: str(json.loads(line)["stage"])) for found in (lines, others))
     for number, (a, b) in enumerate(zip(lines, others, strict=False), 1):
         if a != b:
             return f"{METRICS}:{number} is {b}, it was {a}"

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from omnitrain.api import Config, UseData
+from omnitrain.api import Config, InputPath, UseData
 from omnitrain_language.configs.data import TokenizerConfig
 from omnitrain_language.configs.limits import NonNegative, Positive
 
@@ -46,7 +46,7 @@ def facts_text() -> UseData:
 class PromptedConfig(Config):
     """What dialogues and preferences share."""
 
-    path: str = "builtin"
+    path: InputPath = "builtin"
     """`builtin` (facts of the standard library), or .jsonl files."""
     facts: Positive = 600
     """Built-in facts in all; as many as in the text that models are pre-trained on."""

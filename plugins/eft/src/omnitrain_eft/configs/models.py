@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from omnitrain.api import Config, UseModel
+from omnitrain.api import Config, InputPath, UseModel
 from omnitrain_language.configs.limits import NonNegative, Positive
 from omnitrain_language.configs.models import CausalConfig
 
@@ -96,7 +96,7 @@ class CompositionConfig(Config):
     """How prompts of the large base are written: `plain`, `chat`, or a text with {prompt}."""
     small_template: str = "plain"
     """How prompts of the small base are written."""
-    tokenizer: str | None = None
+    tokenizer: InputPath | None = None
     """Folder or hub name of the shared tokenizer; nothing means: that of the large base."""
     end_tokens: list[str] | None = None
     """Tokens that end a text; nothing means: the end of sequence of the tokenizer and of the experts."""

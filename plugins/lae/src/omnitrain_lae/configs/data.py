@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from omnitrain.api import Config, UseData
+from omnitrain.api import Config, InputPath, NotInput, UseData
 from omnitrain_lae.configs.limits import Count, Fraction, Positive
 
 IN_MEMORY = ("digits", "glyphs", "omniglot", "cifar10", "cifar100", "arrays")
@@ -31,7 +31,7 @@ class ImagesConfig(Config):
     layout: Literal["digits", "glyphs", "omniglot", "cifar10", "cifar100", "folders", "lists", "domainnet", "arrays"] = "digits"
     """Built in: scikit-learn's `digits`, letters as `glyphs`. By path: `omniglot` archives, CIFAR's python pickles, one
     folder a class (`folders`), list files (`lists`: ImageNet-R), `domainnet`, or an .npz (`arrays`)."""
-    path: str | None = None
+    path: InputPath | None = None
     """The archive, folder or file."""
     size: Positive = 224
     """Height and width of the model's input in pixels."""
@@ -60,9 +60,9 @@ class ImagesConfig(Config):
     """Omniglot: which alphabets; none means all."""
     domains: list[str] = Field(default_factory=list)
     """DomainNet: which domains, mixed; none means all that are there."""
-    train_list: str = "train_list.txt"
+    train_list: Annotated[str, NotInput("a file inside `path`, which is digested whole")] = "train_list.txt"
     """`lists`: file with `relative/path.jpg LABEL` a line."""
-    test_list: str = "val_list.txt"
+    test_list: Annotated[str, NotInput("a file inside `path`, which is digested whole")] = "val_list.txt"
     """`lists`: the same for the test. Two public splits of ImageNet-R circulate; results do not compare across them."""
     per_class: Positive = 40
     """Glyphs: drawings of each letter."""
@@ -101,5 +101,5 @@ class ClassIncrementalConfig(Config):
     """Split of the source that is learned from."""
     test_split: str = "test"
     """Split of the source that is measured on."""
-    path: str | None = None
+    path: InputPath | None = None
     """A folder that the stage `lae/scenario` wrote; its order replaces `order`."""

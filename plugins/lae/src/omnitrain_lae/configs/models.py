@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from omnitrain.api import Config, UseModel
+from omnitrain.api import Config, InputPath, UseModel
 from omnitrain_lae.configs.limits import Count, Positive
 
 
@@ -17,7 +17,7 @@ class VisionConfig(Config):
     """Of a new model."""
     size: Literal["tiny", "mini", "small", "base"] = "mini"
     """Preset of a new model; `base` is ViT-B, DeiT-B, Swin-B or ConvNeXt-B."""
-    path: str | None = None
+    path: InputPath | None = None
     """Folder or hub name of trained weights; only safetensors are read. The in21k checkpoint of the paper is
     google/vit-base-patch16-224-in21k; one that was fine-tuned on ImageNet-1k is another row of its tables."""
     revision: str | None = None

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from omnitrain.api import Config, UseData
+from omnitrain.api import Config, InputPath, UseData
 from omnitrain_language.configs.data import TokenizerConfig
 from omnitrain_language.configs.limits import Fraction, NonNegative, Positive
 from omnitrain_phf.configs.scorers import Score, ScorerConfig, ScrubadubConfig
@@ -35,7 +35,7 @@ class ControlConfig(Config):
 class ScoredTextConfig(Config):
     """Blocks of tokens, each token with the score of its segment, from scored records (.jsonl or .parquet)."""
 
-    path: str | None = None
+    path: InputPath | None = None
     """A file, folder or glob pattern of records {"texts", "scores", "avg_score"}, as the stage phf/score writes them, or
     `hub:OWNER/NAME`."""
     score: ScoreConfig | None = None

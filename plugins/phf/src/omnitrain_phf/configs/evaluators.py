@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from omnitrain.api import Config, UseModel
+from omnitrain.api import Config, InputPath, UseModel
 from omnitrain_language.configs.limits import NonNegative, Positive
 from omnitrain_phf.configs.scorers import ScorerConfig, ScrubadubConfig
 
@@ -28,7 +28,7 @@ class GenerationScenarioConfig(Config):
 
     name: str = Field(default="unconditional", min_length=1)
     """Name of the scenario in metrics."""
-    prompts: str | None = None
+    prompts: InputPath | None = None
     """A .jsonl file of prompts {"text"}; nothing means that texts begin from nothing."""
     condition: Condition = "auto"
     """Which control token the model gets: `auto` is the good one where the tokenizer has it."""
@@ -90,7 +90,7 @@ class KlConfig(TokensConfig):
 
     reference: UseModel | None = None
     """A causal model, of an earlier stage or by path, that writes the texts. The paper's GPT-3 is retired."""
-    texts: str | None = None
+    texts: InputPath | None = None
     """Instead: a .jsonl file of {"text", "logprob"}, the summed log-probability under the reference."""
     samples: Positive = 4096
     """Texts that are used."""
@@ -119,7 +119,7 @@ class RedTeamConfig(TokensConfig):
     """A causal model that proposes prompts: any local one. The paper's text-davinci-002 is retired."""
     task: Literal["toxicity", "pii", "pep8"] = "pii"
     """Which template the attacker gets and how its answers are read."""
-    prompts: str | None = None
+    prompts: InputPath | None = None
     """A .jsonl file of prompts {"text"} to begin with; nothing means a few built-in ones."""
     initial_prompts: Positive = 20
     """How many of them."""
@@ -175,7 +175,7 @@ class CleanNllConfig(TokensConfig):
 class LastWordConfig(TokensConfig):
     """Zero-shot prediction of the last word of a text (LAMBADA)."""
 
-    path: str = "builtin"
+    path: InputPath = "builtin"
     """A .jsonl file of {"text"}, or sentences of the standard library's documentation."""
     samples: Positive = 1000
     """Texts that are used."""
@@ -188,7 +188,7 @@ class LastWordConfig(TokensConfig):
 class ClassificationConfig(TokensConfig):
     """Accuracy after fine-tuning a copy of the model with a classification head (GLUE)."""
 
-    path: str = "builtin:kinds"
+    path: InputPath = "builtin:kinds"
     """A .jsonl, .tsv or .parquet file with the fields below; `builtin:kinds`: first sentences of docstrings and what they
     describe; `builtin:contacts`: sentences with and without a made-up contact."""
     inputs_field: str = "inputs"
@@ -218,7 +218,7 @@ class PassAtKConfig(TokensConfig):
 
     run_generated_code: bool = False
     """Say yes to running it: in a process of its own with limits of time and memory, which is no protection against malice."""
-    path: str = "builtin"
+    path: InputPath = "builtin"
     """A .jsonl file of {"task_id", "prompt", "test", "entry_point"}, or three easy problems."""
     ks: list[Positive] = Field(default_factory=lambda: [1, 10, 100], min_length=1)
     """The values of k; those above `samples` are refused."""

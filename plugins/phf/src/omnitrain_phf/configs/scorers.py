@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from omnitrain.api import Config
+from omnitrain.api import Config, InputModule, InputPath
 from omnitrain_language.configs.limits import Positive
 
 Score = Annotated[float, Field(ge=0)]
@@ -43,7 +43,7 @@ class ScrubadubConfig(Config):
     """Also Skype names."""
     address: bool = False
     """Also US addresses, by pyap."""
-    named_entities: str | None = None
+    named_entities: InputPath | None = None
     """A spaCy pipeline by folder or package whose people count too, as in the paper; nothing means that names are not found,
     and the header of the scores says so."""
 
@@ -76,7 +76,7 @@ class ClassifierConfig(Config):
     scorer_class: ClassVar[str] = "omnitrain_phf.scorers.classifier:Classifier"
     name: Literal["classifier"] = "classifier"
     """Which scorer."""
-    path: str
+    path: InputPath
     """Folder or hub name; only safetensors are read and no code of it is run."""
     revision: str | None = None
     """Commit or tag of a hub model."""
@@ -96,7 +96,7 @@ class WordListConfig(Config):
     scorer_class: ClassVar[str] = "omnitrain_phf.scorers.toxicity:WordListScorer"
     name: Literal["word-list"] = "word-list"
     """Which scorer."""
-    path: str
+    path: InputPath
     """The file, UTF-8."""
 
 
@@ -106,7 +106,7 @@ class CallableConfig(Config):
     scorer_class: ClassVar[str] = "omnitrain_phf.scorers.function:FunctionScorer"
     name: Literal["callable"] = "callable"
     """Which scorer."""
-    function: str = Field(pattern=r"^[\w.]+:[\w.]+$")
+    function: InputModule = Field(pattern=r"^[\w.]+:[\w.]+$")
     """Import string "module:attribute"; the module is imported, so name only code that you trust."""
     version: str = "1"
     """Change it when the function changes: scores are cached under it."""

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from omnitrain.api import Config, UseEvaluator, UseModel
+from omnitrain.api import Config, InputPath, UseEvaluator, UseModel
 from omnitrain_language.configs.limits import Fraction, Positive
 from omnitrain_phf.configs.scorers import ScorerConfig, ScrubadubConfig
 
@@ -14,7 +14,7 @@ from omnitrain_phf.configs.scorers import ScorerConfig, ScrubadubConfig
 class ScoreConfig(Config):
     """Score every segment of a text and write records that phf/scored-text reads."""
 
-    path: str = "builtin:contacts"
+    path: InputPath = "builtin:contacts"
     """A file (.txt, .md, .rst, .py, .jsonl, .ndjson, .tsv, .parquet), a folder or glob pattern of them, or `builtin:prose`,
     `builtin:code` (documentation and source of the standard library), `builtin:contacts` (its sentences, some of them replaced
     by made-up contacts)."""

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Literal
+import json
+from pathlib import Path
+from typing import Annotated, Literal
 
 from pydantic import Field
 
-from omnitrain.api import Config
+from omnitrain.api import Config, InputModule, InputPath, NotInput
 
 
 class WorldConfig(Config):
     """Where is played: the stand-in world behind Minecraft's human interface, or a registered MineRL environment."""
 
-    environment: str = "crafter"
+    environment: InputModule = "crafter"
     """"crafter", or the gymnasium id of an environment with Minecraft's action space, which is checked."""
     area: int = Field(default=32, ge=16, le=128)
     """Crafter: side of the world in cells (crafter's own is 64)."""
@@ -69,7 +71,7 @@ class ReadingConfig(Config):
     """Scale the mouse by the recorder version's factor while a GUI is open. Official code: has the table, never applies it."""
     broken: Literal["skip", "refuse"] = "skip"
     """What to do with recordings that can't be read and with broken lines: leave them out with a count, or stop."""
-    cursor: str | None = None
+    cursor: InputPath | None = None
     """A PNG of the pointer that is painted while a GUI is open; null for ours. Released models saw the official one."""
 
 
@@ -97,9 +99,9 @@ class AugmentConfig(Config):
 class RecordingsConfig(Config):
     """Recordings in the contractor format, as windows or as streams of chunks."""
 
-    path: str
+    path: InputPath
     """A folder of .mp4 with .jsonl of the same name, an index file, or "builtin" (scripted play, recorded on first use)."""
-    base: str | None = None
+    base: Annotated[str, NotInput("`inputs` tells the files below it that the index names")] | None = None
     """Where the paths of an index file begin; by default its folder."""
     elsewhere: bool = False
     """The recordings lie on another machine: a dry run here says so and goes on."""
@@ -128,3 +130,16 @@ class RecordingsConfig(Config):
     """Decode once into memory-mapped frames; else decode while training, one chunk ahead in a thread."""
     threads: int = Field(default=2, ge=1, le=64)
     """Files decoded at the same time."""
+
+    def inputs(self) -> list[Path]:
+        """Return the recordings that an index file names; what is wrong with one is told when it is read."""
+        index = Path(self.path)
+        if not index.is_file():
+            return []
+        try:
+            names = [str(name) for name in json.loads(index.read_text("utf-8"))["relpaths"]]
+        except (OSError, ValueError, KeyError, TypeError):
+            return []
+        root = Path(self.base) if self.base is not None else index.parent
+        places = [place for name in names for place in (root / name, root / f"{name}.mp4", (root / name).with_suffix(".jsonl"))]
+        return [place for place in dict.fromkeys(places) if place.is_file()]

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from omnitrain.api import Config
+from omnitrain.api import Config, InputPath
 
 Size = Literal["tiny", "mini", "small", "1x", "2x", "3x"]
 
@@ -19,9 +19,9 @@ class PolicyConfig(Config):
 
     size: Size = "mini"
     """1x, 2x and 3x are the paper's 71 M, 248 M and 0.5 B; the others are small ones of ours."""
-    model_file: str | None = None
+    model_file: InputPath | None = None
     """An official .model file, which decides shapes and temperature in place of `size`."""
-    weights: str | None = None
+    weights: InputPath | None = None
     """An official .weights file, or safetensors with the same names."""
     image_size: int | None = Field(default=None, ge=8)
     """Side of the frames; null for the size's own (128 for the paper's)."""
@@ -40,9 +40,9 @@ class IdmConfig(Config):
 
     size: IdmSize = "mini"
     """4x is the paper's; the others are small ones of ours."""
-    model_file: str | None = None
+    model_file: InputPath | None = None
     """An official .model file, which decides shapes in place of `size`."""
-    weights: str | None = None
+    weights: InputPath | None = None
     """An official .weights file, or safetensors with the same names."""
     image_size: int | None = Field(default=None, ge=8)
     """Side of the frames; null for the size's own."""

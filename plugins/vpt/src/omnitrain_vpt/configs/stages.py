@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from omnitrain.api import Config, UseData, UseModel
+from omnitrain.api import Config, InputPath, UseData, UseModel
 from omnitrain_vpt.configs.data import PlayConfig, WorldConfig
 
 
@@ -64,7 +64,7 @@ class CleanConfig(Config):
     """Videos with a smaller share of clean frames are left out. Paper: 0.8."""
     examples: int = Field(default=400, ge=4)
     """Most frames of each class that the classifier is trained on. Paper: 8800 in all."""
-    embedding: str = "statistics"
+    embedding: InputPath = "statistics"
     """"statistics" of colours and gradients, or the folder or hub name of a CLIP model of transformers."""
 
     @model_validator(mode="after")

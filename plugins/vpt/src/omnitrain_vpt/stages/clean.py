@@ -212,7 +212,6 @@ def clean(config: CleanConfig, run: Run) -> None:
 
     Raises DataError when nothing is left.
     """
-    run.rewind(0, 0)
     data, good = _recordings(run, config.data), _recordings(run, config.clean)
     cleaner = Cleaner(config, embedding(config.embedding), run.ledger(WORK).folder)
     generator = numpy_generator(run.seed("examples"))

@@ -105,7 +105,6 @@ def label(config: LabelConfig, run: Run) -> None:
 
     Raises UsageError for other data or another model, DataError when no video can be read.
     """
-    run.rewind(0, 0)
     data = run.build(config.data)
     if not isinstance(data, RecordingsData):
         raise UsageError(f"vpt/label reads vpt/recordings, not {type(data).__name__}.")

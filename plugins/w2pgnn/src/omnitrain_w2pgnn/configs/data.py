@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
-from omnitrain.api import Config, UseData
+from omnitrain.api import Config, InputPath, NotInput, UseData
 from omnitrain_w2pgnn.configs.limits import Count, Share
+from omnitrain_w2pgnn.configs.places import data_folders
 
 FORMATS = Literal["auto", "embedded", "edge-list", "gin-text", "tu-folder", "metis", "planetoid", "smiles", "pyg"]
 
@@ -15,11 +17,11 @@ FORMATS = Literal["auto", "embedded", "edge-list", "gin-text", "tu-folder", "met
 class GraphsConfig(Config):
     """A collection of graphs: ego networks of one big graph, or whole graphs."""
 
-    path: str = "karate"
+    path: InputPath = "karate"
     """Name of an embedded collection (`omnitrain info w2pgnn` lists them in the README), a file or folder, `planetoid/cora`
     for Planetoid files, or `pyg:NAME` and `pyg:NAME/SUBSET` for a dataset of torch_geometric. A file that is not there is
     also looked for in `root`."""
-    root: str | None = None
+    root: Annotated[str, NotInput("`inputs` tells what of it is read")] | None = None
     """Folder of the data; by default $OMNITRAIN_DATA/w2pgnn, then data/w2pgnn."""
     format: FORMATS = "auto"
     """How `path` is read; auto goes by name and contents."""
@@ -30,7 +32,7 @@ class GraphsConfig(Config):
     numbers."""
     ids: Literal["numbers", "text"] | None = None
     """Whether ids of an edge list are whole numbers or names; by default as in its first edge."""
-    labels: str | None = None
+    labels: InputPath | None = None
     """File of "node label" lines beside an edge list, or `degree-quartiles`."""
     samples: Literal["auto", "egos", "graphs"] = "auto"
     """What one sample is: an ego network of each seed node, or a whole graph. auto: egos where there is one graph."""
@@ -55,6 +57,13 @@ class GraphsConfig(Config):
     positions: Annotated[int, Field(ge=0, le=512)] = 32
     """Laplacian eigenvectors of each node in a batch. Code: 32."""
 
+    def inputs(self) -> list[Path]:
+        """Return what is read from the folder of the data."""
+        names = [self.path.partition("/")[0] if self.path.startswith("planetoid/") else self.path, self.labels]
+        places = [(Path(name), *(folder / name for folder in data_folders(self.root))) for name in names if name is not None]
+        found = [next((place for place in tried if place.exists()), None) for tried in places]
+        return [place for place in found if place is not None]
+
     @field_validator("columns")
     @classmethod
     def _an_edge(cls, columns: list[str] | None) -> list[str] | None:
@@ -67,7 +76,7 @@ class GraphsConfig(Config):
 class SavedConfig(Config):
     """Graphs that an earlier stage saved, such as those that `w2pgnn/select` chose."""
 
-    path: str
+    path: InputPath
     """The artifact's folder; filled in by `{from: stage}`."""
     positions: Annotated[int, Field(ge=0, le=512)] = 32
     """Laplacian eigenvectors of each node in a batch. Code: 32."""

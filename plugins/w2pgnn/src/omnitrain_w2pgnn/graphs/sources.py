@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import warnings
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -14,6 +13,7 @@ import numpy as np
 from omnitrain.api import reading
 from omnitrain.errors import DataError, Unreachable, UsageError, nearest
 from omnitrain_w2pgnn.configs.data import GraphsConfig
+from omnitrain_w2pgnn.configs.places import data_folders
 from omnitrain_w2pgnn.graphs.classes import classes_of_numbers
 from omnitrain_w2pgnn.graphs.edgelists import Layout, read_edge_list
 from omnitrain_w2pgnn.graphs.embedded import EMBEDDED, with_degree_labels
@@ -42,15 +42,6 @@ class Source:
     skipped: int = 0
     first_fault: str = ""
     notes: tuple[str, ...] = ()
-
-
-def data_folders(root: str | None) -> list[Path]:
-    """Return the folders that relative sources are looked for in, besides the working directory."""
-    if root is not None:
-        return [Path(root)]
-    own = os.environ.get("OMNITRAIN_DATA")
-    named = [Path(own) / "w2pgnn"] if own else []
-    return [*named, Path("data/w2pgnn")]
 
 
 def find(source: str, root: str | None) -> Path:
