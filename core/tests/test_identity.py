@@ -1,15 +1,17 @@
 """What a stage rests on outside of its recipe is part of it: changed inputs are refused, and equal values are equal."""
 
+import fcntl
 import hashlib
 import json
 import os
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 
 from omnitrain.api import Component, Config, InputModule, InputPath, Plugin, TellsInputs, UseArtifact, UseData
 from omnitrain.engine.execution import Options, run_recipe
-from omnitrain.errors import UsageError
+from omnitrain.errors import Stopped, UsageError
 from omnitrain.plugins import Registry, installed
 from omnitrain.plugins.discovery import PluginState
 from omnitrain.recipes import fingerprint, load_recipe, locked_values, resolve
@@ -280,3 +282,51 @@ def test_another_fingerprint_of_the_same_code_is_not_called_other_code(run):
         run()
     assert "other code" not in str(error.value)
     assert "stage.json was changed" in str(error.value)
+
+
+class Bar:
+    """Ends the reading at its n-th piece."""
+
+    def __init__(self, pieces):
+        self.pieces = pieces
+
+    def __call__(self, label, total):
+        return nullcontext(self)
+
+    def advance(self, amount):
+        self.pieces -= 1
+        if self.pieces < 0:
+            raise Stopped("asked")
+
+
+def test_a_long_reading_can_be_stopped_and_goes_on_where_it_was(tmp_path, monkeypatch):
+    monkeypatch.setattr("omnitrain.runs.contents.BAR_BYTES", 0)
+    monkeypatch.setattr("omnitrain.api.digests._SETTLED_NS", -1)
+    for name in ("cache", "mine"):
+        (tmp_path / name).mkdir()
+    for name in "abc":
+        (tmp_path / "mine" / name).write_text(name)
+    with pytest.raises(Stopped):
+        Contents(tmp_path / "cache", Bar(2)).of_path(str(tmp_path / "mine"))
+    found = Contents(tmp_path / "cache", Bar(1)).of_path(str(tmp_path / "mine"))
+    assert found == Contents(tmp_path / "other").of_path(str(tmp_path / "mine"))
+
+
+def test_a_process_waits_while_another_one_reads_the_same(tmp_path, monkeypatch):
+    monkeypatch.setattr("omnitrain.runs.contents.BAR_BYTES", 0)
+    monkeypatch.setattr("omnitrain.runs.contents.WAIT_S", 0)
+    (tmp_path / "digests").mkdir()
+    (tmp_path / "a").write_text("a")
+    path = str(tmp_path / "a")
+    lock = open(tmp_path / "digests" / f"{hashlib.sha256(path.encode()).hexdigest()[:32]}.lock", "a")  # noqa: SIM115
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    waited = []
+
+    class Other(Bar):
+        def advance(self, amount):
+            if amount == 0:
+                waited.append(amount)
+                lock.close()
+
+    assert Contents(tmp_path, Other(0)).of_path(path).files == 1
+    assert waited == [0]

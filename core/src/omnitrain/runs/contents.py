@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import fcntl
 import glob
 import hashlib
 import json
 import os
 import stat
 import sys
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from importlib.machinery import PathFinder
 from pathlib import Path
@@ -20,10 +22,14 @@ from omnitrain.errors import EnvironmentFault
 from omnitrain.runs.files import write_whole
 
 BAR_BYTES = 64 * 2**20
+MOST_SHARED = 20_000
+"""Files of one input whose digests are shared in memory with other readers."""
+WAIT_S = 0.2
 _DIGITS = 64
 _FOLDER = "digests"
 _RUN = ("run.json", "recipe.lock.yaml")
 
+_Files = Sequence[tuple[str, Path, os.stat_result]]
 Progress = Callable[[str, float], AbstractContextManager[Any]]
 
 
@@ -80,33 +86,68 @@ class Contents:
             return each[0][1]
         return _joined([(name, content) for name, content in each if content is not None]) if any(c for _, c in each) else None
 
-    def _of(self, root: Path, files: Sequence[tuple[str, Path, os.stat_result]]) -> Content:
+    def _of(self, root: Path, files: _Files) -> Content:
         memo = self._folder / f"{hashlib.sha256(os.fsencode(os.path.abspath(root))).hexdigest()[:32]}.json"
-        known = _remembered(memo)
-        found: dict[str, list[Any]] = {}
-        unread = []
-        for name, path, info in files:
-            seen = known.get(name)
-            if seen is not None and seen[:-1] == _times(info):
-                found[name] = seen
-                remember(os.path.abspath(path), state_of(info), seen[-1])
-            else:
-                unread.append((name, path, info))
+        found, unread = _known(files, memo)
         total = sum(info.st_size for *_, info in unread)
-        shown = self._progress is not None and total > BAR_BYTES
-        with self._progress(f"reading {root}", total) if shown and self._progress else nullcontext() as bar:
-            for name, path, info in unread:
-                found[name] = [*_times(info), _digest(path, info, None if bar is None else bar.advance)]
-        keep = {name: found[name] for name, _, info in files if len(found[name][-1]) == _DIGITS and is_settled(state_of(info))}
-        if keep != known:
-            with suppress(EnvironmentFault):  # a cache that can't be written costs time only
-                self._folder.mkdir(exist_ok=True)
-                write_whole(memo, json.dumps(keep, separators=(",", ":")))
+        if total > BAR_BYTES and self._progress is not None:
+            with self._progress(f"reading {root}", total) as bar, _alone(self._folder, memo, lambda: bar.advance(0)):
+                found, unread = _known(files, memo)  # another process of the run may have read them meanwhile
+                _read(unread, found, memo, bar.advance)
+        elif unread:
+            _read(unread, found, memo, lambda amount: None)
         size = sum(info.st_size for *_, info in files)
         if len(files) == 1 and files[0][1] == root:
             return Content(found[files[0][0]][-1][:32], 1, size)
         lines = "".join(f"{found[name][-1]} {name}\n" for name, *_ in files)
         return Content(hashlib.sha256(os.fsencode(lines)).hexdigest()[:32], len(files), size)
+
+
+@contextmanager
+def _alone(folder: Path, memo: Path, wait: Callable[[], None]) -> Iterator[None]:
+    """Let one process at a time read what a memo is about. wait: called while another one does; may raise."""
+    with ExitStack() as opened:
+        with suppress(OSError):  # a cache that can't be written, or locks that its file system lacks, cost time only
+            folder.mkdir(exist_ok=True)
+            lock = opened.enter_context(open(memo.with_suffix(".lock"), "a"))
+            while True:
+                try:
+                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    break
+                except BlockingIOError:
+                    wait()
+                    time.sleep(WAIT_S)
+        yield
+
+
+def _known(files: _Files, memo: Path) -> tuple[dict[str, list[Any]], _Files]:
+    """Return what is remembered of files, and those that have to be read."""
+    known = _remembered(memo)
+    found, unread = {}, []
+    for name, path, info in files:
+        seen = known.get(name)
+        if seen is not None and seen[:-1] == _times(info):
+            found[name] = seen
+            if len(files) <= MOST_SHARED:
+                remember(os.path.abspath(path), state_of(info), seen[-1])
+        else:
+            unread.append((name, path, info))
+    return found, unread
+
+
+def _read(unread: _Files, found: dict[str, list[Any]], memo: Path, advance: Callable[[int], None]) -> None:
+    """Add the digests of files to what was found and remember all of it, also when `advance` ends the reading."""
+    fresh = set()
+    try:
+        for name, path, info in unread:
+            found[name] = [*_times(info), _digest(path, info, advance)]
+            if len(found[name][-1]) != _DIGITS or not is_settled(state_of(info)):
+                fresh.add(name)
+    finally:
+        keep = {name: seen for name, seen in found.items() if name not in fresh}
+        with suppress(EnvironmentFault, OSError):  # a cache that can't be written costs time only
+            memo.parent.mkdir(exist_ok=True)
+            write_whole(memo, json.dumps(keep, separators=(",", ":")))
 
 
 def _joined(each: Sequence[tuple[str, Content]]) -> Content:
@@ -128,7 +169,7 @@ def _remembered(memo: Path) -> Mapping[str, list[Any]]:
     return known if whole else {}
 
 
-def _digest(path: Path, info: os.stat_result, advance: Callable[[int], None] | None) -> str:
+def _digest(path: Path, info: os.stat_result, advance: Callable[[int], None]) -> str:
     try:
         digits, after = read_digest(path, advance)
     except OSError as error:  # whoever needs the file says so; if it becomes readable that is a change
