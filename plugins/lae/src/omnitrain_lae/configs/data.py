@@ -68,6 +68,16 @@ class ImagesConfig(Config):
     """Glyphs: drawings of each letter."""
     malformed: Literal["refuse", "skip"] = "refuse"
     """Files that can't be decoded: stop with their path, or look at all files beforehand and leave them out."""
+    transparency: Literal["white", "black", "refuse"] = "white"
+    """The colour behind transparent parts of images, or none may be transparent."""
+    value_range: list[float] | None = Field(default=None, min_length=2, max_length=2)
+    """The values that become black and white, for images of more than 8 bits and arrays; by default 0 and 65535 of 16 bits.
+    Floating-point files need it."""
+    split_folders: bool = True
+    """`folders`: folders named train, test, validation and the like that hold class folders are splits; else every folder is
+    a class."""
+    deep_classes: bool = False
+    """`folders`: take the folders as classes though all their images lie in folders inside them."""
 
     @model_validator(mode="after")
     def _fits_together(self) -> ImagesConfig:
@@ -76,6 +86,8 @@ class ImagesConfig(Config):
             raise ValueError(f"layout {self.layout} {wanted}")
         if self.shift and self.transform == "crop":
             raise ValueError("shift goes with transform: resize; random crops move images already")
+        if self.value_range is not None and self.value_range[0] == self.value_range[1]:
+            raise ValueError("value_range: expected two different values, those of black and white")
         if self.domain != DomainConfig() and self.layout not in IN_MEMORY:
             raise ValueError(f"domain goes with images in memory: {', '.join(IN_MEMORY)}")
         return self

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,41 +15,50 @@ from PIL import Image
 from omnitrain.api import Batch, Context, Fields, Piece
 from omnitrain.errors import DataError
 from omnitrain_lae.configs.data import IN_MEMORY, ImagesConfig
-from omnitrain_lae.data.pictures import archives, builtin, files
+from omnitrain_lae.data.pictures import archives, arrays, builtin, folders, lists
+from omnitrain_lae.data.pictures.decoding import Decoding
 from omnitrain_lae.data.pictures.domains import changed
 from omnitrain_lae.data.pictures.sources import ArrayPictures, FilePictures, Pictures, Source
+from omnitrain_lae.data.pictures.taking import Taking
 from omnitrain_lae.data.pictures.transforms import Floats, centre_crop, normalised, shifted, to_unit, train_crop
 from omnitrain_lae.paper.scenario import validation_split
 
-_log = logging.getLogger("omnitrain.lae")
 Example = dict[str, Any]
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 TRAIN, VALID = "train", "valid"
 GLYPH_SEED, DOMAIN_SEED = 20230000, 20230001
 
 
-def read_source(config: ImagesConfig) -> Source:
-    """Read what the settings name. Raises DataError for what is missing or malformed."""
-    path, share = config.path or "", config.test_fraction
+def read_source(config: ImagesConfig, taking: Taking | None = None) -> Source:
+    """Read what the settings name. taking: takes notes. Raises DataError for what is missing or malformed."""
+    path, share, taking = config.path or "", config.test_fraction, taking or taking_of(config)
+    layout = folders.Layout(config.split_folders, config.deep_classes)
     readers = {
         "digits": lambda: builtin.digits(share),
         "glyphs": lambda: builtin.glyphs(config.size, config.per_class, share, GLYPH_SEED),
         "omniglot": lambda: archives.omniglot(path, config.alphabets, config.size),
         "cifar10": lambda: archives.cifar10(path),
         "cifar100": lambda: archives.cifar100(path),
-        "folders": lambda: files.class_folders(path, share),
-        "lists": lambda: files.list_files(path, config.train_list, config.test_list),
-        "domainnet": lambda: files.domainnet(path, config.domains, share),
-        "arrays": lambda: files.arrays(path),
+        "folders": lambda: folders.class_folders(path, share, taking, layout),
+        "lists": lambda: lists.list_files(path, config.train_list, config.test_list, taking),
+        "domainnet": lambda: lists.domainnet(path, config.domains, share, taking),
+        "arrays": lambda: arrays.arrays(path, taking),
     }
     return readers[config.layout]()
+
+
+def taking_of(config: ImagesConfig) -> Taking:
+    """Return how the settings ask for images to be read."""
+    ground = None if config.transparency == "refuse" else config.transparency
+    bounds = None if config.value_range is None else (config.value_range[0], config.value_range[1])
+    return Taking(config.malformed == "skip", Decoding(ground, bounds))
 
 
 def _rows(pictures: Pictures, rows: NDArray[np.int64]) -> Pictures:
     if isinstance(pictures, ArrayPictures):
         return ArrayPictures(pictures.pixels[rows], pictures.labels[rows])
     assert isinstance(pictures, FilePictures)
-    return FilePictures([pictures.files[i] for i in rows], pictures.labels[rows], pictures.skipped)
+    return pictures.of(rows)
 
 
 class ImageData:
@@ -61,28 +69,28 @@ class ImageData:
         shape = f"{config.channels}, {config.size}, {config.size}"
         self.batch: Fields = {"pixel_values": f"float32[batch, {shape}]", "labels": "int64[batch]"}
         self._source: Source | None = None
+        self.notes: tuple[str, ...] = ()
         self._fingerprint: str | None = None
 
     @property
     def source(self) -> Source:
         """The images, read when they are first asked for."""
         if self._source is None:
-            self._source = self._prepared(read_source(self.config))
+            taking = taking_of(self.config)
+            self._source = self._prepared(read_source(self.config, taking))
+            self.notes = tuple(taking.notes)
         return self._source
 
     def prepare(self, workspace: Path, context: Context) -> None:
-        """Read the source."""
+        """Read the source, and say what was taken and what left out."""
         _ = self.source
+        for note in self.notes:
+            context.event("read", note=note)
 
     def _prepared(self, source: Source) -> Source:
-        """Leave out what is asked for, part off the validation split, and change the domain."""
+        """Part off the validation split, and change the domain."""
         config = self.config
         splits = dict(source.splits)
-        for name, pictures in splits.items():
-            if isinstance(pictures, FilePictures) and config.malformed == "skip":
-                splits[name] = kept = pictures.readable()
-                if kept.skipped:
-                    _log.warning("left out %d broken images, the first: %s", len(kept.skipped), kept.skipped[0])
         if config.validation_fraction:
             train, held = validation_split(splits[TRAIN].labels.tolist(), config.validation_fraction)
             splits = {TRAIN: _rows(splits[TRAIN], train), VALID: _rows(splits[TRAIN], held), **_without(splits, TRAIN)}

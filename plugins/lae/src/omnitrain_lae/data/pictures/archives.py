@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
+from omnitrain.api import reading
 from omnitrain.errors import DataError, Unreachable
+from omnitrain_lae.data.pictures.decoding import Decoding
 from omnitrain_lae.data.pictures.sources import ArrayPictures, Source
 
 ALLOWED = {
@@ -24,6 +26,7 @@ ALLOWED = {
 }
 LAST_TRAIN_DRAWER = 15
 BIGGEST_PICTURE = 1 << 20
+MOST_LABELS = 100
 
 
 class _NumpyOnly(pickle.Unpickler):
@@ -45,13 +48,10 @@ class _NumpyOnly(pickle.Unpickler):
 
 def read_numpy_pickle(path: Path) -> dict[str, Any]:
     """Read a pickled dictionary of arrays, lists and text. Raises DataError for anything else."""
-    try:
-        with path.open("rb") as file:
-            found = _NumpyOnly(file, encoding="bytes").load()  # find_class admits numpy arrays only
-    except FileNotFoundError as error:
-        raise DataError(f"{path} is missing; expected the folder that CIFAR's python archive unpacks to.") from error
-    except Exception as error:  # a damaged pickle may raise anything
-        raise DataError(f"{path} can't be read as a CIFAR file: {error}.") from error
+    if not path.is_file():
+        raise DataError(f"{path} is missing; expected the folder that CIFAR's python archive unpacks to.")
+    with reading(path, "a CIFAR file"), path.open("rb") as file:
+        found = _NumpyOnly(file, encoding="bytes").load()  # find_class admits numpy arrays only
     if not isinstance(found, dict):
         raise DataError(f"{path} holds a {type(found).__name__}; expected CIFAR's dictionary.")
     return {k.decode() if isinstance(k, bytes) else str(k): v for k, v in found.items()}
@@ -63,12 +63,16 @@ def _cifar_part(folder: Path, names: Sequence[str], label_key: str) -> ArrayPict
         found = read_numpy_pickle(folder / name)
         if "data" not in found or label_key not in found:
             raise DataError(f"{folder / name} has no entry {label_key!r} or 'data'; it has {', '.join(found)}.")
-        flat = np.asarray(found["data"])
+        with reading(folder / name, "a CIFAR file"):
+            flat = np.asarray(found["data"])
+            own = np.array(list(found[label_key]), np.int64).reshape(-1)
         if flat.dtype != np.uint8 or flat.ndim != 2 or flat.shape[1] != 3072:
             raise DataError(f"{folder / name}: 'data' is {flat.dtype}{list(flat.shape)}; expected uint8[images, 3072].")
         pixels.append(flat.reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1))
-        labels += list(found[label_key])
-    return ArrayPictures(np.ascontiguousarray(np.concatenate(pixels)), np.array(labels, np.int64))
+        if len(own) != len(flat) or bool((own < 0).any()) or bool((own >= MOST_LABELS).any()):
+            raise DataError(f"{folder / name}: {len(flat)} images and {len(own)} labels; expected as many, from 0 to 99.")
+        labels.append(own)
+    return ArrayPictures(np.ascontiguousarray(np.concatenate(pixels)), np.concatenate(labels))
 
 
 def cifar100(path: str) -> Source:
@@ -117,11 +121,16 @@ def omniglot(path: str, alphabets: Sequence[str], size: int) -> Source:
     for archive in archives:
         for name in _entries(archive):
             _, alphabet, character, picture = name.split("/")
+            drawer = picture[:-4].rpartition("_")[2]
+            if not (drawer.isascii() and drawer.isdigit()):
+                raise DataError(f"{archive}:{name}: expected a drawing's name with its drawer, such as 0001_05.png.")
             if owners.setdefault(alphabet, archive) == archive and (not alphabets or alphabet in alphabets):
-                entries.append((alphabet, character, int(picture[:-4].rpartition("_")[2]), archive, name))
+                entries.append((alphabet, character, int(drawer), archive, name))
     lacking = [a for a in alphabets if a not in owners]
     if lacking:
         raise DataError(f"{path}: there is no alphabet {lacking[0]!r}; there are {', '.join(sorted(owners)) or 'none'}.")
+    if not entries:
+        raise DataError(f"{path}: there are no drawings ARCHIVE/ALPHABET/characterNN/DDDD_EE.png.")
     entries.sort()
     names = sorted({f"{alphabet}/{character}" for alphabet, character, *_ in entries})
     numbers = {name: i for i, name in enumerate(names)}
@@ -138,19 +147,14 @@ def omniglot(path: str, alphabets: Sequence[str], size: int) -> Source:
 
 
 def _entries(archive: Path) -> list[str]:
-    try:
-        with zipfile.ZipFile(archive) as file:
-            names = file.namelist()
-    except (zipfile.BadZipFile, OSError) as error:
-        raise DataError(f"{archive} can't be read as an archive: {error}.") from error
+    with reading(archive, "an archive"), zipfile.ZipFile(archive) as file:
+        names = file.namelist()
     return [n for n in names if n.endswith(".png") and n.count("/") == 3 and not n.startswith("__MACOSX") and "/._" not in n]
 
 
 def _ink(opened: zipfile.ZipFile, archive: Path, name: str, size: int) -> np.ndarray:
-    try:
+    with reading(f"{archive}:{name}: the image", "a drawing"):
         if opened.getinfo(name).file_size > BIGGEST_PICTURE:
             raise ValueError("it is larger than any Omniglot drawing")
-        image = Image.open(io.BytesIO(opened.read(name))).convert("L")
-    except (UnidentifiedImageError, OSError, ValueError, zipfile.BadZipFile) as error:
-        raise DataError(f"{archive}:{name}: the image can't be read ({error}).") from error
+        image = Decoding().image(Image.open(io.BytesIO(opened.read(name)))).convert("L")
     return 255 - np.asarray(image.resize((size, size), Image.Resampling.BOX))

@@ -9,9 +9,11 @@ from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
+from omnitrain.api import reading
 from omnitrain.errors import DataError
+from omnitrain_lae.data.pictures.decoding import Decoding
 
 Ints = NDArray[np.int64]
 Bytes = NDArray[np.uint8]
@@ -56,43 +58,46 @@ class ArrayPictures:
 
 @dataclass
 class FilePictures:
-    """Images as files. skipped: files left out since they can't be read."""
+    """Images as files. decoding: what they leave open. skipped: what was left out, and why it can't be read."""
 
     files: list[Path]
     labels: Ints
+    decoding: Decoding = field(default_factory=Decoding)
     skipped: list[str] = field(default_factory=list)
 
     def image(self, row: int) -> Image.Image:
-        """Decode one file. Raises DataError that names a file which is missing or broken."""
+        """Decode one file. Raises DataError that names a file which is missing, broken, or open to more than one reading."""
+        return self._decoded(row, "Replace it, take it off the list, or set malformed: skip.")
+
+    def _decoded(self, row: int, advice: str) -> Image.Image:
         path = self.files[row]
-        try:
-            with Image.open(path) as opened:
-                return opened.convert("RGB")
-        except (UnidentifiedImageError, OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-            raise DataError(
-                f"{path}: the image can't be read ({_reason(error)}). Replace it, take it off the list, or set malformed: skip."
-            ) from error
+        with reading(f"{path}: the image", "an image", advice), Image.open(path) as opened:
+            try:
+                return self.decoding.image(opened)
+            except DataError as error:
+                raise DataError(f"{path}: {error}.") from error
+
+    def of(self, rows: Ints) -> FilePictures:
+        """Return some of the images."""
+        return FilePictures([self.files[i] for i in rows], self.labels[rows], self.decoding, self.skipped)
 
     def digest(self) -> bytes:
         """Return names, sizes and labels; reading all files would take as long as an epoch."""
         lines = [f"{path.name}:{path.stat().st_size if path.exists() else -1}" for path in self.files]
-        return "\n".join(lines).encode() + self.labels.tobytes()
+        return "\n".join(lines).encode(errors="surrogateescape") + self.labels.tobytes()
 
     def readable(self) -> FilePictures:
-        """Return the pictures without those that can't be decoded; `skipped` names them."""
+        """Return the pictures without those that can't be decoded; `skipped` says why."""
         kept, lost = [], []
-        for row, path in enumerate(self.files):
+        for row in range(len(self.files)):
             try:
-                self.image(row)
+                self._decoded(row, "")
                 kept.append(row)
-            except DataError:
-                lost.append(str(path))
-        rows = np.array(kept, np.int64)
-        return FilePictures([self.files[i] for i in kept], self.labels[rows], lost)
-
-
-def _reason(error: Exception) -> str:
-    return (str(error).splitlines() or [""])[0] or type(error).__name__
+            except DataError as error:
+                lost.append(str(error))
+        found = self.of(np.array(kept, np.int64))
+        found.skipped = lost
+        return found
 
 
 @dataclass
@@ -106,17 +111,21 @@ class Source:
         for name, pictures in self.splits.items():
             if not len(pictures.labels):
                 raise DataError(f"Split {name!r} has no images.")
-            highest = int(pictures.labels.max())
-            if highest >= len(self.class_names) or int(pictures.labels.min()) < 0:
-                raise DataError(f"Split {name!r} has label {highest}, but there are {len(self.class_names)} classes.")
+            lowest, highest = int(pictures.labels.min()), int(pictures.labels.max())
+            if highest >= len(self.class_names) or lowest < 0:
+                label = lowest if lowest < 0 else highest
+                raise DataError(f"Split {name!r} has label {label}, but there are {len(self.class_names)} classes, from 0.")
 
 
 def by_position(labels: Ints, test_fraction: float) -> tuple[Ints, Ints]:
-    """Return (train rows, test rows): of each class the last images, by their position, are for the test."""
+    """Return (train rows, test rows): of each class the last images, by their position, are for the test.
+
+    At least one is, and at least one is left to learn from; a class's only image is learned from.
+    """
     train, test = [], []
     for label in np.unique(labels):
         rows = np.flatnonzero(labels == label)
-        cut = len(rows) - max(1, round(len(rows) * test_fraction))
+        cut = max(1, len(rows) - max(1, round(len(rows) * test_fraction)))
         train.append(rows[:cut])
         test.append(rows[cut:])
     return np.sort(np.concatenate(train)), np.sort(np.concatenate(test))
