@@ -6,9 +6,9 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from omnitrain.api.terminal import one_line
 from omnitrain.cli.output import say
 from omnitrain.streams import encodable
+from omnitrain.terminal import one_line
 
 if TYPE_CHECKING:
     from rich.text import Text

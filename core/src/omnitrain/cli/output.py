@@ -10,9 +10,9 @@ import sys
 from collections.abc import Sequence
 from typing import Any, TextIO
 
-from omnitrain.api.terminal import one_line, visible, visible_json
 from omnitrain.cli.table import COMMANDS, WORKS
 from omnitrain.streams import encodable, prepare, remark
+from omnitrain.terminal import one_line, visible, visible_json
 
 _reserved: list[TextIO | None] = []
 _MARKS = {"nan": "nan", "inf": "inf", "-inf": "-inf"}
@@ -71,7 +71,7 @@ def readable(value: Any) -> Any:
 
 def note(text: str) -> None:
     """Print a remark to standard error."""
-    remark(visible(text))
+    remark(text)
 
 
 def say(text: str = "") -> None:

@@ -7,7 +7,7 @@ import shlex
 import sys
 import traceback
 from collections.abc import Callable
-from contextlib import nullcontext
+from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from omnitrain.plugins import Registry, installed
 from omnitrain.recipes import ResolvedRecipe, locked_stage
 from omnitrain.runs import Display, RunDirectory, RunLock, StopRequest
 from omnitrain.runs.files import explained_disk_faults
+from omnitrain.runs.notices import told_to
 from omnitrain.runs.trackers import Trackers, find_trackers
 from omnitrain.streams import remark
 
@@ -56,11 +57,12 @@ def run_recipe(
     if first:
         folder.create()
     lock = RunLock(out) if first else nullcontext()
-    with lock, StopRequest(options.time_limit_s) as stop, explained_disk_faults(out):
+    with lock, StopRequest(options.time_limit_s) as stop, explained_disk_faults(out), ExitStack() as hears:
         if first:
             folder.claim(recipe, options.force)
             folder.sweep()
         display = Display(stop.raise_if_asked, options.quiet or not first)
+        hears.enter_context(told_to(lambda text: _noted(text, display, folder)))
         stages = StageRuns(recipe, folder, registry, cache_folder(), display, stop, trackers, options.force)
         try:
             if first:
@@ -82,6 +84,12 @@ def run_recipe(
         finally:
             folder.close()
     return folder
+
+
+def _noted(text: str, display: Display, folder: RunDirectory) -> None:
+    """Say and keep what code without a run at hand has to tell."""
+    display.say(f"note: {text}")
+    folder.events.append("", event="note", note=text)
 
 
 def _tracked_settings(recipe: ResolvedRecipe) -> dict[str, dict[str, Any]]:

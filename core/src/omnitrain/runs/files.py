@@ -21,9 +21,10 @@ DISK_FAULTS = frozenset(
 
 
 @contextmanager
-def explained_disk_faults(folder: Path) -> Iterator[None]:
+def explained_disk_faults(folder: Path, advice: str = "") -> Iterator[None]:
     """Turn what a full or failing disk raises anywhere in a block into one error.
 
+    folder: a run directory, or another one with its own `advice`, the end of the sentence on what to do.
     Raises EnvironmentFault that names the file where it is known, else the folder.
     """
     try:
@@ -32,9 +33,9 @@ def explained_disk_faults(folder: Path) -> Iterator[None]:
         if error.errno not in DISK_FAULTS:
             raise
         place = error.filename if isinstance(error.filename, str) else folder
+        advice = advice or f"go on with 'omnitrain run {folder}'"
         raise EnvironmentFault(
-            f"{place} can't be written: {error.strerror}. What was finished is whole; when that is mended go on "
-            f"with 'omnitrain run {folder}'."
+            f"{place} can't be written: {error.strerror}. What was finished is whole; when that is mended {advice}."
         ) from error
 
 

@@ -2,31 +2,72 @@
 
 from __future__ import annotations
 
-import hashlib
+import fcntl
 import json
 import os
+import re
 import shutil
 import socket
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from omnitrain.runs.files import TEMPORARY, sync_tree
+from omnitrain.api.checksums import check_files, files_of
+from omnitrain.api.shapes import ANY, Each, Pair
+from omnitrain.api.stored import read_as
+from omnitrain.errors import Damaged
+from omnitrain.runs.files import TEMPORARY, explained_disk_faults, remove, sync_folder, sync_tree
+from omnitrain.runs.notices import tell
 
+CACHE_ADVICE = "or the cache is elsewhere (OMNITRAIN_CACHE), run the same command again"
 MANIFEST = "complete.json"
-_HASHED_BYTES = 16 * 2**20
+# Of a temporary folder: by machine and process, or by the process alone where there is but one machine.
+_OWNER = r"{temporary}(?:{host}-(\d+)-.*|(\d+)-[0-9a-f]+)"
 
 
 def build_once(folder: Path, build: Callable[[Path], Any]) -> Path:
     """Return `folder`, filled by `build(temporary folder)` unless it is already complete.
 
-    Its file complete.json says what belongs to it. A damaged or half-written folder is built again. Of two processes at once
-    the first to finish wins and the other discards its own result, so both use the same valid files. What a killed process
-    of this machine left half-built beside it is removed.
+    Its file complete.json says what belongs to it. A damaged folder is built again, which is told; a half-written one can't be.
+    Of two processes at once the first to finish wins and the other discards its own result, so both use the same valid files.
+    What a killed process of this machine left half-built beside it is removed.
+    Raises EnvironmentFault that names the cache when its disk is full or fails.
     """
-    if is_complete(folder):
+    damage = damage_of(folder)
+    if damage is None:
         return folder
+    if damage:
+        tell(f"{damage}; {folder} is built again")
+    with explained_disk_faults(folder.parent, CACHE_ADVICE):
+        _build(folder, build)
+    return folder
+
+
+def is_complete(folder: Path) -> bool:
+    """Whether the folder has its manifest and all its files are as the manifest says."""
+    return damage_of(folder) is None
+
+
+def damage_of(folder: Path) -> str | None:
+    """Return None for a folder that is complete, "" for one that is not there, else what is wrong with it.
+
+    Files are compared by their whole content, each once a process unless it changes.
+    """
+    if not folder.is_dir():
+        return ""
+    try:
+        files = read_as(folder / MANIFEST, {"files": Each(Pair(ANY))}, "")["files"]
+        check_files(folder, files, "")
+    except FileNotFoundError:
+        return f"{folder / MANIFEST} is missing"
+    except Damaged as damage:
+        return re.sub(r"; *(?=\.|\()|\.$", "", str(damage)).rstrip(" ;.")
+    return None
+
+
+def _build(folder: Path, build: Callable[[Path], Any]) -> None:
     host = socket.gethostname().replace("-", "_")
     folder.parent.mkdir(parents=True, exist_ok=True)
     _remove_orphans(folder.parent, host)
@@ -34,51 +75,22 @@ def build_once(folder: Path, build: Callable[[Path], Any]) -> Path:
     temporary.mkdir()
     try:
         build(temporary)
-        _seal(temporary)
+        (temporary / MANIFEST).write_text(json.dumps({"files": files_of(temporary)}), "utf-8")
+        sync_tree(temporary)
         _publish(temporary, folder)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
-    return folder
-
-
-def is_complete(folder: Path) -> bool:
-    """Whether the folder has its manifest and all its files are as the manifest says."""
-    try:
-        files = json.loads((folder / MANIFEST).read_text("utf-8"))["files"]
-        return all(_describe(folder / name) == described for name, described in files.items())
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return False
-
-
-def _describe(path: Path) -> list[int | str]:
-    """Size, and a hash of the whole file or, for large ones, of its first and last megabytes."""
-    size = path.stat().st_size
-    digest = hashlib.blake2b(digest_size=16)
-    with path.open("rb") as file:
-        digest.update(file.read(_HASHED_BYTES))
-        if size > _HASHED_BYTES:
-            file.seek(max(_HASHED_BYTES, size - _HASHED_BYTES))
-            digest.update(file.read())
-    return [size, digest.hexdigest()]
-
-
-def _seal(folder: Path) -> None:
-    """Write the manifest behind everything else, each forced to disk."""
-    sync_tree(folder)
-    files = {str(path.relative_to(folder)): _describe(path) for path in sorted(folder.rglob("*")) if path.is_file()}
-    (folder / MANIFEST).write_text(json.dumps({"files": files}), "utf-8")
-    sync_tree(folder / MANIFEST)
 
 
 def _remove_orphans(parent: Path, host: str) -> None:
     """Delete temporary folders of processes of this host that no longer run."""
-    start = f"{TEMPORARY}{host}-"
-    for path in parent.glob(f"{start}*"):
-        number = path.name.removeprefix(start).split("-")[0]
-        if not number.isdigit():
+    owner = re.compile(_OWNER.format(temporary=re.escape(TEMPORARY), host=re.escape(host)))
+    for path in parent.glob(f"{TEMPORARY}*"):
+        found = owner.fullmatch(path.name)
+        if found is None:
             continue
         try:
-            os.kill(int(number), 0)
+            os.kill(int(found[1] or found[2]), 0)
         except (ProcessLookupError, OverflowError):
             shutil.rmtree(path, ignore_errors=True)
         except PermissionError:
@@ -86,20 +98,26 @@ def _remove_orphans(parent: Path, host: str) -> None:
 
 
 def _publish(temporary: Path, folder: Path) -> None:
-    while not is_complete(folder):
-        try:
-            temporary.rename(folder)
-        except OSError:
-            if not folder.is_dir():
-                raise
-            if is_complete(folder):
-                return
+    """Give a finished folder its name, unless another process was first; one process of the machine at a time."""
+    with _held(folder.parent):
+        if is_complete(folder):
+            return
+        if folder.exists():
             # A damaged folder stands in the way: take it away under a name that no other process touches.
             damaged = temporary.with_name(temporary.name + "-damaged")
-            try:
-                folder.rename(damaged)
-            except FileNotFoundError:
-                continue
-            shutil.rmtree(damaged)
-        else:
-            return
+            folder.rename(damaged)
+            remove(damaged)
+        temporary.rename(folder)
+        sync_folder(folder.parent)
+
+
+@contextmanager
+def _held(parent: Path) -> Iterator[None]:
+    """Hold a folder for this process; where the file system knows no locks, renaming alone keeps results whole."""
+    descriptor = os.open(parent, os.O_RDONLY)
+    try:
+        with suppress(OSError):
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)

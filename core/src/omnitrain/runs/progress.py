@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import IO, TYPE_CHECKING, Any, cast
 
-from omnitrain.api.terminal import one_line, visible
 from omnitrain.streams import remark, standard_error
+from omnitrain.terminal import one_line, visible
 
 if TYPE_CHECKING:
     from rich.progress import Progress as RichProgress
@@ -133,7 +133,7 @@ class Display:
         if self._live is not None:
             self._live.console.print(visible(text), markup=False, highlight=False)
         else:
-            remark(visible(text))
+            remark(text)
 
     @contextmanager
     def _screen(self) -> Iterator[RichProgress | None]:

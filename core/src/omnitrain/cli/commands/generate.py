@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from omnitrain.api.terminal import visible
 from omnitrain.cli.output import emit_json, note
 from omnitrain.errors import UsageError
 from omnitrain.plugins import installed
+from omnitrain.terminal import visible
 
 if TYPE_CHECKING:
     from omnitrain.engine.adhoc import Answer

@@ -85,7 +85,7 @@ class RecordingsData:
 
     @property
     def fingerprint(self) -> str:
-        """Hash of the files (their sizes and edges) and of the settings."""
+        """Hash of the files and of the settings."""
         if self._files is None:
             if self.config.path == BUILTIN:
                 self._files = f"{BUILTIN} {__version__} {self.config.builtin.model_dump_json()}"
