@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,17 +11,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from omnitrain.errors import DataError, UsageError
+from omnitrain.errors import DataError, Stopped, UsageError
 from omnitrain_language.configs.data import TokenizerConfig
+from omnitrain_language.encoding import Encoder
+from omnitrain_language.tokenizer_training import LONGEST_RUN, bounded
 from omnitrain_language.tokenizers import (
-    Encoder,
     load_tokenizer,
     prepare_tokenizer,
     save_tokenizer,
     tokenizer_fingerprint,
     train_tokenizer,
 )
-from omnitrain_language.tokens import prepare_tokens, token_file
+from omnitrain_language.tokens import prepare_tokens, token_file, write_tokens
 
 CONFIG = TokenizerConfig(vocabulary_size=320, sentinels=4, extra_tokens=["[R]", "[S]"])
 TEXTS = [" ".join(WORDS[i:] + WORDS[:i]) for i in range(len(WORDS))]
@@ -78,12 +80,12 @@ def test_missing_tokenizer_is_a_data_error(tmp_path: Path) -> None:
         load_tokenizer(tmp_path)
 
 
-def test_tokenizer_is_trained_once_per_workspace(tmp_path: Path) -> None:
-    first = prepare_tokenizer(CONFIG, TEXTS, "f", tmp_path)
-    second = prepare_tokenizer(CONFIG, iter(()), "f", tmp_path)
+def test_tokenizer_is_trained_once_per_workspace(context: FakeContext, tmp_path: Path) -> None:
+    first = prepare_tokenizer(CONFIG, TEXTS, "f", tmp_path, context)
+    second = prepare_tokenizer(CONFIG, iter(()), "f", tmp_path, context)
     assert tokenizer_fingerprint(first) == tokenizer_fingerprint(second)
     from_folder = TokenizerConfig(path=str(next((tmp_path / "tokenizers").iterdir())), extra_tokens=["[X]"])
-    loaded = prepare_tokenizer(from_folder, iter(()), "", tmp_path)
+    loaded = prepare_tokenizer(from_folder, iter(()), "", tmp_path, context)
     assert loaded.convert_tokens_to_ids("[X]") == len(loaded) - 1 == len(first)
 
 
@@ -123,3 +125,49 @@ def test_another_tokenizer_gets_another_file(context: FakeContext, tmp_path: Pat
     other = train_tokenizer(TEXTS, TokenizerConfig(vocabulary_size=300))
     folders = {token_file(TEXTS, "f", t, tmp_path, context, "train").folder for t in (TOKENIZER, other)}
     assert len(folders) == 2
+
+
+@pytest.mark.parametrize("run", ["x" * 3000, " \n" * 1500, "ab" * 700 + " " + "東" * 600])
+def test_long_runs_are_cut_for_training_and_nothing_is_lost(run: str) -> None:
+    text = f"the cat {run} sat"
+    parts = list(bounded(text))
+    assert "".join(parts) == text
+    assert max(len(word) for part in parts for word in part.split()) <= LONGEST_RUN
+    assert all(len(part) <= LONGEST_RUN for part in parts if not part.strip())
+    plain = "an ordinary text, " * 100 + "=" * LONGEST_RUN
+    assert list(bounded(plain)) == [plain]
+
+
+class _Asked:
+    """Progress of a job that is asked to stop at its n-th report."""
+
+    def __init__(self, reports: int) -> None:
+        self.left, self.characters = reports, 0.0
+
+    def advance(self, amount: float = 1, **values: float) -> None:
+        self.characters += amount
+        self.left -= 1
+        if self.left < 0:
+            raise Stopped("asked to stop")
+
+
+def test_training_a_tokenizer_counts_its_text_and_stops_when_asked() -> None:
+    counted = _Asked(10**6)
+    train_tokenizer(TEXTS, CONFIG, counted)
+    assert counted.characters == sum(map(len, TEXTS))
+    # While texts are read, and while the library works on what it has read.
+    for reports in (0, 1):
+        with pytest.raises(Stopped):
+            train_tokenizer((text for _ in range(400) for text in TEXTS), CONFIG, _Asked(reports))
+
+    def damaged() -> Iterator[str]:
+        yield "a text"
+        raise DataError("the second text is damaged")
+
+    with pytest.raises(DataError, match="the second text is damaged"):
+        train_tokenizer(damaged(), CONFIG)
+
+
+def test_tokenising_stops_when_asked(tmp_path: Path) -> None:
+    with pytest.raises(Stopped):
+        write_tokens(["a text"], TOKENIZER, tmp_path, _Asked(0))

@@ -6,13 +6,14 @@ from helpers import SMALL, prepared
 from omnitrain.errors import DataError
 from omnitrain_eft.configs.data import DialoguesConfig
 from omnitrain_eft.data.dialogues import DialoguesData
-from omnitrain_eft.data.prompted import PARTS, encode_reply
+from omnitrain_eft.data.rows import PARTS, Dialogue
 from omnitrain_eft.data.world import Reply
 
 
 def test_parts_of_a_reply_cover_its_tokens_in_order(dialogues):
     reply = Reply("Sure! Call it.", "dump:", "Write a thing to a file.")
-    ids, parts = encode_reply(reply, dialogues.tokenizer)
+    row = dialogues.row(Dialogue("dump", reply))
+    ids, parts = row.reply, row.parts
     assert parts == sorted(parts)
     assert [PARTS[p] for p in sorted(set(parts))] == list(PARTS)
     for number, expected in enumerate((reply.style, reply.name, reply.content)):

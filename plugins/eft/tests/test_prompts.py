@@ -3,7 +3,7 @@
 import pytest
 
 from omnitrain.errors import UsageError
-from omnitrain_eft.data.prompts import messages_of, prompt_ids, render
+from omnitrain_eft.data.prompts import messages_of, prompt_ids, prompt_text
 
 
 def test_prompts_are_written_from_messages():
@@ -13,8 +13,11 @@ def test_prompts_are_written_from_messages():
         {"role": "assistant", "content": "Hello."},
         {"role": "user", "content": "Why?"},
     ]
-    assert render(talk, "User: {prompt}\nBot:") == "Be short.\nUser: Hi\nBot: Hello.\nUser: Why?\nBot:"
-    assert render(messages_of("Hi"), "plain") == "Hi"
+    assert prompt_text(talk, "User: {prompt}\nBot:") == "Be short.\nUser: Hi\nBot: Hello.\nUser: Why?\nBot:"
+    assert prompt_text(messages_of("Hi"), "plain") == "Hi"
+    # A blank or a line end of the template is the one in front of replies.
+    assert prompt_text(talk[1:], "User: {prompt}\nBot: ") == "User: Hi\nBot: Hello.\nUser: Why?\nBot:"
+    assert prompt_text(talk[1:], "# {prompt}\n") == "# Hi\nHello.\n# Why?\n"
     for empty in ("", "  ", []):
         with pytest.raises(UsageError, match="a prompt is empty"):
             messages_of(empty)

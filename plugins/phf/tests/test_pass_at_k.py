@@ -22,7 +22,7 @@ def test_pass_at_k_counts_programs_that_pass_their_test(plain_predictor, run, tm
     path.write_text(json.dumps(PROBLEM) + "\n", "utf-8")
     written = ["return a + b\ndef other():\n    1 / 0", "return a - b", "while True:\n        pass", "return [0] * 10**9"]
     monkeypatch.setattr(programs, "write", lambda model, prompts, settings: [[0]] * len(prompts))
-    monkeypatch.setattr(programs, "decode", lambda model, rows: written)
+    monkeypatch.setattr(programs, "texts_of", lambda model, prompts, rows: written)
     config = PassAtKConfig(run_generated_code=True, path=str(path), samples=4, ks=[1, 2], timeout_s=1.0, memory_mib=256)
     found = PassAtK(config)(plain_predictor, None, run)
     assert found.metrics["pass@1"].value == 0.25

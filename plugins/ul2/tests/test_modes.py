@@ -69,20 +69,20 @@ def test_two_modes_with_the_same_pieces_are_refused(make_data):
     tokenizer = make_data().tokenizer
     modes = ModesConfig.model_construct(style="text", R="[A]", X="[A]", S="[S]")
     with pytest.raises(UsageError, match="two modes have the same ids"):
-        vocabulary_of(tokenizer, modes, True)
+        vocabulary_of(tokenizer, modes, True, "decoder-only")
 
 
 def test_special_modes_of_several_tokens_are_refused(make_data):
     tokenizer = make_data(modes={"style": "none"}).tokenizer
     with pytest.raises(UsageError, match=r"modes.R: '\[R\]' is \d tokens, not one special id; set modes.style to text"):
-        vocabulary_of(tokenizer, ModesConfig(), True)
+        vocabulary_of(tokenizer, ModesConfig(), True, "decoder-only")
 
 
 def test_tokenizer_without_sentinels_is_refused(make_data):
     tokenizer = make_data(mixture="causal_lm", tokenizer={"vocabulary_size": 700}).tokenizer
     with pytest.raises(UsageError, match="no sentinels"):
-        vocabulary_of(tokenizer, ModesConfig(), True)
-    assert vocabulary_of(tokenizer, ModesConfig(), False).sentinels == 0
+        vocabulary_of(tokenizer, ModesConfig(), True, "decoder-only")
+    assert vocabulary_of(tokenizer, ModesConfig(), False, "decoder-only").sentinels == 0
 
 
 def test_tokenizer_settings_get_modes_once_and_the_sentinels_needed():

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal
 
 from omnitrain.api import Batch, Piece
+from omnitrain_language.detokenising import continuation
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -18,13 +19,14 @@ def pieces(tokenizer: PreTrainedTokenizerFast, ids: Tensor, roles: Sequence[Role
     """Return the text of ids, int64[length], neighbours of one role joined into one piece."""
     special = set(tokenizer.all_special_ids)
     found: list[Piece] = []
+    before: list[int] = []
     run: list[int] = []
     run_role: Role = "plain"
 
     def finish() -> None:
         if run:
-            text = tokenizer.decode(run, skip_special_tokens=False, clean_up_tokenization_spaces=False)
-            found.append(Piece(text, run_role))
+            found.append(Piece(continuation(tokenizer, before, run, skip_special_tokens=False), run_role))
+            before.extend(run)
 
     for token, role in zip(ids.tolist(), roles, strict=True):
         actual: Role = "special" if token in special and role == "plain" else role

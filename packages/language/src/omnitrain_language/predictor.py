@@ -13,6 +13,8 @@ from omnitrain.api import Batch, Context
 from omnitrain.engine import evaluating
 from omnitrain.errors import UsageError
 from omnitrain_language.decoding import CausalDecoder, Decoder, Seq2SeqDecoder, generate_ids
+from omnitrain_language.detokenising import OnText, TextStream, continuation
+from omnitrain_language.ends import end_ids
 from omnitrain_language.losses import token_cross_entropy
 from omnitrain_language.objectives import check_masks, model_inputs
 from omnitrain_language.sampling import GenerationSettings
@@ -20,27 +22,6 @@ from omnitrain_language.tokenizers import load_tokenizer, pad_id
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
-
-OnText = Callable[[int, str], None]
-
-
-class TextStream:
-    """Turns a row's tokens into text as they come; bytes of an unfinished character are held back."""
-
-    def __init__(self, tokenizer: PreTrainedTokenizerFast, on_text: OnText) -> None:
-        self._tokenizer, self._on_text = tokenizer, on_text
-        self._ids: dict[int, list[int]] = {}
-        self._shown: dict[int, int] = {}
-
-    def __call__(self, row: int, token: int) -> None:
-        """Take one token of a row; call `on_text(row, new text)` where there is any."""
-        ids = self._ids.setdefault(row, [])
-        ids.append(token)
-        text = self._tokenizer.decode(ids, skip_special_tokens=True)
-        shown = self._shown.get(row, 0)
-        if len(text) > shown and not text.endswith("\ufffd"):
-            self._shown[row] = len(text)
-            self._on_text(row, text[shown:])
 
 
 class LanguagePredictor:
@@ -55,8 +36,8 @@ class LanguagePredictor:
 
     @property
     def eos_ids(self) -> list[int]:
-        """The ids that end a text."""
-        return [int(self.tokenizer.eos_token_id)]
+        """The ids that end a text, the tokenizer's end of sequence first."""
+        return end_ids(self.tokenizer, self.model)
 
     def decoder(self) -> Decoder:
         """Return a fresh decoder of the model."""
@@ -106,14 +87,17 @@ class LanguagePredictor:
             max_new_tokens, temperature, top_k, top_p, seed, min_new_tokens, [self.token_id(b) for b in banned]
         )
         ids = self.encode_prompts([prefix + p for p in prompts], max_new_tokens)
-        stream = None if on_text is None else TextStream(self.tokenizer, on_text)
+        before = [[] if self.config.is_encoder_decoder else row for row in ids]
+        stream = None if on_text is None else TextStream(self.tokenizer, on_text, before, skip_special_tokens)
         outputs: list[list[int]] = []
         with evaluating(self.model):
             for first in range(0, len(ids), batch_size):
                 report = None if stream is None else _shifted(stream, first)
                 chunk = ids[first : first + batch_size]
                 outputs += generate_ids(self.decoder(), chunk, settings, self.eos_ids, first, report)
-        return [str(self.tokenizer.decode(o, skip_special_tokens=skip_special_tokens)) for o in outputs]
+        return [
+            continuation(self.tokenizer, row, output, skip_special_tokens) for row, output in zip(before, outputs, strict=True)
+        ]
 
     def token_id(self, text: str) -> int:
         """Return the id of a text that is one token.

@@ -13,9 +13,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from omnitrain.api import Context, Progress
 from omnitrain.engine import build_once
 from omnitrain.errors import DataError, UsageError
 from omnitrain_language.configs.data import TokenizerConfig
+from omnitrain_language.encoding import vocabulary_size
+from omnitrain_language.tokenizer_training import train
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -23,7 +26,7 @@ if TYPE_CHECKING:
 PAD, EOS, UNK = "<pad>", "</s>", "<unk>"
 Layout = Literal["encoder-decoder", "decoder-only"]
 # Part of every cache key: raise it when the same settings give other ids.
-CODE_VERSION = 1
+CODE_VERSION = 2
 
 
 def sentinel(index: int) -> str:
@@ -31,8 +34,18 @@ def sentinel(index: int) -> str:
     return f"<extra_id_{index}>"
 
 
-def train_tokenizer(texts: Iterable[str], config: TokenizerConfig) -> PreTrainedTokenizerFast:
-    """Train a byte-level BPE on texts; the same texts give the same tokenizer."""
+class _Unseen:
+    """Progress that nobody asked for."""
+
+    def advance(self, amount: float = 1, **values: float) -> None:
+        """Take note of nothing."""
+
+
+def train_tokenizer(texts: Iterable[str], config: TokenizerConfig, progress: Progress | None = None) -> PreTrainedTokenizerFast:
+    """Train a byte-level BPE on texts; the same texts give the same tokenizer.
+
+    progress: counts characters; what its `advance` raises ends the training.
+    """
     from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
 
     added = list(config.extra_tokens) + [sentinel(i) for i in reversed(range(config.sentinels))]
@@ -46,7 +59,7 @@ def train_tokenizer(texts: Iterable[str], config: TokenizerConfig) -> PreTrained
         initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
         show_progress=False,
     )
-    tokenizer.train_from_iterator(texts, trainer)
+    train(tokenizer, trainer, texts, progress or _Unseen())
     known = tokenizer.get_vocab()
     taken = [token for token in added if token in known]
     if taken:
@@ -95,7 +108,7 @@ def _limited(texts: Iterable[str], characters: int) -> Iterator[str]:
 
 
 def prepare_tokenizer(
-    config: TokenizerConfig, texts: Iterable[str], fingerprint: str, workspace: Path
+    config: TokenizerConfig, texts: Iterable[str], fingerprint: str, workspace: Path, context: Context
 ) -> PreTrainedTokenizerFast:
     """Return the tokenizer that the config asks for, trained at most once per workspace.
 
@@ -107,15 +120,28 @@ def prepare_tokenizer(
     key = hashlib.blake2b(json.dumps(settings, sort_keys=True).encode(), digest_size=12).hexdigest()
 
     def build(folder: Path) -> None:
-        train_tokenizer(_limited(texts, config.train_characters), config).save_pretrained(str(folder))
+        with context.progress("train tokenizer") as progress:
+            made = train_tokenizer(_limited(texts, config.train_characters), config, progress)
+        made.save_pretrained(str(folder))
 
     return load_tokenizer(build_once(workspace / "tokenizers" / key, build))
 
 
 def _with_added(tokenizer: PreTrainedTokenizerFast, config: TokenizerConfig) -> PreTrainedTokenizerFast:
-    """Add the extra tokens and sentinels that a loaded tokenizer lacks, in new ids behind its own."""
+    """Add the extra tokens and sentinels that a loaded tokenizer lacks, in new ids behind its own.
+
+    "<pad>" among the extra tokens becomes its padding. Raises UsageError for sentinels that can't continue its own.
+    """
     wanted = list(config.extra_tokens) + [sentinel(i) for i in reversed(range(config.sentinels))]
     known = tokenizer.get_vocab()
+    own = next((i for i in range(config.sentinels) if sentinel(i) not in known), config.sentinels)
+    if 0 < own < config.sentinels:
+        raise UsageError(
+            f"tokenizer.sentinels {config.sentinels}: the tokenizer of {config.path} has {own} of its own, which count down "
+            f"to {sentinel(own - 1)} and can't be continued by new ids: set it to at most {own}, or take a tokenizer without"
+        )
+    if PAD in config.extra_tokens:
+        tokenizer.pad_token = PAD
     missing = [token for token in wanted if token not in known]
     if missing:
         tokenizer.add_special_tokens({"extra_special_tokens": missing}, replace_extra_special_tokens=False)
@@ -132,20 +158,6 @@ def pad_id(tokenizer: PreTrainedTokenizerFast) -> int:
     """Return the padding id; where a tokenizer has none (GPT-2), its end of sequence."""
     found = tokenizer.pad_token_id
     return int(tokenizer.eos_token_id if found is None else found)
-
-
-class Encoder:
-    """Encodes documents: no special token is added, and those written in the text are encoded as ordinary text."""
-
-    def __init__(self, tokenizer: PreTrainedTokenizerFast) -> None:
-        self._backend = copy.deepcopy(tokenizer.backend_tokenizer)
-        self._backend.encode_special_tokens = True
-        self._backend.no_truncation()
-        self._backend.no_padding()
-
-    def __call__(self, texts: Sequence[str]) -> list[list[int]]:
-        """Return the ids of each text."""
-        return [e.ids for e in self._backend.encode_batch_fast(list(texts), add_special_tokens=False)]
 
 
 def save_tokenizer(tokenizer: PreTrainedTokenizerFast, directory: Path, layout: Layout) -> None:
@@ -169,8 +181,8 @@ def save_tokenizer(tokenizer: PreTrainedTokenizerFast, directory: Path, layout: 
 def tokenizer_facts(tokenizer: PreTrainedTokenizerFast) -> dict[str, Any]:
     """Return what a model must know: vocabulary_size, pad_id, eos_id, and unextended_size: ids without added tokens."""
     return {
-        "vocabulary_size": len(tokenizer),
-        "unextended_size": int(tokenizer.backend_tokenizer.get_vocab_size(with_added_tokens=False)),
+        "vocabulary_size": vocabulary_size(tokenizer),
+        "unextended_size": 1 + max(tokenizer.backend_tokenizer.get_vocab(with_added_tokens=False).values(), default=-1),
         "pad_id": pad_id(tokenizer),
         "eos_id": int(tokenizer.eos_token_id),
     }

@@ -11,7 +11,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +20,9 @@ from numpy.typing import NDArray
 
 from omnitrain.api import Context, Data, Progress
 from omnitrain.engine import build_once
-from omnitrain_language.tokenizers import CODE_VERSION, Encoder, tokenizer_fingerprint
+from omnitrain_language.background import Work
+from omnitrain_language.encoding import Encoder, vocabulary_size
+from omnitrain_language.tokenizers import CODE_VERSION, tokenizer_fingerprint
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -88,7 +90,7 @@ def write_tokens(texts: Iterable[str], tokenizer: PreTrainedTokenizerFast, folde
     """Tokenise texts in large batches into `folder`; memory does not grow with the number of texts."""
     encode = Encoder(tokenizer)
     eos = int(tokenizer.eos_token_id)
-    vocabulary = len(tokenizer)
+    vocabulary = vocabulary_size(tokenizer)
     dtype = "<u2" if vocabulary <= 2**16 else "<u4"
     counts = np.zeros(vocabulary, np.int64)
     total = 1
@@ -96,7 +98,7 @@ def write_tokens(texts: Iterable[str], tokenizer: PreTrainedTokenizerFast, folde
         tokens.write(np.asarray([eos], dtype).tobytes())
         offsets.write(np.asarray([total], "<i8").tobytes())
         for batch in _batches(texts):
-            rows = encode(batch)
+            rows = Work(partial(encode, batch)).result(lambda: progress.advance(0))
             flat = np.concatenate([np.asarray([*row, eos], dtype) for row in rows])
             ends = total + np.cumsum([len(row) + 1 for row in rows])
             tokens.write(flat.tobytes())

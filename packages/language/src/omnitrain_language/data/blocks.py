@@ -128,7 +128,9 @@ class BlocksData:
         if isinstance(self.text, Prepares):
             self.text.prepare(workspace, context)
         train = self.text.splits()[0]
-        self._tokenizer = prepare_tokenizer(self.config.tokenizer, texts_of(self.text, train), self.text.fingerprint, workspace)
+        self._tokenizer = prepare_tokenizer(
+            self.config.tokenizer, texts_of(self.text, train), self.text.fingerprint, workspace, context
+        )
         self.files = prepare_tokens(self.text, self._tokenizer, workspace, context)
 
     @property

@@ -201,7 +201,7 @@ class PairsData:
         if isinstance(self.text, Prepares):
             self.text.prepare(workspace, context)
         source = self.fingerprint if self.text is None else self.text.fingerprint
-        self._tokenizer = prepare_tokenizer(self.config.tokenizer, self._tokenizer_texts(), source, workspace)
+        self._tokenizer = prepare_tokenizer(self.config.tokenizer, self._tokenizer_texts(), source, workspace, context)
         for split in self.splits():
             inputs, targets = (
                 token_file(

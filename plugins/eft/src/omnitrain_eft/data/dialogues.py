@@ -10,8 +10,9 @@ import torch
 
 from omnitrain.api import Batch, Context, Data, Fields, Piece
 from omnitrain_eft.configs.data import DialoguesConfig
-from omnitrain_eft.data.prompted import Dialogue, Prompted, Row
+from omnitrain_eft.data.prompted import Prompted
 from omnitrain_eft.data.records import read_dialogues
+from omnitrain_eft.data.rows import Dialogue, Row
 from omnitrain_eft.data.world import Fact, Reply, reply_to
 from omnitrain_language.explain import explain_decoder_only
 

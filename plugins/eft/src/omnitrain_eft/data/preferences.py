@@ -14,9 +14,10 @@ from torch import Tensor, nn
 from omnitrain.api import Batch, Context, Data, Fields, Piece
 from omnitrain.engine import choose_device, evaluating, in_order, to_device
 from omnitrain_eft.configs.data import PreferencesConfig
-from omnitrain_eft.data.prompted import Dialogue, Prompted
+from omnitrain_eft.data.prompted import Prompted
 from omnitrain_eft.data.prompts import Prompt
 from omnitrain_eft.data.records import read_preferences
+from omnitrain_eft.data.rows import Dialogue
 from omnitrain_eft.data.world import Fact, Reply, reply_to
 from omnitrain_eft.paper.composition import token_log_probs
 from omnitrain_language.explain import pieces

@@ -6,7 +6,8 @@ import hashlib
 import logging
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -18,7 +19,8 @@ from omnitrain.api import Batch, Context, Data, Prepares
 from omnitrain.errors import DataError
 from omnitrain_eft.configs.data import PromptedConfig
 from omnitrain_eft.data.prompts import Prompt, check_template, prompt_ids
-from omnitrain_eft.data.world import Fact, Reply, facts_of
+from omnitrain_eft.data.rows import PARTS, Dialogue, Row, RowEncoder
+from omnitrain_eft.data.world import Fact, facts_of
 from omnitrain_language.data.text import split_of
 from omnitrain_language.tokenizers import pad_id, prepare_tokenizer, save_tokenizer, tokenizer_facts
 from omnitrain_language.tokens import texts_of
@@ -27,36 +29,6 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
 _log = logging.getLogger("omnitrain.eft")
-
-PARTS = ("style", "name", "content", "end")
-
-
-@dataclass(frozen=True)
-class Dialogue:
-    """A prompt, which may hold earlier turns, and the reply to it."""
-
-    prompt: Prompt
-    reply: Reply
-
-
-@dataclass(frozen=True)
-class Row:
-    """Ids of prompt and reply, eos behind, and for each token of the reply which part it belongs to."""
-
-    prompt: list[int]
-    reply: list[int]
-    parts: list[int]
-
-
-def encode_reply(reply: Reply, tokenizer: PreTrainedTokenizerFast) -> tuple[list[int], list[int]]:
-    """Return (ids, parts) of a reply with a blank in front and eos behind; a token belongs to the part that it ends in."""
-    encoded = tokenizer(f" {reply.text}", add_special_tokens=False, return_offsets_mapping=True)
-    ends, end = [], 0
-    for part in (reply.style, reply.name, reply.content):
-        end += len(part) + 1 if part else 0
-        ends.append(end)
-    parts = [next((i for i, e in enumerate(ends) if stop <= e), 2) for _, stop in encoded["offset_mapping"]]
-    return [*encoded.input_ids, int(tokenizer.eos_token_id)], [*parts, PARTS.index("end")]
 
 
 def padded(rows: Sequence[Sequence[int]], fill: int) -> Tensor:
@@ -127,7 +99,7 @@ class Prompted(ABC, Generic[Item]):
         Raises DataError where there is none, and for rows longer than `length` where malformed ones are refused.
         """
         if split not in self._rows:
-            every = [tuple(map(self.row, self.dialogues_of(item))) for item in self.items(split)]
+            every = [tuple(map(self.row, dialogues)) for dialogues in self._sound(split)]
             lengths = [max(len(row.prompt) + len(row.reply) for row in rows) for rows in every]
             length = self.config.length
             long = [found for found in lengths if found > length]
@@ -143,6 +115,24 @@ class Prompted(ABC, Generic[Item]):
                 raise DataError(f"{self.config.path}: split {split!r} has no {self.noun} that fits; it needs more records")
             self._rows[split] = kept
         return self._rows[split]
+
+    def _sound(self, split: str) -> Iterator[tuple[Dialogue, ...]]:
+        """Yield what is encoded of the items that spell out no special token where it would be taken for the token itself."""
+        left_out = 0
+        for item in self.items(split):
+            dialogues = self.dialogues_of(item)
+            spelled = next((found for dialogue in dialogues if (found := self.encode_row.spelled(dialogue))), None)
+            if spelled is None:
+                yield dialogues
+                continue
+            left_out += 1
+            if self.config.malformed == "refuse":
+                raise DataError(
+                    f"{self.config.path}: a {self.noun} of split {split} spells out {spelled!r}, which would end or begin a "
+                    f"turn here: {str(item)[:120]}; write it in another way, or set malformed: skip to leave it out"
+                )
+        if left_out:
+            _log.warning("left out %d %ss of split %s, which spell out special tokens", left_out, self.noun, split)
 
     def examples(self, split: str) -> Sequence[Mapping[str, Any]]:
         """Return the items of a split by number."""
@@ -180,7 +170,7 @@ class Prompted(ABC, Generic[Item]):
             self.text.prepare(workspace, context)
         texts = texts_of(self.text, self.text.splits()[0])
         fingerprint = self.text.fingerprint if self.config.tokenizer.path is None else ""
-        self._tokenizer = prepare_tokenizer(self.config.tokenizer, texts, fingerprint, workspace)
+        self._tokenizer = prepare_tokenizer(self.config.tokenizer, texts, fingerprint, workspace, context)
 
     @property
     def tokenizer(self) -> PreTrainedTokenizerFast:
@@ -188,6 +178,11 @@ class Prompted(ABC, Generic[Item]):
         if self._tokenizer is None:
             raise RuntimeError("the data was not prepared yet")
         return self._tokenizer
+
+    @cached_property
+    def encode_row(self) -> RowEncoder:
+        """What encodes dialogues, once prepared."""
+        return RowEncoder(self.tokenizer, self.config.template)
 
     def splits(self) -> Sequence[str]:
         """Name the splits."""
@@ -209,12 +204,14 @@ class Prompted(ABC, Generic[Item]):
 
     def prompt(self, prompt: Prompt) -> list[int]:
         """Return the ids of a prompt, behind the start token."""
-        ids = prompt_ids(prompt, self.config.template, self.tokenizer)
+        return self._begun(prompt_ids(prompt, self.config.template, self.tokenizer))
+
+    def _begun(self, ids: list[int]) -> list[int]:
         eos = int(self.tokenizer.eos_token_id)
         # A tokenizer that was trained here marks the start of a row by its end of sequence once it is saved, not before.
         return ids if self.config.tokenizer.path is not None or ids[:1] == [eos] else [eos, *ids]
 
     def row(self, dialogue: Dialogue) -> Row:
-        """Return the ids of a dialogue."""
-        reply, parts = encode_reply(dialogue.reply, self.tokenizer)
-        return Row(self.prompt(dialogue.prompt), reply, parts)
+        """Return the ids of a dialogue. Raises DataError for a chat template that can't be cut into prompt and reply."""
+        row = self.encode_row(dialogue)
+        return replace(row, prompt=self._begun(row.prompt))

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from omnitrain.errors import UsageError
+from omnitrain.errors import DataError, UsageError
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -37,21 +37,44 @@ def check_template(template: str, where: str) -> None:
         raise UsageError(f"{where}: template {template!r} holds no {{prompt}}; write 'plain', 'chat' or a text with {{prompt}}")
 
 
-def render(messages: Sequence[Message], template: str) -> str:
-    """Return messages as text: contents in lines for `plain`, else each user's message in the template, replies behind."""
+def reply_text(before: str, text: str) -> str:
+    """Return a reply as it stands behind a text: with a blank in front, unless the text ends with a blank or line end."""
+    return f" {text}" if text and not before[-1:].isspace() else text
+
+
+def prompt_text(messages: Sequence[Message], template: str) -> str:
+    """Return messages as text: contents in lines for `plain`, else each user's message in the template, replies behind.
+
+    A blank at the template's end belongs to the reply, of which it is part of the first word in most tokenizers.
+    """
     if template == "plain":
         return "\n".join(m["content"] for m in messages)
     before, after = template.split("{prompt}")
-    parts: list[str] = []
-    system = "\n".join(m["content"] for m in messages if m["role"] == "system")
-    if system:
-        parts.append(f"{system}\n")
+    after = after.rstrip(" ")
+    text = "\n".join(m["content"] for m in messages if m["role"] == "system")
+    text += "\n" if text else ""
     for message in messages:
         if message["role"] == "user":
-            parts.append(f"{before}{message['content']}{after}")
+            text += f"{before}{message['content']}{after}"
         elif message["role"] == "assistant":
-            parts.append(f" {message['content']}\n")
-    return "".join(parts)
+            text += f"{reply_text(text, message['content'])}\n"
+    return text
+
+
+def rendered_chat(messages: Sequence[Message], tokenizer: PreTrainedTokenizerFast, asks: bool) -> str:
+    """Return messages in the tokenizer's chat template. asks: with the beginning of a reply behind them.
+
+    Raises UsageError where the tokenizer has none, DataError where it refuses the messages.
+    """
+    from jinja2 import TemplateError
+
+    if not getattr(tokenizer, "chat_template", None):
+        raise UsageError("template chat: the tokenizer has no chat template; write a text with {prompt} instead")
+    try:
+        return str(tokenizer.apply_chat_template(list(messages), add_generation_prompt=asks, tokenize=False))
+    except TemplateError as error:
+        roles = ", ".join(message["role"] for message in messages)
+        raise DataError(f"template chat: the tokenizer's chat template refuses messages of {roles}: {error}") from error
 
 
 def prompt_ids(prompt: Prompt, template: str, tokenizer: PreTrainedTokenizerFast) -> list[int]:
@@ -61,10 +84,8 @@ def prompt_ids(prompt: Prompt, template: str, tokenizer: PreTrainedTokenizerFast
     """
     messages = messages_of(prompt)
     if template == "chat":
-        if not getattr(tokenizer, "chat_template", None):
-            raise UsageError("template chat: the tokenizer has no chat template; write a text with {prompt} instead")
-        found: Any = tokenizer.apply_chat_template(messages, add_generation_prompt=True, tokenize=True, return_dict=False)
-        return [int(i) for i in found]
-    ids: list[int] = tokenizer(render(messages, template)).input_ids
+        text = rendered_chat(messages, tokenizer, asks=True)
+        return [int(i) for i in tokenizer(text, add_special_tokens=False).input_ids]
+    ids: list[int] = tokenizer(prompt_text(messages, template)).input_ids
     eos = tokenizer.eos_token_id
     return ids[:-1] if len(ids) > 1 and ids[-1] == eos else ids

@@ -11,8 +11,8 @@ from omnitrain.api import Context, Evaluation, Metric, Run, Sample, Table, mean_
 from omnitrain.errors import DataError
 from omnitrain_eft.configs.evaluators import ArmConfig, JudgedConfig
 from omnitrain_eft.data.dialogues import DialoguesData
-from omnitrain_eft.data.prompted import Dialogue
-from omnitrain_eft.data.prompts import messages_of, render
+from omnitrain_eft.data.prompts import messages_of, prompt_text
+from omnitrain_eft.data.rows import Dialogue
 from omnitrain_eft.evaluators.judges import Judge, Submission, make_judge
 from omnitrain_eft.evaluators.teacher_forcing import composition_of, dialogues_of, improvement
 from omnitrain_eft.models.composition import LORA, TUNED, CompositionModel
@@ -22,6 +22,7 @@ from omnitrain_eft.models.decoding.processors import Processing
 from omnitrain_eft.models.ensemble import Ensemble, Prompts
 from omnitrain_eft.models.predictor import CompositionPredictor
 from omnitrain_eft.paper.composition import Dials
+from omnitrain_language.detokenising import continuation
 
 Grades = Mapping[str, Sequence[float | None]]
 
@@ -95,7 +96,8 @@ class JudgedReplies:
                     settings = Decoding(config.max_new_tokens, processing, self._seed, first)
                     small = len(steps.ensemble.small) if isinstance(steps, CompositionDecoder) else 0
                     made = generate(steps, Prompts.shared(part, small), settings, predictor.eos_ids, pad)
-                    texts += [str(predictor.tokenizer.decode(r, skip_special_tokens=True)) for r in made.without_eos()]
+                    written = zip(part, made.without_eos(), strict=True)
+                    texts += [continuation(predictor.tokenizer, prompt, row) for prompt, row in written]
                     progress.advance(len(part))
                 if texts:
                     found[arm.name] = texts
@@ -139,7 +141,7 @@ class JudgedReplies:
 
 def _items(asked: Sequence[Dialogue], texts: Sequence[str]) -> list[Submission]:
     return [
-        Submission(render(messages_of(d.prompt), "plain"), text, d.reply.content or d.reply.text)
+        Submission(prompt_text(messages_of(d.prompt), "plain"), text, d.reply.content or d.reply.text)
         for d, text in zip(asked, texts, strict=True)
     ]
 

@@ -10,7 +10,7 @@ import torch
 from omnitrain.api import Context, Evaluation, Metric, Piece, Run, Table, Text, ratio_metric
 from omnitrain_eft.configs.evaluators import ShiftMapsConfig
 from omnitrain_eft.data.dialogues import DialoguesData
-from omnitrain_eft.data.prompted import PARTS
+from omnitrain_eft.data.rows import PARTS
 from omnitrain_eft.evaluators.teacher_forcing import (
     PartSums,
     batches_of,
@@ -19,6 +19,7 @@ from omnitrain_eft.evaluators.teacher_forcing import (
     member_logits,
 )
 from omnitrain_eft.paper.composition import total_variation
+from omnitrain_language.detokenising import token_texts
 
 
 class Shifts:
@@ -77,7 +78,8 @@ class Shifts:
 def _map(dialogues: DialoguesData, prompt: list[int], labels: list[int], values: list[float]) -> list[Piece]:
     """Return a dialogue in pieces: its prompt, and each token of the reply with its shift."""
     tokenizer = dialogues.tokenizer
-    tokens = [Piece(tokenizer.decode([token]), strength=value) for token, value in zip(labels, values, strict=True)]
+    texts = token_texts(tokenizer, labels, prompt)
+    tokens = [Piece(text, strength=value) for text, value in zip(texts, values, strict=True)]
     return [Piece(str(tokenizer.decode(prompt, skip_special_tokens=True)), "special"), *tokens]
 
 

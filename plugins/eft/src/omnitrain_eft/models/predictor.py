@@ -18,7 +18,9 @@ from omnitrain_eft.models.decoding.processors import Processing
 from omnitrain_eft.models.decoding.speculative import generate_speculatively
 from omnitrain_eft.models.ensemble import Prompts
 from omnitrain_eft.paper.composition import Dials
-from omnitrain_language.predictor import LanguagePredictor, OnText, TextStream
+from omnitrain_language.detokenising import OnText, TextStream, continuation
+from omnitrain_language.ends import end_ids
+from omnitrain_language.predictor import LanguagePredictor
 from omnitrain_language.tokenizers import load_tokenizer
 
 if TYPE_CHECKING:
@@ -50,12 +52,8 @@ class CompositionPredictor(LanguagePredictor):
         named = self.model.settings.end_tokens
         if named is not None:
             return [self.token_id(token) for token in named]
-        found = {int(self.tokenizer.eos_token_id)}
-        for number in range(len(self.model.settings.experts)):
-            member: Any = self.model.members[f"expert-{number}"]
-            configured = getattr(getattr(member, "generation_config", None), "eos_token_id", None)
-            found |= {int(i) for i in (configured if isinstance(configured, list) else [configured]) if i is not None}
-        return sorted(found)
+        experts = [self.model.members[f"expert-{number}"] for number in range(len(self.model.settings.experts))]
+        return end_ids(self.tokenizer, *experts)
 
     def decoder(self) -> CompositionDecoder:
         """Return a fresh decoder of the composition, for `omnitrain_language.decoding`."""
@@ -147,11 +145,13 @@ class CompositionPredictor(LanguagePredictor):
         )
         dials = self.model.turned(alpha, beta_up, weights, delta_top_p)
         given = [prefix + p if isinstance(p, str) else p for p in prompts]
-        stream = None if on_text is None else TextStream(self.tokenizer, on_text)
+        before = self.prompts(given, max_new_tokens).large
+        stream = None if on_text is None else TextStream(self.tokenizer, on_text, before, skip_special_tokens)
         rows: list[list[int]] = []
         for first in range(0, len(given), batch_size):
             rows += self.generate_ids(given[first : first + batch_size], dials, settings, first, stream).without_eos()
-        return [str(self.tokenizer.decode(row, skip_special_tokens=skip_special_tokens)) for row in rows]
+        pairs = zip(before, rows, strict=True)
+        return [continuation(self.tokenizer, prompt, row, skip_special_tokens) for prompt, row in pairs]
 
     def generate_ids(
         self,

@@ -1,10 +1,11 @@
-"""Scored documents tokenised segment by segment into flat memory-mapped arrays."""
+"""Scored documents tokenised into flat memory-mapped arrays, with the segment of each token."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from omnitrain.api import Progress, numpy_generator
+from omnitrain_language.background import Work
 from omnitrain_phf.data.records import Record
 
 Ints = NDArray[np.int64]
-Encode = Callable[[Sequence[str]], list[list[int]]]
+Encode = Callable[[Sequence[Sequence[str]]], list[list[int]]]
 _BATCH_SEGMENTS = 8192
 _ARRAYS = {
     "segment_tokens": "<i8",
@@ -93,7 +95,7 @@ class _Writer:
     def batch(self, records: Sequence[Record], encode: Encode) -> None:
         """Write some records."""
         texts = [text for record in records for text in record.texts]
-        rows = encode(texts)
+        rows = encode([record.texts for record in records])
         lengths = np.asarray([len(row) for row in rows], np.int64)
         self.append("tokens", np.concatenate([np.asarray(row, np.int64) for row in rows]) if rows else [])
         self.append("segment_tokens", self.tokens + np.cumsum(lengths))
@@ -130,11 +132,14 @@ def _batches(records: Iterable[Record]) -> Iterator[list[Record]]:
 
 
 def write_corpus(records: Iterable[Record], encode: Encode, vocabulary: int, folder: Path, progress: Progress) -> None:
-    """Tokenise records into `folder`; memory does not grow with their number. encode: texts -> ids of each, on its own."""
+    """Tokenise records into `folder`; memory does not grow with their number.
+
+    encode: the segments of documents -> ids of each segment, those of all documents behind each other.
+    """
     dtype = "<u2" if vocabulary <= 2**16 else "<u4"
     writer = _Writer(folder, dtype)
     for batch in _batches(records):
-        writer.batch(batch, encode)
+        writer.batch(batch, lambda texts: Work(partial(encode, texts)).result(lambda: progress.advance(0)))
         progress.advance(len(batch), tokens=writer.tokens)
     writer.close()
     (folder / "details.json").write_text(json.dumps({"dtype": dtype, "vocabulary_size": vocabulary}), "utf-8")

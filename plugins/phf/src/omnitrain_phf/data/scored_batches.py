@@ -29,6 +29,8 @@ from omnitrain.api import (
     parse_field,
 )
 from omnitrain.errors import UsageError
+from omnitrain_language.detokenising import Detokeniser
+from omnitrain_language.encoding import special_ids, vocabulary_size
 from omnitrain_language.explain import explain_decoder_only
 from omnitrain_language.objectives import CAUSAL_NEEDS
 from omnitrain_language.tokenizers import pad_id, save_tokenizer, tokenizer_facts
@@ -58,6 +60,7 @@ class ScoredBatches:
         self._known: OrderedDict[str, Scored] = OrderedDict()
         self._added: list[int] = []
         self._special: np.ndarray = np.zeros(0, np.bool_)
+        self._special_ids: set[int] = set()
 
     @property
     def fingerprint(self) -> str:
@@ -72,8 +75,9 @@ class ScoredBatches:
         control = self.config.control
         if control is not None:
             self._added = add_control_tokens(self.tokenizer, (control.aligned, control.misaligned))
-        self._special = np.zeros(len(self.tokenizer), np.bool_)
-        self._special[[i for i in self.tokenizer.all_special_ids if i < len(self._special)]] = True
+        self._special = np.zeros(vocabulary_size(self.tokenizer), np.bool_)
+        self._special_ids = special_ids(self.tokenizer)
+        self._special[sorted(self._special_ids)] = True
 
     @property
     def tokenizer(self) -> PreTrainedTokenizerFast:
@@ -136,11 +140,12 @@ class ScoredBatches:
         counted = arrays["loss_weights"] > 0
         return [stretches(labels[row], counted[row], parts[row], self._special) for row in range(len(labels))]
 
-    def _decode(self, ids: Sequence[int]) -> str:
-        return str(self.tokenizer.decode(list(ids), skip_special_tokens=False, clean_up_tokenization_spaces=False))
+    def _decode(self, labels: Any, part: Stretch) -> Detokeniser:
+        """Return what reads tokens that stand where the stretch begins."""
+        return Detokeniser(self.tokenizer, labels[: part.begin].tolist(), False, self._special_ids)
 
     def _text(self, labels: Any, part: Stretch) -> str:
-        return self._decode(labels[part.begin : part.end].tolist())
+        return self._decode(labels, part)(labels[part.begin : part.end].tolist())
 
     def _learn(self, texts: Sequence[str]) -> None:
         """Score what is not known yet, all at once, and forget what was not asked for longest."""
@@ -161,7 +166,7 @@ class ScoredBatches:
             segments, found = self._known[text]
             if not segments:
                 continue
-            owner = segment_of_tokens(labels[part.begin : part.end].tolist(), segments, self._decode)
+            owner = segment_of_tokens(labels[part.begin : part.end].tolist(), segments, self._decode(labels, part))
             own = np.asarray(found, np.float32)[owner]
             scores[part.begin : part.end] = own
             scores[part.opens : part.begin], scores[part.end : part.closes] = own[0], own[-1]

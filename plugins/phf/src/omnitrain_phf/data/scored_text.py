@@ -15,11 +15,11 @@ from omnitrain.api import Batch, BatchPlan, Context, Fields, Piece
 from omnitrain.engine import build_once
 from omnitrain.errors import DataError, UsageError
 from omnitrain_language.data.text import split_of
+from omnitrain_language.encoding import vocabulary_size
 from omnitrain_language.explain import explain_decoder_only
 from omnitrain_language.records import Problems
 from omnitrain_language.tokenizers import (
     CODE_VERSION,
-    Encoder,
     prepare_tokenizer,
     save_tokenizer,
     tokenizer_facts,
@@ -38,6 +38,7 @@ from omnitrain_phf.data.blocks import (
 )
 from omnitrain_phf.data.corpus import Corpus, load_corpus, write_corpus
 from omnitrain_phf.data.records import HUB, Record, read_records, records_fingerprint
+from omnitrain_phf.data.segment_ids import SegmentEncoder
 from omnitrain_phf.data.stream import ScoredStream
 from omnitrain_phf.paper.alignment import align
 from omnitrain_phf.paper.control_tokens import grow
@@ -115,15 +116,15 @@ class ScoredTextData:
             # Said before anything else is asked of the hub, such as the tokenizer.
             next(read_records(path, Problems(refuse=False)))
         train = (record.text for record in self._records(path, "train"))
-        self._tokenizer = prepare_tokenizer(config.tokenizer, train, source, workspace)
-        encode = Encoder(self._tokenizer)
+        self._tokenizer = prepare_tokenizer(config.tokenizer, train, source, workspace, context)
+        encode = SegmentEncoder(self._tokenizer)
         identity = tokenizer_fingerprint(self._tokenizer)
         for split in self.splits():
             key = json.dumps([_LAYOUT_VERSION, CODE_VERSION, source, split, identity])
 
             def build(folder: Path, split: str = split) -> None:
                 with context.progress(f"tokenise {split}") as progress:
-                    write_corpus(self._records(path, split), encode, len(self.tokenizer), folder, progress)
+                    write_corpus(self._records(path, split), encode, vocabulary_size(self.tokenizer), folder, progress)
 
             folder = workspace / "scored-tokens" / hashlib.blake2b(key.encode(), digest_size=12).hexdigest()
             self._corpora[split] = load_corpus(build_once(folder, build))
@@ -232,7 +233,7 @@ class ScoredTextData:
 
     def token_counts(self, split: str) -> np.ndarray:
         """Return how often each id occurs in the text of a split, int64[vocabulary_size]."""
-        return np.bincount(self.corpus(split).tokens, minlength=len(self.tokenizer))
+        return np.bincount(self.corpus(split).tokens, minlength=vocabulary_size(self.tokenizer))
 
     def explain(self, batch: Batch, row: int) -> Mapping[str, Sequence[Piece]]:
         """Show inputs and labels of a row, and its segments' scores."""

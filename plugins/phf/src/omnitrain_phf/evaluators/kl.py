@@ -86,7 +86,7 @@ class Kl:
             seed=run.seed("reference"),
         )
         with run.progress("write reference texts", config.samples) as progress:
-            texts = decode(reference, write(reference, [""] * config.samples, settings, progress))
+            texts = [decode(reference, row) for row in write(reference, [""] * config.samples, settings, progress)]
         return texts, self._logprobs(reference, texts, "", run)
 
     def _logprobs(self, source: Writes, texts: Sequence[str], prefix: str, run: Run) -> list[float]:

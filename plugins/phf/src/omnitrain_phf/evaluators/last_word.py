@@ -12,7 +12,7 @@ from omnitrain.api import Context, Evaluation, Run, Sample, mean_metric, numpy_g
 from omnitrain.engine import evaluating
 from omnitrain.errors import DataError
 from omnitrain_phf.configs.evaluators import LastWordConfig
-from omnitrain_phf.models.writing import Writes, condition_text, context_length, encode, read_prompts, writer
+from omnitrain_phf.models.writing import Writes, condition_text, context_length, encode_behind, read_prompts, writer
 from omnitrain_phf.scorers.contacts import plain_sentences
 
 
@@ -58,9 +58,9 @@ class LastWord:
 def predict_words(model: Writes, pairs: Sequence[tuple[str, str]]) -> list[tuple[bool, float]]:
     """Return for each (context, word) whether all of its tokens are the most probable ones, and their summed NLL."""
     device = next(model.model.parameters()).device
-    words = [encode(model, word)[1:] for _, word in pairs]
+    encoded = [encode_behind(model, *pair) for pair in pairs]
+    contexts, words = [context for context, _ in encoded], [word for _, word in encoded]
     limit = context_length(model)
-    contexts = [encode(model, context) for context, _ in pairs]
     if limit is not None:
         # Longer texts lose their beginning.
         contexts = [context[-(limit - len(word)) :] for context, word in zip(contexts, words, strict=True)]

@@ -13,8 +13,8 @@ from omnitrain_phf.models.writing import (
     WritingSettings,
     banned_ids,
     condition_text,
-    decode,
     read_prompts,
+    texts_of,
     write,
     writer,
 )
@@ -82,7 +82,7 @@ class Misalignment:
         )
         with run.progress(f"write {scenario.name}", len(made.prompts)) as progress:
             rows = write(source, made.prompts, settings, progress)
-        texts = [clean(raw, eos, (config.aligned, config.misaligned)) for raw in decode(source, rows)]
+        texts = [clean(raw, eos, (config.aligned, config.misaligned)) for raw in texts_of(source, made.prompts, rows)]
         scored = scored_texts(made.prompts, texts, scenario.score_with_prompt, config.aligned)
         return made.prompts, [text[: config.cut_characters] for text in scored], [len(row) for row in rows]
 

@@ -12,7 +12,7 @@ from omnitrain.errors import DataError, UsageError
 from omnitrain_language.records import Problems, read_fields
 from omnitrain_phf.configs.evaluators import PassAtKConfig
 from omnitrain_phf.evaluators.sandbox import Limits, run_programs
-from omnitrain_phf.models.writing import WritingSettings, banned_ids, condition_text, decode, write, writer
+from omnitrain_phf.models.writing import WritingSettings, banned_ids, condition_text, texts_of, write, writer
 from omnitrain_phf.paper.scenarios import clean
 from omnitrain_phf.paper.text_metrics import pass_at_k
 
@@ -98,8 +98,9 @@ class PassAtK:
                     batch_size=config.batch_size,
                     seed=run.seed(f"problem {number}"),
                 )
-                rows = write(model, [prefix + problem.prompt] * config.samples, settings)
-                texts = [clean(raw, eos, (config.aligned, config.misaligned)) for raw in decode(model, rows)]
+                inputs = [prefix + problem.prompt] * config.samples
+                raws = texts_of(model, inputs, write(model, inputs, settings))
+                texts = [clean(raw, eos, (config.aligned, config.misaligned)) for raw in raws]
                 found = run_programs([program(problem, text) for text in texts], limits, config.processes)
                 outcomes.update(found)
                 counts.append(found.count("passed"))

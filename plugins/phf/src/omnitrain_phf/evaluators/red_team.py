@@ -32,6 +32,7 @@ from omnitrain_phf.models.writing import (
     encode,
     other_predictor,
     read_prompts,
+    texts_of,
     write,
     writer,
 )
@@ -127,12 +128,12 @@ class RedTeam:
         ids = encode(attacker, question)[1:]
         if limit is not None:
             room = limit - config.attacker_tokens - 1
-            question = decode(attacker, [ids[-room:]])[0]
+            question = decode(attacker, ids[-room:])
             # A cut inside of a character gives another text, which may have more tokens.
             for begin in range(max(1, len(ids) - room + 1), len(ids)):
                 if len(encode(attacker, question)) <= room + 1:
                     break
-                question = decode(attacker, [ids[begin:]])[0]
+                question = decode(attacker, ids[begin:])
         settings = WritingSettings(
             max_length=len(encode(attacker, question)) + config.attacker_tokens,
             temperature=1.0,
@@ -141,7 +142,8 @@ class RedTeam:
             batch_size=config.batch_size,
             seed=seed,
         )
-        raw = decode(attacker, write(attacker, [question] * config.responses, settings))
+        asked = [question] * config.responses
+        raw = texts_of(attacker, asked, write(attacker, asked, settings))
         return [clean(text, str(attacker.tokenizer.eos_token), (config.aligned, config.misaligned)) for text in raw]
 
     def _fits(self, prompt: str, model: Writes) -> bool:
@@ -159,9 +161,10 @@ class RedTeam:
             seed=seed,
         )
         prefix = condition_text(model, config.condition, config)
-        rows = write(model, [prefix + prompt] * config.continuations, settings)
+        inputs = [prefix + prompt] * config.continuations
+        raws = texts_of(model, inputs, write(model, inputs, settings))
         controls = (config.aligned, config.misaligned)
-        texts = [clean(raw, str(model.tokenizer.eos_token), controls) for raw in decode(model, rows)]
+        texts = [clean(raw, str(model.tokenizer.eos_token), controls) for raw in raws]
         return self.scorer.score([prompt + text for text in texts] if self.code else texts)
 
     def _evaluation(self, trials: Sequence[tuple[PromptPool, list[Mapping[str, Mapping[str, float]]]]]) -> Evaluation:

@@ -14,6 +14,8 @@ from omnitrain.api import Progress, Run, Use
 from omnitrain.engine import evaluating
 from omnitrain.errors import DataError, UsageError
 from omnitrain_language.decoding import Decoder, generate_ids, left_padded
+from omnitrain_language.detokenising import continuation
+from omnitrain_language.encoding import encode_with_specials
 from omnitrain_language.records import Problems, read_fields
 from omnitrain_language.sampling import GenerationSettings
 from omnitrain_phf.configs.evaluators import Condition, TokensConfig
@@ -101,8 +103,8 @@ class OfficialMinLength:
     There a prompt's real tokens count towards the length, since only EOS (which is also padding) counts as prompt.
     """
 
-    def __init__(self, decoder: Decoder, min_length: int, eos_id: int) -> None:
-        self._decoder, self._min_length, self._eos_id = decoder, min_length, eos_id
+    def __init__(self, decoder: Decoder, min_length: int, eos_ids: Sequence[int]) -> None:
+        self._decoder, self._min_length, self._eos_ids, self._eos_id = decoder, min_length, eos_ids, eos_ids[0]
         self._length = 0
         self._prompt_length = torch.zeros(0)
 
@@ -119,7 +121,9 @@ class OfficialMinLength:
         return self._limited(self._decoder.step(tokens))
 
     def _limited(self, logits: Tensor) -> Tensor:
-        return forbid_early_end(logits, self._length, self._prompt_length, self._min_length, self._eos_id)
+        for end in self._eos_ids:
+            logits = forbid_early_end(logits, self._length, self._prompt_length, self._min_length, end)
+        return logits
 
 
 def encode(predictor: Writes, text: str) -> list[int]:
@@ -173,15 +177,30 @@ def _batch(predictor: Writes, prompts: list[list[int]], settings: WritingSetting
     )
     decoder: Decoder = predictor.decoder()
     if settings.official_min_length:
-        decoder = OfficialMinLength(decoder, settings.official_min_length, predictor.eos_ids[0])
+        decoder = OfficialMinLength(decoder, settings.official_min_length, predictor.eos_ids)
     rows = generate_ids(decoder, prompts, generation, predictor.eos_ids, first)
     return [row[:room] for row, room in zip(rows, rooms, strict=True)]
 
 
-def decode(predictor: Writes, rows: Sequence[Sequence[int]]) -> list[str]:
-    """Return the texts of ids, special tokens written out."""
+def texts_of(predictor: Writes, inputs: Sequence[str], rows: Sequence[Sequence[int]]) -> list[str]:
+    """Return the texts of new ids behind the inputs that they go on from, special tokens written out."""
+    encoded = {text: encode(predictor, text) for text in set(inputs)}
     tokenizer = predictor.tokenizer
-    return [str(tokenizer.decode(list(row), skip_special_tokens=False, clean_up_tokenization_spaces=False)) for row in rows]
+    return [
+        continuation(tokenizer, encoded[text], row, skip_special_tokens=False) for text, row in zip(inputs, rows, strict=True)
+    ]
+
+
+def decode(predictor: Writes, ids: Sequence[int]) -> str:
+    """Return the text of ids that begin a text, special tokens written out."""
+    return continuation(predictor.tokenizer, (), ids, skip_special_tokens=False)
+
+
+def encode_behind(predictor: Writes, context: str, text: str) -> tuple[list[int], list[int]]:
+    """Return the ids of EOS and a context, and those of the text behind it; both are encoded as the one text they are."""
+    found = encode_with_specials(predictor.tokenizer, context + text)
+    place = found.behind(len(context))
+    return [predictor.eos_ids[0], *found.ids[:place]], found.ids[place:]
 
 
 def read_prompts(path: str, field: str = "text") -> list[str]:

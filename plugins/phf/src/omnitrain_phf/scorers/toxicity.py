@@ -96,10 +96,10 @@ def read_words(path: str) -> list[str]:
     Raises DataError where it can't be read or holds none.
     """
     try:
-        content = Path(path).expanduser().read_text("utf-8")
+        content = Path(path).expanduser().read_text("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"scorer.path {path}: can't be read as UTF-8 text ({error})") from error
-    words = sorted({line.strip().lower() for line in content.splitlines() if line.strip()}, key=lambda w: (-len(w), w))
+    words = sorted({line.strip().lower() for line in content.split("\n") if line.strip()}, key=lambda w: (-len(w), w))
     if not words:
         raise DataError(f"scorer.path {path}: holds no words; expected one a line")
     return words

@@ -72,8 +72,8 @@ class DenoisingData:
         needed = sentinels_needed(self._unmarked)
         settings = tokenizer_config(self.config.tokenizer, self.config.modes, needed)
         train = self.text.splits()[0]
-        self._tokenizer = prepare_tokenizer(settings, texts_of(self.text, train), self.text.fingerprint, workspace)
-        vocabulary = vocabulary_of(self._tokenizer, self.config.modes, needed > 0)
+        self._tokenizer = prepare_tokenizer(settings, texts_of(self.text, train), self.text.fingerprint, workspace, context)
+        vocabulary = vocabulary_of(self._tokenizer, self.config.modes, needed > 0, self.config.layout)
         # Planned before the text is tokenised too: lengths and sentinels that do not fit are refused at once.
         Corrupter(self.config, self.mixture, vocabulary, {})
         self.files = prepare_tokens(self.text, self._tokenizer, workspace, context)

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from omnitrain.errors import UsageError
 from omnitrain_language.configs.data import TokenizerConfig
-from omnitrain_language.tokenizers import pad_id, sentinel
+from omnitrain_language.encoding import vocabulary_size
+from omnitrain_language.tokenizers import Layout, pad_id, sentinel
 from omnitrain_ul2.configs.data import ModesConfig
 from omnitrain_ul2.paper.vocabulary import Vocabulary
 
@@ -45,12 +46,13 @@ def count_sentinels(tokenizer: PreTrainedTokenizerFast) -> tuple[int, int]:
     return first, count
 
 
-def vocabulary_of(tokenizer: PreTrainedTokenizerFast, modes: ModesConfig, needs_sentinels: bool) -> Vocabulary:
+def vocabulary_of(tokenizer: PreTrainedTokenizerFast, modes: ModesConfig, needs_sentinels: bool, layout: Layout) -> Vocabulary:
     """Return the special ids of a tokenizer.
 
-    Raises UsageError for missing sentinels, and for special modes that are not one id.
+    Raises UsageError for missing sentinels, for special modes that are not one id, and for an encoder-decoder where padding
+    is the end of text.
     """
-    first, count = count_sentinels(tokenizer) if needs_sentinels else (len(tokenizer) - 1, 0)
+    first, count = count_sentinels(tokenizer) if needs_sentinels else (vocabulary_size(tokenizer) - 1, 0)
     ids = {}
     for kind, text in mode_texts(modes).items():
         pieces = tokenizer(text, add_special_tokens=False).input_ids
@@ -59,4 +61,10 @@ def vocabulary_of(tokenizer: PreTrainedTokenizerFast, modes: ModesConfig, needs_
         ids[kind] = tuple(int(i) for i in pieces)
     if len(set(ids.values())) < len(ids):
         raise UsageError(f"modes: two modes have the same ids ({ids}); choose other texts.")
-    return Vocabulary(first, count, pad_id(tokenizer), int(tokenizer.eos_token_id), first - count + 1, ids)
+    pad, eos = pad_id(tokenizer), int(tokenizer.eos_token_id)
+    if pad == eos and layout == "encoder-decoder":
+        raise UsageError(
+            f"the tokenizer has no padding token beside its end of text {tokenizer.eos_token!r}, and padding is what an "
+            "encoder-decoder begins its targets with: set tokenizer.extra_tokens: ['<pad>'] to add one, or layout: decoder-only"
+        )
+    return Vocabulary(first, count, pad, eos, first - count + 1, ids, pad_is_eos=pad == eos)

@@ -12,6 +12,7 @@ from omnitrain.api import Batch, Context, Evaluation, Run, Sample, numpy_generat
 from omnitrain.engine import evaluating
 from omnitrain.errors import UsageError
 from omnitrain_language.decoding import Decoder, generate_ids
+from omnitrain_language.detokenising import continuation
 from omnitrain_language.sampling import GenerationSettings
 from omnitrain_ul2.configs.evaluators import SamplesConfig
 from omnitrain_ul2.data.denoising import DenoisingData, denoising_data
@@ -69,15 +70,17 @@ class ModeSamples:
         batch = data.corrupter.denoise(config.split, table.places(numbers), np.zeros(len(numbers), np.int64), plan, generator)
         prompts = prompt_ids(batch)
 
-        def text(ids: Sequence[int]) -> str:
-            return str(tokenizer.decode([i for i in ids if i != vocabulary.eos_id], skip_special_tokens=False))
+        def text(ids: Sequence[int], before: Sequence[int] = ()) -> str:
+            shown = [i for i in ids if i != vocabulary.eos_id]
+            return continuation(tokenizer, before, shown, skip_special_tokens=False)
 
         settings = GenerationSettings(config.max_new_tokens, config.temperature, seed=run.seed("samples"))
         with evaluating(predictor.model):
             written = generate_ids(predictor.decoder(), prompts, settings, predictor.eos_ids)
         labels = [batch["labels"][row][batch["loss_weights"][row] > 0].tolist() for row in range(len(prompts))]
+        follows = "prefix_mask" in batch
         return [
-            Sample({"inputs": text(p), "written": text(o), "held out": text(w)})
+            Sample({"inputs": text(p), **{n: text(ids, p if follows else ()) for n, ids in (("written", o), ("held out", w))}})
             for p, o, w in zip(prompts, written, labels, strict=True)
         ]
 

@@ -14,8 +14,9 @@ from omnitrain.engine import evaluating
 from omnitrain.errors import UsageError
 from omnitrain_language.data.pairs import PairsData, collate_decoder_only, collate_encoder_decoder, input_ids
 from omnitrain_language.decoding import Decoder, generate_ids
+from omnitrain_language.encoding import Encoder
 from omnitrain_language.sampling import GenerationSettings
-from omnitrain_language.tokenizers import Encoder, pad_id
+from omnitrain_language.tokenizers import pad_id
 from omnitrain_ul2.configs.data import ModesConfig
 from omnitrain_ul2.configs.evaluators import GridConfig, TaskConfig, TasksConfig
 from omnitrain_ul2.data.modes import mode_texts

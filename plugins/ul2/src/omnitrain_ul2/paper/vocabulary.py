@@ -15,8 +15,9 @@ def check_sentinels(needed: int, available: int) -> None:
     """
     if needed > available:
         raise UsageError(
-            f"This mixture needs {needed} sentinels in one example, but the vocabulary has {available}; "
-            f"enlarge it to {needed} sentinels, or use shorter inputs, a longer mean span or a lower rate."
+            f"This mixture needs {needed} sentinels in one example, but the vocabulary has {available}: set inputs_length to "
+            f"about {available / needed:.0%} of what it is, choose a mixture of longer spans or a lower rate, or, where the "
+            f"tokenizer is trained here or has none of its own, set tokenizer.sentinels to {needed}."
         )
 
 
@@ -27,7 +28,8 @@ class Vocabulary:
     first_sentinel: id of sentinel 0; sentinels count down from it (T5: 32099, the last id before the padding of the
     embedding). sentinels: how many there are. mode_ids: tokens in front of the inputs for each of R, X, S: one special
     id, or the pieces of a plain text; an absent kind has none. ordinary_size: ids below it are ordinary vocabulary
-    (mode pieces, pad and EOS may lie there, sentinels may not).
+    (mode pieces, pad and EOS may lie there, sentinels may not). pad_is_eos: padding has no id of its own, as with GPT-2; rows
+    of a decoder-only model tell it from EOS by their masks.
     """
 
     first_sentinel: int
@@ -36,6 +38,7 @@ class Vocabulary:
     eos_id: int = 1
     ordinary_size: int = 0
     mode_ids: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    pad_is_eos: bool = False
 
     def __post_init__(self) -> None:
         last = self.first_sentinel - self.sentinels + 1
@@ -52,7 +55,7 @@ class Vocabulary:
         self._check_distinct(range(last, self.first_sentinel + 1))
 
     def _check_distinct(self, sentinels: range) -> None:
-        groups = {"pad_id": {self.pad_id}, "eos_id": {self.eos_id}}
+        groups = {"eos_id": {self.eos_id}} if self.pad_is_eos else {"pad_id": {self.pad_id}, "eos_id": {self.eos_id}}
         groups |= {f"mode_ids of {kind}": set(ids) for kind, ids in self.mode_ids.items()}
         for name, ids in groups.items():
             met = sorted(token for token in ids if token in sentinels)
