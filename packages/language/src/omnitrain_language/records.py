@@ -55,29 +55,6 @@ class Problems:
             _log.warning("left out %s", self.summary())
 
 
-def find_files(path: str, suffixes: Sequence[str]) -> list[Path]:
-    """Return the files that a path names, sorted: one file, all files below a folder, or those of a glob pattern.
-
-    Raises DataError where there are none, or where a file has a suffix that can't be read.
-    """
-    place = Path(path).expanduser()
-    if place.is_dir():
-        found = [p for p in place.rglob("*") if p.is_file() and p.suffix.lower() in suffixes]
-    elif place.is_file():
-        found = [place]
-    else:
-        absolute = place.absolute()
-        root = Path(absolute.anchor)
-        found = [p for p in root.glob(str(absolute.relative_to(root))) if p.is_file()]
-    if not found:
-        kind = "no file with one of these suffixes" if place.is_dir() else "no such file, folder or pattern"
-        raise DataError(f"{path}: {kind}; expected {', '.join(suffixes)}")
-    wrong = [p for p in found if p.suffix.lower() not in suffixes]
-    if wrong:
-        raise DataError(f"{wrong[0]}: can't read {wrong[0].suffix or 'a file without suffix'}; expected {', '.join(suffixes)}")
-    return sorted(found, key=lambda p: p.as_posix())
-
-
 def text_fault(value: Any) -> str | None:
     """Say why a value is no usable text, or None."""
     if not isinstance(value, str):

@@ -19,8 +19,9 @@ from omnitrain_language.data.blocks import RowExamples
 from omnitrain_language.data.builtin.pairs import BUILTIN, library_pairs
 from omnitrain_language.data.text import split_of
 from omnitrain_language.explain import explain_decoder_only, explain_encoder_decoder
+from omnitrain_language.folders import find_files, tell_files
 from omnitrain_language.order import Ints, RowStream
-from omnitrain_language.records import RECORDS, Problems, find_files, read_fields
+from omnitrain_language.records import RECORDS, Problems, read_fields
 from omnitrain_language.tokenizers import pad_id, prepare_tokenizer, save_tokenizer, tokenizer_facts
 from omnitrain_language.tokens import TokenFile, texts_of, token_file
 
@@ -200,6 +201,9 @@ class PairsData:
         """Train the tokenizer and tokenise the pairs, unless it is done already."""
         if isinstance(self.text, Prepares):
             self.text.prepare(workspace, context)
+        for path in self._paths().values():
+            if not path.startswith(BUILTIN):
+                tell_files(path, RECORDS, context)
         source = self.fingerprint if self.text is None else self.text.fingerprint
         self._tokenizer = prepare_tokenizer(self.config.tokenizer, self._tokenizer_texts(), source, workspace, context)
         for split in self.splits():

@@ -12,7 +12,8 @@ from omnitrain.api import Batch, Context, Fields
 from omnitrain.errors import DataError, EnvironmentFault, Unreachable
 from omnitrain_language.configs.data import TextConfig
 from omnitrain_language.data.builtin.prose import builtin_documents, library_digest
-from omnitrain_language.records import PLAIN, RECORDS, Problems, find_files, lines_of, read_fields, text_fault
+from omnitrain_language.folders import find_files, tell_files
+from omnitrain_language.records import PLAIN, RECORDS, Problems, lines_of, read_fields, text_fault
 
 Example = dict[str, str]
 
@@ -124,6 +125,11 @@ class TextData:
         files = find_files(self.config.path, PLAIN + RECORDS)
         base = Path(self.config.path).expanduser()
         return [(f.relative_to(base).as_posix() if base.is_dir() else f.name, f) for f in files]
+
+    def prepare(self, workspace: Path, context: Context) -> None:
+        """Tell which files of a folder are not read. Raises DataError where none is."""
+        if self.config.path != "builtin" and not self.config.path.startswith("hub:"):
+            tell_files(self.config.path, PLAIN + RECORDS, context)
 
     def splits(self) -> Sequence[str]:
         """Name the splits that have a share of the documents."""

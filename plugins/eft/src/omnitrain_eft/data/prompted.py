@@ -19,9 +19,11 @@ from omnitrain.api import Batch, Context, Data, Prepares
 from omnitrain.errors import DataError
 from omnitrain_eft.configs.data import PromptedConfig
 from omnitrain_eft.data.prompts import Prompt, check_template, prompt_ids
+from omnitrain_eft.data.records import SUFFIXES
 from omnitrain_eft.data.rows import PARTS, Dialogue, Row, RowEncoder
 from omnitrain_eft.data.world import Fact, facts_of
 from omnitrain_language.data.text import split_of
+from omnitrain_language.folders import tell_files
 from omnitrain_language.tokenizers import pad_id, prepare_tokenizer, save_tokenizer, tokenizer_facts
 from omnitrain_language.tokens import texts_of
 
@@ -168,6 +170,8 @@ class Prompted(ABC, Generic[Item]):
         """Train the tokenizer unless it is there already."""
         if isinstance(self.text, Prepares):
             self.text.prepare(workspace, context)
+        if self.config.path != "builtin":
+            tell_files(self.config.path, SUFFIXES, context)
         texts = texts_of(self.text, self.text.splits()[0])
         fingerprint = self.text.fingerprint if self.config.tokenizer.path is None else ""
         self._tokenizer = prepare_tokenizer(self.config.tokenizer, texts, fingerprint, workspace, context)

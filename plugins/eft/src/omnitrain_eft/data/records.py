@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from omnitrain_eft.data.prompts import Prompt
-from omnitrain_language.records import Problems, find_files, lines_of, text_fault
+from omnitrain_language.folders import find_files
+from omnitrain_language.records import Problems, lines_of, text_fault
 
 SUFFIXES = (".jsonl", ".ndjson")
 

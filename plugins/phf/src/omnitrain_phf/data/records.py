@@ -10,7 +10,8 @@ from statistics import fmean
 from typing import Any
 
 from omnitrain.errors import DataError, EnvironmentFault, Unreachable
-from omnitrain_language.records import Problems, find_files, json_records, parquet_records, text_fault
+from omnitrain_language.folders import find_files
+from omnitrain_language.records import Problems, json_records, parquet_records, text_fault
 
 SUFFIXES = (".jsonl", ".ndjson", ".parquet")
 HUB = "hub:"

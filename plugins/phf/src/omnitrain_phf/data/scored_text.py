@@ -17,6 +17,7 @@ from omnitrain.errors import DataError, UsageError
 from omnitrain_language.data.text import split_of
 from omnitrain_language.encoding import vocabulary_size
 from omnitrain_language.explain import explain_decoder_only
+from omnitrain_language.folders import tell_files
 from omnitrain_language.records import Problems
 from omnitrain_language.tokenizers import (
     CODE_VERSION,
@@ -37,7 +38,7 @@ from omnitrain_phf.data.blocks import (
     skipped,
 )
 from omnitrain_phf.data.corpus import Corpus, load_corpus, write_corpus
-from omnitrain_phf.data.records import HUB, Record, read_records, records_fingerprint
+from omnitrain_phf.data.records import HUB, SUFFIXES, Record, read_records, records_fingerprint
 from omnitrain_phf.data.segment_ids import SegmentEncoder
 from omnitrain_phf.data.stream import ScoredStream
 from omnitrain_phf.paper.alignment import align
@@ -110,6 +111,8 @@ class ScoredTextData:
         """
         config = self.config
         path = str(config.path) if config.score is None else str(scored(config.score, workspace, context))
+        if config.score is None and not path.startswith(HUB):
+            tell_files(path, SUFFIXES, context)
         fractions = [config.valid_fraction, config.test_fraction]
         source = f"{self.content} {fractions} {config.malformed}"
         if path.startswith(HUB):

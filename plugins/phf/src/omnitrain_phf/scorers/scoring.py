@@ -17,7 +17,9 @@ from pydantic import TypeAdapter
 
 from omnitrain.api import Context
 from omnitrain.engine import Ledger, build_once
-from omnitrain_language.records import Problems
+from omnitrain_language.folders import tell_files
+from omnitrain_language.records import PLAIN, Problems
+from omnitrain_language.records import RECORDS as FIELDED
 from omnitrain_phf.configs.scorers import ScorerConfig
 from omnitrain_phf.configs.stages import ScoreConfig
 from omnitrain_phf.scorers.base import Scorer, segment_scores
@@ -130,6 +132,8 @@ def scored(config: ScoreConfig, workspace: Path, context: Context) -> Path:
 
     Raises DataError for texts that can't be read, EnvironmentFault where a scorer's library is missing.
     """
+    if not config.path.startswith("builtin:"):
+        tell_files(config.path, PLAIN + FIELDED, context)
     # Chunks of another size, and statistics of another threshold, are other files.
     place = workspace / "scored" / f"{source_identity(config)}-{config.chunk_characters}-{config.threshold:g}"
 

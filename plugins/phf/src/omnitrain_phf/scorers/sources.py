@@ -9,7 +9,8 @@ from pathlib import Path
 
 from omnitrain.errors import DataError, UsageError, nearest
 from omnitrain_language.data.builtin.prose import builtin_documents, library_digest
-from omnitrain_language.records import PLAIN, RECORDS, Problems, find_files, read_fields, text_fault
+from omnitrain_language.folders import find_files
+from omnitrain_language.records import PLAIN, RECORDS, Problems, read_fields, text_fault
 from omnitrain_phf.configs.stages import ScoreConfig
 from omnitrain_phf.scorers.contacts import contact_documents
 
