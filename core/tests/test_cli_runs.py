@@ -234,6 +234,21 @@ def test_generate_answers_prompts_of_options_and_file(
 
 
 @pytest.mark.usefixtures("parrot")
+@pytest.mark.parametrize("given", ["file", "standard input"])
+def test_a_prompt_ends_at_a_line_end_and_nowhere_else(
+    finished: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given: str
+) -> None:
+    content = "\ufeffone\u2028still\x0cone\r\n\ntwo\x85\x1e\n"
+    (tmp_path / "prompts.txt").write_bytes(content.encode())
+    monkeypatch.setattr("sys.stdin", io.StringIO(content.replace("\r\n", "\n")))
+    file = str(tmp_path / "prompts.txt") if given == "file" else "-"
+    assert run(["generate", str(finished), "--file", file, "--json"]) == 0
+    asked = [answer["prompt"] for answer in json.loads(capsys.readouterr().out)]
+    assert asked == ["one\u2028still\x0cone", "two\x85\x1e"]
+    assert run(["generate", str(finished), "--file", str(tmp_path / "absent.txt")]) == 2
+
+
+@pytest.mark.usefixtures("parrot")
 def test_generate_refuses_a_setting_that_the_model_does_not_know(finished: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["generate", str(finished), "--prompt", "a", "--set", "tmies=2"]) == 2
     assert "It knows: times, loud, behind." in capsys.readouterr().err

@@ -39,7 +39,7 @@ class Listing:
         if self.hidden:
             found.append(f"hidden ones left out ({_names(self.hidden)})")
         if self.broken:
-            found.append(f"{len(self.broken)} links that lead nowhere left out ({_names(self.broken)})")
+            found.append(f"{_count(self.broken, 'link')} to nothing left out ({_names(self.broken)})")
         if self.links:
             found.append(f"linked folders followed ({_names(self.links)})")
         if self.cards:
@@ -47,8 +47,8 @@ class Listing:
         return found
 
 
-def _count(paths: Sequence[Path]) -> str:
-    return f"{len(paths)} file{'s' if len(paths) > 1 else ''}"
+def _count(paths: Sequence[Path], what: str = "file") -> str:
+    return f"{len(paths)} {what}{'s' if len(paths) > 1 else ''}"
 
 
 def _names(paths: Sequence[Path]) -> str:
@@ -79,12 +79,13 @@ def list_files(path: str, suffixes: Sequence[str]) -> Listing:
         found = Listing([place] if place.is_file() else _globbed(place))
     if not found.files:
         kind = "no file with one of these suffixes" if place.is_dir() else "no such file, folder or pattern"
-        beside = f" (there are {_names(found.others)}{_advice(found.others)})" if found.others else ""
+        beside = f" (there are {_names(sorted(found.others))}{_advice(found.others)})" if found.others else ""
         raise DataError(f"{path}: {kind}; expected {', '.join(suffixes)}{beside}")
     wrong = [file for file in found.files if file.suffix.lower() not in suffixes]
     if wrong:
         raise DataError(
-            f"{wrong[0]}: can't read {wrong[0].suffix or 'a file without suffix'}; expected {', '.join(suffixes)}{_advice(wrong)}"
+            f"{wrong[0]}: can't read {wrong[0].suffix or 'a file without suffix'}; "
+            f"expected {', '.join(suffixes)}{_advice(wrong)}"
         )
     found.files.sort(key=lambda file: file.as_posix())
     return found
@@ -141,7 +142,9 @@ def _globbed(place: Path) -> list[Path]:
 
 
 def _fail(error: OSError) -> None:
-    raise EnvironmentFault(f"{error.filename}: this folder can't be listed ({error.strerror}); give yourself the right to read it")
+    raise EnvironmentFault(
+        f"{error.filename}: this folder can't be listed ({error.strerror}); give yourself the right to read it"
+    )
 
 
 def tell_files(path: str, suffixes: Sequence[str], context: Context) -> None:

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from omnitrain.api import text_lines
 from omnitrain.cli.output import emit_json, note
-from omnitrain.errors import UsageError
+from omnitrain.errors import DataError, UsageError
 from omnitrain.plugins import installed
 from omnitrain.terminal import visible
 
@@ -61,11 +62,14 @@ def generate(
 def _lines(file: Path | None, has_prompts: bool) -> list[str]:
     if file is None and has_prompts:
         return []
-    try:
-        text = sys.stdin.read() if file is None or str(file) == "-" else file.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"{file} can't be read: {error}; expected UTF-8 text with one prompt a line.") from error
-    return [line for line in text.splitlines() if line.strip()]
+    if file is not None and str(file) != "-":
+        try:
+            return [line for _, line in text_lines(file) if line.strip()]
+        except DataError as error:
+            raise UsageError(f"--file: {error} One prompt a line is expected.") from error
+    # Line ends end a prompt, no other sign of Unicode; some editors and shells begin with a mark.
+    lines = sys.stdin.read().removeprefix("\ufeff").split("\n")
+    return [line for line in lines if line.strip()]
 
 
 def _speak(answer: Answer, prompt: str) -> None:

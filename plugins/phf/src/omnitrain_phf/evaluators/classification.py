@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,7 +14,8 @@ from omnitrain.api import Context, Evaluation, Metric, Run, mean_metric, numpy_g
 from omnitrain.engine import Engine, Guard, evaluating
 from omnitrain.errors import DataError, NumericalError, UsageError
 from omnitrain_language.data.builtin.pairs import BUILTIN, kinds_of, library_objects
-from omnitrain_language.records import RECORDS, Problems, find_files, read_fields
+from omnitrain_language.folders import find_files, tell_files
+from omnitrain_language.records import RECORDS, Problems, read_fields
 from omnitrain_phf.configs.evaluators import ClassificationConfig
 from omnitrain_phf.models.writing import Writes, condition_text, context_length, encode, writer
 from omnitrain_phf.scorers.contacts import contact_pairs
@@ -55,7 +55,7 @@ class Classification:
         NumericalError where fine-tuning diverges.
         """
         config, model = self.config, writer(predictor, "phf/classification")
-        pairs = self._pairs()
+        pairs = self._pairs(run)
         names = sorted({target for _, target in pairs})
         if len(names) < 2 or len(pairs) < 20:
             raise DataError(f"{config.path}: {len(pairs)} examples of {len(names)} classes; needs 20 of at least 2")
@@ -72,18 +72,19 @@ class Classification:
         metrics = {"accuracy": mean_metric(accuracies, "higher"), "commonest class": Metric(commonest, len(labels))}
         return Evaluation(metrics)
 
-    def _pairs(self) -> list[tuple[str, str]]:
+    def _pairs(self, run: Run) -> list[tuple[str, str]]:
         config = self.config
         if config.path == f"{BUILTIN}kinds":
             found = [(pair.inputs, pair.targets) for pair in kinds_of(library_objects())]
         elif config.path == f"{BUILTIN}contacts":
             found = contact_pairs(config.max_examples)
         else:
+            tell_files(config.path, RECORDS, run)
             fields = [config.inputs_field, config.targets_field]
             problems = Problems(refuse=True)
             found = [
                 (record[fields[0]], record[fields[1]])
-                for file in find_files(str(Path(config.path)), RECORDS)
+                for file in find_files(config.path, RECORDS)
                 for _, record in read_fields(file, fields, problems)
             ]
         order = numpy_generator(0).permutation(len(found))[: config.max_examples]

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from omnitrain.api import text_lines
 from omnitrain.errors import DataError, EnvironmentFault
 from omnitrain_phf.configs.scorers import DetoxifyConfig, ProfanityConfig, WordListConfig
 from omnitrain_phf.scorers.base import installed
@@ -95,11 +96,8 @@ def read_words(path: str) -> list[str]:
 
     Raises DataError where it can't be read or holds none.
     """
-    try:
-        content = Path(path).expanduser().read_text("utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"scorer.path {path}: can't be read as UTF-8 text ({error})") from error
-    words = sorted({line.strip().lower() for line in content.split("\n") if line.strip()}, key=lambda w: (-len(w), w))
+    lines = [line.strip().lower() for _, line in text_lines(Path(path).expanduser())]
+    words = sorted({line for line in lines if line}, key=lambda w: (-len(w), w))
     if not words:
         raise DataError(f"scorer.path {path}: holds no words; expected one a line")
     return words
