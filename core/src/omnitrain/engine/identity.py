@@ -51,16 +51,19 @@ def stage_basis(
     recipe: ResolvedRecipe,
     stage: Stage,
     upstream: Mapping[str, str],
-    registry: Registry,
+    code: Mapping[str, str],
     contents: Contents,
     record: StageRecord | None,
 ) -> Basis:
-    """Return what a stage rests on now. upstream: digits of the stages before it. record: of an earlier attempt at it."""
+    """Return what a stage rests on now.
+
+    upstream: digits of the stages before it. code: see `stage_code`. record: of an earlier attempt at it.
+    """
     sources = {use.stage for _, use in uses(stage.config) if use.stage is not None}
     inputs, gone = read_inputs(stage, contents, record)
     settings = fingerprint(canonical({"stage": locked_stage(stage), "seed": recipe.seed}))
     taken = {s: upstream[s] for s in sorted(sources) if s in upstream}
-    return Basis(settings, stage_code(stage, registry), taken, inputs, gone)
+    return Basis(settings, code, taken, inputs, gone)
 
 
 def read_inputs(

@@ -10,7 +10,7 @@ from typing import Any
 
 from omnitrain.api.run import Run
 from omnitrain.engine.building import ComponentBuilder
-from omnitrain.engine.identity import Basis, changed_inputs, explain, product, read_inputs, stage_basis
+from omnitrain.engine.identity import Basis, changed_inputs, explain, product, read_inputs, stage_basis, stage_code
 from omnitrain.errors import OmnitrainError, UsageError
 from omnitrain.plugins import Registry
 from omnitrain.recipes import ResolvedRecipe, Stage, uses
@@ -49,7 +49,7 @@ class StageRuns:
         self._check_sources(stage)
         record = self._folder.stage_record(stage.name)
         upstream = {name: product(digits, self._folder.stage_record(name)) for name, digits in self._digits.items()}
-        basis = stage_basis(self._recipe, stage, upstream, self._registry, self._contents, record)
+        basis = stage_basis(self._recipe, stage, upstream, stage_code(stage, self._registry), self._contents, record)
         for setting in basis.gone:
             self._say(stage, f"{setting}: {basis.inputs[setting]['path']} is not there any more and counts as unchanged")
         if record is not None and record.fingerprint != basis.digits:

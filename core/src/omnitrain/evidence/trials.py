@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from omnitrain.api.claims import Claim
-from omnitrain.engine.identity import product, stage_basis
+from omnitrain.engine.identity import product, stage_basis, stage_code
 from omnitrain.evidence.origin import resolved, settings_fingerprint
 from omnitrain.places import cache_folder
 from omnitrain.plugins import Registry
@@ -88,7 +88,7 @@ def is_finished(trial: Trial, registry: Registry) -> bool:
     contents = Contents(cache_folder())
     for stage in trial.recipe.stages:
         record = folder.stage_record(stage.name)
-        digits = stage_basis(trial.recipe, stage, upstream, registry, contents, record).digits
+        digits = stage_basis(trial.recipe, stage, upstream, stage_code(stage, registry), contents, record).digits
         if record is None or record.status != "finished" or record.fingerprint != digits:
             return False
         upstream[stage.name] = product(digits, record)
