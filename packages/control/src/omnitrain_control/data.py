@@ -16,8 +16,10 @@ from omnitrain.errors import DataError
 from omnitrain_control import __version__
 from omnitrain_control.cache import digest, file_digest
 from omnitrain_control.configs.data import EpisodesConfig
-from omnitrain_control.environments import make_environment
-from omnitrain_control.episodes import EpisodeStore, EpisodeWriter
+from omnitrain_control.configs.environments import EnvironmentConfig
+from omnitrain_control.environments import make_environment, make_fleet
+from omnitrain_control.episodes import INDEX, EpisodeStore, EpisodeWriter
+from omnitrain_control.games import described_game
 
 FIELDS: Fields = {"observations": "float32[batch, observation]", "actions": "int64[batch, choices]"}
 
@@ -28,8 +30,11 @@ _BUILTIN_EPISODES = 40
 
 def record_builtin(path: Path) -> None:
     """Record a pole on a cart, pushed towards where it falls; every fifth push is random."""
+    game = EnvironmentConfig(id="CartPole-v1", count=1)
+    with make_fleet(game, 0) as fleet:
+        about = {"game": described_game(game, fleet)}
     environment = make_environment("CartPole-v1")
-    with EpisodeWriter(path) as writer:
+    with EpisodeWriter(path, about) as writer:
         for number in range(_BUILTIN_EPISODES):
             generator = np.random.Generator(np.random.PCG64(number))
             observation, _ = environment.reset(seed=number)
@@ -66,7 +71,8 @@ class EpisodesData:
     def prepare(self, workspace: Path, context: Context) -> None:
         """Record the built-in episodes, or find them recorded."""
         if self._store is None:
-            self._open(build_once(workspace / f"control-builtin-{__version__}", record_builtin))
+            self._open(build_once(workspace / f"control-builtin-game-{__version__}", record_builtin))
+        self._check(self.store)
 
     def _open(self, folder: Path) -> None:
         config, store = self.config, EpisodeStore(folder)
@@ -78,6 +84,24 @@ class EpisodesData:
         chosen = np.random.Generator(np.random.PCG64(0)).permutation(kept)
         self._episodes = {"train": np.sort(chosen[held:]), "valid": np.sort(chosen[:held])}
         self._store = store
+
+    def _check(self, store: EpisodeStore) -> None:
+        """Refuse episodes whose fields are none of steps; called once, since it reads all actions."""
+        fields, folder = store.fields, store.folder
+        for name, kind in (("observations", "a vector"), ("actions", "a vector of choices")):
+            if fields[name].ndim != 2:
+                raise DataError(f"{folder}: {name} have the shape {list(fields[name].shape[1:])} a step; expected {kind}.")
+        actions, classes = fields["actions"], self._classes
+        if len(actions) and not 0 <= int(actions.min()) <= int(actions.max()) < classes:
+            raise DataError(
+                f"{folder}: actions are {actions.min()} to {actions.max()}, but there are {classes} classes; expected classes "
+                "from 0 (omnitrain_control.codecs encodes actions so)."
+            )
+
+    @property
+    def _classes(self) -> int:
+        fields = self.store.fields
+        return int(fields["classes"][0]) if len(fields["classes"]) else 0
 
     @property
     def store(self) -> EpisodeStore:
@@ -95,7 +119,8 @@ class EpisodesData:
         settings = self.config.model_dump(exclude={"path"})
         if self.config.path == BUILTIN:
             return digest([BUILTIN, __version__, settings])
-        return digest([{n: file_digest(self.store.folder / f"{n}.bin") for n in sorted(self.store.fields)}, settings])
+        files = {name: file_digest(self.store.folder / f"{name}.bin") for name in sorted(self.store.fields)}
+        return digest([files, file_digest(self.store.folder / INDEX), settings])
 
     def splits(self) -> Sequence[str]:
         """Name the splits that hold episodes."""
@@ -122,13 +147,13 @@ class EpisodesData:
         }
 
     def facts(self) -> Mapping[str, Any]:
-        """Return the sizes that a policy needs."""
-        fields = self.store.fields
-        classes = int(fields["classes"][0]) if len(fields["classes"]) else 0
+        """Return the sizes that a policy needs, and the game in which the episodes were recorded, where they say it."""
+        fields, game = self.store.fields, self.store.about.get("game")
         return {
             "observation_size": int(fields["observations"].shape[1]),
             "choices": int(fields["actions"].shape[1]),
-            "classes": classes,
+            "classes": self._classes,
+            **({} if game is None else {"game": game}),
         }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import multiprocessing
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,21 +14,56 @@ import gymnasium
 import numpy as np
 from numpy.typing import NDArray
 
-from omnitrain.errors import EnvironmentFault, UsageError
+from omnitrain.errors import EnvironmentFault, OmnitrainError, UsageError
 from omnitrain_control.configs.environments import EnvironmentConfig
+from omnitrain_control.observations import FlatObservations, is_vector, source_space
 
 Maker = Callable[[], "gymnasium.Env[Any, Any]"]
 
 
-def make_environment(name: str, **settings: Any) -> gymnasium.Env[Any, Any]:
+def make_environment(name: str, /, **settings: Any) -> gymnasium.Env[Any, Any]:
     """Make a registered gymnasium environment.
 
-    Raises UsageError for a name that gymnasium does not know or settings that it refuses.
+    Raises UsageError for a name that gymnasium does not know or settings that it refuses, EnvironmentFault where something is
+    not installed or the environment itself fails.
     """
     try:
         return gymnasium.make(name, **settings)
+    except (gymnasium.error.DependencyNotInstalled, ImportError) as error:
+        module, named, _ = name.partition(":")
+        if named and f"No module named {module!r}" in str(error):
+            raise EnvironmentFault(
+                f"The environment {name!r} is of the module {module!r}, which is not there: install it, or name its folder in "
+                "PYTHONPATH."
+            ) from error
+        raise EnvironmentFault(f"The environment {name!r} needs what is not installed: {words(error)}.") from error
     except (gymnasium.error.Error, TypeError) as error:
-        raise UsageError(f"gymnasium can't make the environment {name!r}: {error}.") from error
+        raise UsageError(f"gymnasium can't make the environment {name!r}: {words(error)}.") from error
+    except OmnitrainError:
+        raise
+    except Exception as error:
+        raise EnvironmentFault(f"The environment {name!r} fails when it is made: {named_words(error)}.") from error
+
+
+def words(error: Exception) -> str:
+    """Return what an error says, in one line without a full stop."""
+    return " ".join(str(error).split()).rstrip(".") or type(error).__name__
+
+
+def named_words(error: Exception) -> str:
+    """Return an error's kind and what it says."""
+    return f"{type(error).__name__}: {words(error)}" if str(error) else type(error).__name__
+
+
+def make_game(name: str, settings: Mapping[str, Any], steps: int | None = None) -> gymnasium.Env[Any, Any]:
+    """Make an environment whose observations are vectors. steps: most of an episode, None for the environment's own limit.
+
+    Raises UsageError also for observations that can't be vectors.
+    """
+    made = make_environment(name, **settings)
+    if steps is not None:
+        made = gymnasium.wrappers.TimeLimit(made, steps)
+    return made if is_vector(made.observation_space) else FlatObservations(made)
 
 
 def episode_seed(seed: int, number: int) -> int:
@@ -39,28 +75,72 @@ class EpisodeEnvironment:
     """An environment whose episodes are a function of (seed, number) and whose state is (number, actions so far).
 
     At the end of an episode the next one begins in the same step. Its state is restored by playing the actions again, so
-    that it needs no help of the environment; one that is not deterministic goes on with another episode.
+    that it needs no help of the environment; one that is not deterministic goes on with another episode. What the environment
+    raises, or returns against gymnasium's interface, is an EnvironmentFault with its own words.
     """
 
     def __init__(self, environment: gymnasium.Env[Any, Any], seed: int) -> None:
         self.environment, self.seed = environment, seed
+        self.name = environment.spec.id if environment.spec is not None else type(environment.unwrapped).__name__
         self.number = -1
         self.actions: list[NDArray[np.float64]] = []
+
+    def _asked(self, doing: str, gives: str, function: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
+        """Call the environment; return a tuple of as many parts as `gives` names."""
+        try:
+            found = function(*arguments, **named)
+        except OmnitrainError:
+            raise
+        except Exception as error:
+            raise EnvironmentFault(f"The environment {self.name} fails in {doing}: {named_words(error)}.") from error
+        if not isinstance(found, tuple) or len(found) != gives.count(",") + 1 or not isinstance(found[-1], Mapping):
+            given = f"{len(found)} values" if isinstance(found, tuple) else type(found).__name__
+            raise EnvironmentFault(
+                f"The environment {self.name} does not keep gymnasium's interface: {doing} gives {given}, expected ({gives})."
+            )
+        return found
+
+    def _reset(self, seed: int) -> Any:
+        return self._asked("reset(seed=...)", "observation, info", self.environment.reset, seed=seed)
+
+    def _step(self, action: Any) -> Any:
+        gives = "observation, reward, terminated, truncated, info"
+        observation, reward, *rest = self._asked("step(action)", gives, self.environment.step, action)
+        number = np.asarray(reward)
+        if number.dtype.kind not in "biuf" or number.size != 1:
+            raise EnvironmentFault(f"The environment {self.name} gives the reward {reward!r}; expected a number.")
+        return observation, float(number.item()), *rest
+
+    def repeats(self, steps: int = 3) -> bool:
+        """Tell whether the first steps of two episodes with one seed are the same."""
+        traces = []
+        for _ in range(2):
+            space = copy.deepcopy(self.environment.action_space)
+            space.seed(self.seed)
+            observation, _ = self._reset(self.seed)
+            trace, over = [np.asarray(observation)], False
+            while not over and len(trace) <= steps:
+                observation, _, terminated, truncated, _ = self._step(space.sample())
+                over = bool(terminated or truncated)
+                trace.append(np.asarray(observation))
+            traces.append(trace)
+        return len(traces[0]) == len(traces[1]) and all(map(_equal, *traces))
 
     def reset(self) -> tuple[Any, dict[str, Any]]:
         """Begin the next episode; return its observation and info."""
         self.number += 1
         self.actions = []
-        return self.environment.reset(seed=episode_seed(self.seed, self.number))
+        observation, info = self._reset(episode_seed(self.seed, self.number))
+        return observation, dict(info)
 
     def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
         """Step; after an end the observation is the next episode's, and info["final"] holds the last info."""
         self.actions.append(np.asarray(gymnasium.spaces.flatten(self.environment.action_space, action), np.float64))
-        observation, reward, terminated, truncated, info = self.environment.step(action)
+        observation, reward, terminated, truncated, info = self._step(action)
         if terminated or truncated:
             observation, fresh = self.reset()
             info = {**fresh, "final": info}
-        return observation, float(reward), bool(terminated), bool(truncated), info
+        return observation, reward, bool(terminated), bool(truncated), info
 
     def state(self) -> tuple[int, NDArray[np.float64]]:
         """Return the episode's number and its flattened actions float64[steps, size]."""
@@ -74,9 +154,23 @@ class EpisodeEnvironment:
         space = self.environment.action_space
         dtype = gymnasium.spaces.flatten_space(space).dtype
         for flat in actions:
-            observation, *_ = self.environment.step(gymnasium.spaces.unflatten(space, flat.astype(dtype)))
+            observation, *_ = self._step(gymnasium.spaces.unflatten(space, flat.astype(dtype)))
             self.actions.append(flat)
         return observation
+
+
+def _limit(environment: gymnasium.Env[Any, Any]) -> int | None:
+    """Return the most steps of an episode as gymnasium's wrapper counts them, or None."""
+    limits = []
+    while isinstance(environment, gymnasium.Wrapper):
+        if isinstance(environment, gymnasium.wrappers.TimeLimit):
+            limits.append(int(environment._max_episode_steps))
+        environment = environment.env
+    return min(limits, default=None)
+
+
+def _equal(one: NDArray[Any], other: NDArray[Any]) -> bool:
+    return one.shape == other.shape and one.dtype == other.dtype and one.tobytes() == other.tobytes()
 
 
 def environment_seed(seed: int, row: int) -> int:
@@ -115,8 +209,10 @@ class _Group:
             return [member.state() for member in self.members]
         if name == "restore":
             return [member.restore(*state) for member, state in zip(self.members, arguments, strict=True)]
+        if name == "repeats":
+            return [self.members[0].repeats()]
         first = self.members[0].environment
-        return first.observation_space, first.action_space
+        return first.observation_space, first.action_space, source_space(first), _limit(first)
 
     def close(self) -> None:
         for member in self.members:
@@ -135,15 +231,18 @@ def _serve(connection: Connection, makers: Sequence[Maker], seeds: Sequence[int]
             connection.send((True, group.call(name, arguments)))
     except (EOFError, KeyboardInterrupt):
         return
+    except OmnitrainError as error:
+        connection.send((False, error))
     except Exception as error:  # told to the other side, which raises it with the environment's words
-        connection.send((False, f"{type(error).__name__}: {error}"))
+        connection.send((False, EnvironmentFault(f"An environment failed in its process: {named_words(error)}.")))
 
 
 class Fleet:
     """Environments stepped together. processes 0 steps them all here, else they are shared out among processes.
 
     maker: makes one environment; it must be picklable when there are processes. The result is the same for every number
-    of processes. Raises EnvironmentFault when a process ends or an environment fails in one.
+    of processes, faults as well. source_space: of observations before they were made vectors. limit: most steps of an episode,
+    None where the environments have none. Raises EnvironmentFault when a process ends or an environment fails.
     """
 
     def __init__(self, maker: Maker, count: int, seed: int, processes: int = 0) -> None:
@@ -163,7 +262,7 @@ class Fleet:
                 worker.start()
                 theirs.close()
                 self._links.append((worker, ours, len(own)))
-        self.observation_space, self.action_space = self._call("spaces", None)[:2]
+        self.observation_space, self.action_space, self.source_space, self.limit = self._call("spaces", None)[:4]
 
     def _call(self, name: str, arguments: Sequence[Any] | None) -> list[Any]:
         if self._here is not None:
@@ -176,7 +275,7 @@ class Fleet:
             for _, link, _ in self._links:
                 good, value = link.recv()
                 if not good:
-                    raise EnvironmentFault(f"An environment failed in its process: {value}.")
+                    raise value
                 results.extend(value)
         except (EOFError, BrokenPipeError, ConnectionResetError) as error:
             raise EnvironmentFault("A process of environments ended; the machine may be out of memory.") from error
@@ -185,14 +284,28 @@ class Fleet:
     def reset(self) -> tuple[NDArray[Any], list[dict[str, Any]]]:
         """Begin the next episode everywhere; return observations [n, ...] and infos."""
         found = self._call("reset", None)
-        return np.stack([observation for observation, _ in found]), [info for _, info in found]
+        return self._together([observation for observation, _ in found]), [info for _, info in found]
+
+    def repeats(self) -> bool:
+        """Tell whether episodes are decided by their seeds, by the first steps of some; the running ones end."""
+        return all(self._call("repeats", None))
+
+    def _together(self, observations: Sequence[Any]) -> NDArray[Any]:
+        shapes = {np.shape(observation) for observation in observations}
+        wanted = self.observation_space.shape
+        if len(shapes) > 1 or (wanted is not None and shapes != {wanted}):
+            found = " and ".join(map(str, sorted(shapes)))
+            raise EnvironmentFault(
+                f"Environments give observations of the shape {found}; their space is {self.observation_space}."
+            )
+        return np.stack(observations)
 
     def step(self, actions: Sequence[Any]) -> Stepped:
         """Step every environment with its action."""
         found = self._call("step", actions)
         observations, rewards, terminated, truncated, infos = zip(*found, strict=True)
         return Stepped(
-            np.stack(observations), np.array(rewards, np.float64), np.array(terminated), np.array(truncated), list(infos)
+            self._together(observations), np.array(rewards, np.float64), np.array(terminated), np.array(truncated), list(infos)
         )
 
     def state_dict(self) -> dict[str, Any]:
@@ -202,7 +315,7 @@ class Fleet:
     def load_state_dict(self, state: Mapping[str, Any]) -> NDArray[Any]:
         """Go to a saved state; return the observations there."""
         saved = [(int(entry["number"]), np.asarray(entry["actions"])) for entry in state["episodes"]]
-        return np.stack(self._call("restore", saved))
+        return self._together(self._call("restore", saved))
 
     def close(self) -> None:
         """End the environments and their processes."""
@@ -228,5 +341,10 @@ class Fleet:
 
 
 def make_fleet(config: EnvironmentConfig, seed: int) -> Fleet:
-    """Make the environments of a config."""
-    return Fleet(partial(make_environment, config.id, **config.settings), config.count, seed, config.processes)
+    """Make the environments of a config, whose observations are vectors.
+
+    Raises UsageError where it names none, or their observations can't be vectors.
+    """
+    if config.id is None:
+        raise UsageError("No game is named: set environment.id to the registered name of a gymnasium environment.")
+    return Fleet(partial(make_game, config.id, config.settings, config.steps), config.count, seed, config.processes)

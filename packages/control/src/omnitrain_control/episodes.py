@@ -21,10 +21,13 @@ INDEX = "episodes.json"
 
 
 class EpisodeWriter:
-    """Writes episodes into a new folder, one after the other. Use as a context manager."""
+    """Writes episodes into a new folder, one after the other. Use as a context manager.
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    about: plain JSON that is kept with them, such as the game in which they were played.
+    """
+
+    def __init__(self, folder: Path, about: Mapping[str, Any] | None = None) -> None:
+        self._folder, self._about = folder, dict(about or {})
         self._files: dict[str, IO[bytes]] = {}
         self._fields: dict[str, dict[str, Any]] = {}
         self._lengths: list[int] = []
@@ -52,7 +55,7 @@ class EpisodeWriter:
         """Write the index; without it the folder holds no episodes."""
         for file in self._files.values():
             file.close()
-        index = {"lengths": self._lengths, "fields": self._fields}
+        index = {"lengths": self._lengths, "fields": self._fields, "about": self._about}
         (self._folder / INDEX).write_text(json.dumps(index), encoding="utf-8")
 
     def __enter__(self) -> EpisodeWriter:
@@ -63,7 +66,7 @@ class EpisodeWriter:
 
 
 class EpisodeStore:
-    """The episodes of a folder, mapped, not read.
+    """The episodes of a folder, mapped, not read. about: what was kept with them.
 
     Raises DataError when the folder holds none or its files do not have the announced sizes.
     """
@@ -73,6 +76,7 @@ class EpisodeStore:
             index = json.loads((folder / INDEX).read_text("utf-8"))
             self.lengths: NDArray[np.int64] = np.asarray(index["lengths"], np.int64)
             fields = index["fields"]
+            self.about: Mapping[str, Any] = dict(index.get("about", {}))
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise DataError(f"{folder} holds no episodes: {INDEX} is missing or damaged.") from error
         self.folder = folder

@@ -6,30 +6,34 @@ from typing import Any
 
 from omnitrain.api import Context, Evaluation, Run, mean_metric, numpy_generator
 from omnitrain.errors import UsageError
-from omnitrain_control.codecs import codec_of
 from omnitrain_control.configs.evaluators import RolloutsConfig
-from omnitrain_control.environments import make_fleet
-from omnitrain_control.models import Mlp, MlpActor
-from omnitrain_control.rollouts import play_episodes
+from omnitrain_control.games import Game, chosen_game, open_game
+from omnitrain_control.models import Mlp, player_of
+from omnitrain_control.rollouts import play_episodes, shown_play
 
 
 class Rollouts:
-    """Evaluator `control/rollouts`; see `RolloutsConfig`."""
+    """Evaluator `control/rollouts`; see `RolloutsConfig`. game: in which the data was recorded, where known."""
 
-    def __init__(self, config: RolloutsConfig) -> None:
-        self.config = config
+    def __init__(self, config: RolloutsConfig, game: Game | None = None) -> None:
+        self.config, self.game = config, game
 
     def __call__(self, predictor: Any, data: Any, run: Run, /) -> Evaluation:
         """Return the mean return and length of episodes.
 
-        Raises UsageError for something that is not a model of control/mlp.
+        Raises UsageError for something that is not a model of control/mlp, for a game that nobody names, and for one whose
+        observations or actions are others than the model's.
         """
         if not isinstance(predictor, Mlp):
             raise UsageError(f"control/rollouts plays models of control/mlp, not {type(predictor).__name__}.")
-        with make_fleet(self.config.environment, run.seed("environments")) as fleet:
+        known = self.game or predictor.game
+        game = chosen_game(self.config.environment, known, "neither the data nor the model")
+        if known is not None and known["id"] != game.id:
+            run.event("another game", played=game.id, recorded=known["id"])
+        with open_game(game, run) as fleet, shown_play(run, self.config.episodes) as advance:
             generator = None if self.config.greedy else numpy_generator(run.seed("actions"))
-            actor = MlpActor(predictor, codec_of(fleet.action_space), generator)
-            episodes = play_episodes(fleet, actor, self.config.episodes)
+            actor = player_of(predictor, fleet, game.id, generator)
+            episodes = play_episodes(fleet, actor, self.config.episodes, advance)
         found = {
             "return": mean_metric([e["return"] for e in episodes], "higher"),
             "length": mean_metric([e["length"] for e in episodes], unit="steps"),
@@ -39,4 +43,4 @@ class Rollouts:
 
 def build_rollouts(config: RolloutsConfig, context: Context) -> Rollouts:
     """Make the evaluator `control/rollouts`."""
-    return Rollouts(config)
+    return Rollouts(config, context.facts.get("game"))

@@ -20,7 +20,10 @@ class RandomActor:
     def act(self, observations: NDArray[Any], first: NDArray[np.bool_]) -> Decision:
         """Decide for a batch."""
         choices, count = self.codec.heads["action"]
-        classes = self.generator.integers(0, count, (len(first), choices))
+        counts = self.codec.counts
+        # With one number for all, what is drawn does not depend on how many choices there are.
+        below = count if (counts == count).all() else counts
+        classes = self.generator.integers(0, below, (len(first), choices))
         return Decision(list(self.codec.decode({"action": classes})), {"actions": classes})
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from omnitrain.api import Run
 from omnitrain_control.environments import Fleet
 
 
@@ -94,16 +96,64 @@ class Collector:
         self._returns, self._lengths = np.array(state["returns"], np.float64), np.array(state["lengths"], np.int64)
 
 
-def play_episodes(fleet: Fleet, actor: Actor, episodes: int) -> list[dict[str, Any]]:
-    """Play whole episodes; return the last info of each, with "return", "length" and "environment".
+@dataclass
+class Episode:
+    """A whole episode: observations and what the actor kept, arrays [step, ...], rewards float64[step], and its last info."""
 
-    Every environment plays the same number of episodes (rounded up), and episodes are taken in the order of environment
-    and number: taking the first to finish would favour short ones.
+    observations: NDArray[Any]
+    kept: dict[str, NDArray[Any]]
+    rewards: NDArray[np.float64]
+    info: dict[str, Any]
+
+
+Advance = Callable[[int, int], None]
+"""Told after every step of all environments: (wanted episodes that ended in it, steps so far). It may raise to end the play."""
+
+
+def whole_episodes(
+    fleet: Fleet, actor: Actor, episodes: int, advance: Advance | None = None, observed: bool = True
+) -> list[Episode]:
+    """Play whole episodes; the last info of each has "return", "length" and "environment".
+
+    Every environment plays the same number of episodes (rounded up), and episodes are taken in the order of environment and
+    number: taking the first to finish would favour short ones. observed: keep observations, which take memory.
     """
     each = -(-episodes // fleet.count)
-    found: list[list[dict[str, Any]]] = [[] for _ in range(fleet.count)]
-    collector = Collector(fleet)
+    found: list[list[Episode]] = [[] for _ in range(fleet.count)]
+    running: list[list[tuple[Any, dict[str, Any], float]]] = [[] for _ in found]
+    collector, steps = Collector(fleet), 0
     while any(len(rows) < each for rows in found):
-        for info in collector.collect(actor, 1).finished:
-            found[info["environment"]].append(info)
+        rollout = collector.collect(actor, 1)
+        steps, ended = steps + 1, 0
+        infos = {info["environment"]: info for info in rollout.finished}
+        for row in range(fleet.count):
+            if len(found[row]) == each:
+                continue
+            seen = rollout.observations[row, 0] if observed else None
+            kept = {name: values[row, 0] for name, values in rollout.kept.items()}
+            running[row].append((seen, kept, float(rollout.rewards[row, 0])))
+            if row in infos:
+                found[row].append(_episode(running[row], infos[row]))
+                running[row] = []
+                ended += 1
+        if advance is not None:
+            advance(ended, steps)
     return [found[row][number] for number in range(each) for row in range(fleet.count)][:episodes]
+
+
+def _episode(steps: Sequence[tuple[Any, dict[str, Any], float]], info: dict[str, Any]) -> Episode:
+    observations, kept, rewards = zip(*steps, strict=True)
+    seen = np.zeros((len(steps), 0)) if observations[0] is None else np.stack(observations)
+    return Episode(seen, {name: np.stack([k[name] for k in kept]) for name in kept[0]}, np.array(rewards), info)
+
+
+def play_episodes(fleet: Fleet, actor: Actor, episodes: int, advance: Advance | None = None) -> list[dict[str, Any]]:
+    """Play whole episodes as `whole_episodes` does; return the last info of each."""
+    return [episode.info for episode in whole_episodes(fleet, actor, episodes, advance, observed=False)]
+
+
+@contextmanager
+def shown_play(run: Run, episodes: int) -> Iterator[Advance]:
+    """Show how many episodes and steps were played; the play stops at its next step when the run is asked to stop."""
+    with run.progress("episodes", episodes) as bar:
+        yield lambda ended, steps: bar.advance(ended, steps=steps)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -10,48 +10,68 @@ from omnitrain.api import Run, numpy_generator
 from omnitrain.errors import UsageError
 from omnitrain_control.codecs import codec_of
 from omnitrain_control.configs.stages import RecordConfig
-from omnitrain_control.environments import make_fleet
+from omnitrain_control.environments import make_game
 from omnitrain_control.episodes import EpisodeWriter
-from omnitrain_control.models import Mlp, MlpActor
+from omnitrain_control.games import chosen_game, described_game, open_game
+from omnitrain_control.models import Mlp, player_of
+from omnitrain_control.observations import is_vector, source_space
 from omnitrain_control.players import NoisyActor, RandomActor
-from omnitrain_control.rollouts import Actor, Collector
+from omnitrain_control.rollouts import Actor, shown_play, whole_episodes
 
 
-def record(config: RecordConfig, run: Run) -> None:
-    """Record whole episodes into the artifact "data", which `control/episodes` reads."""
-    with make_fleet(config.environment, run.seed("environments")) as fleet:
-        codec = codec_of(fleet.action_space)
-        random = RandomActor(codec, numpy_generator(run.seed("actions")))
-        actor: Actor = random
-        if config.player is not None:
-            player = run.build(config.player)
-            if not isinstance(player, Mlp):
-                raise UsageError(f"control/record plays models of control/mlp, not {type(player).__name__}.")
-            actor = NoisyActor(MlpActor(player, codec, numpy_generator(run.seed("player"))), random, config.noise)
+class Record:
+    """Stage `control/record`."""
+
+    def __call__(self, config: RecordConfig, run: Run) -> None:
+        """Record whole episodes into the artifact "data", which `control/episodes` reads.
+
+        Raises UsageError, before a step is played, for a game that can't be recorded or is none for the player, and Stopped at
+        any step on request.
+        """
+        player = None if config.player is None else run.build(config.player)
+        if player is not None and not isinstance(player, Mlp):
+            raise UsageError(f"control/record plays models of control/mlp, not {type(player).__name__}.")
+        game = chosen_game(config.environment, None if player is None else player.game, "no player")
+        with open_game(game, run) as fleet:
+            codec = codec_of(fleet.action_space)
+            random = RandomActor(codec, numpy_generator(run.seed("actions")))
+            actor: Actor = random
+            if player is not None:
+                trained = player_of(player, fleet, game.id, numpy_generator(run.seed("player")))
+                actor = NoisyActor(trained, random, config.noise)
+            with shown_play(run, config.episodes) as advance:
+                episodes = whole_episodes(fleet, actor, config.episodes, advance)
+            about = {"game": described_game(game, fleet)}
         classes = codec.heads["action"][1]
-        with (
-            run.artifact("data", "data", use="control/episodes", config={}) as path,
-            EpisodeWriter(path) as writer,
-            run.progress("episodes", config.episodes) as bar,
-        ):
-            for episode in _episodes(Collector(fleet), actor, config.episodes):
-                writer.add({**episode, "classes": np.full(len(episode["rewards"]), classes)})
-                bar.advance()
+        with run.artifact("data", "data", use="control/episodes", config={}) as path, EpisodeWriter(path, about) as writer:
+            for episode in episodes:
+                writer.add(
+                    {
+                        "observations": episode.observations.astype(np.float32),
+                        "actions": episode.kept["actions"],
+                        "rewards": episode.rewards.astype(np.float32),
+                        "classes": np.full(len(episode.rewards), classes),
+                    }
+                )
+
+    def plan(self, config: RecordConfig, run: Run) -> Sequence[str]:
+        """Make one environment and say what is recorded of it; without a player the game must be named.
+
+        Raises UsageError for a game that can't be recorded, EnvironmentFault for one that can't be made here.
+        """
+        environment = config.environment
+        if environment.id is None:
+            if config.player is None:
+                chosen_game(environment, None, "no player")
+            return ["plays the game that its player was made for"]
+        made = make_game(environment.id, environment.settings, environment.steps)
+        codec_of(made.action_space)
+        space, size = source_space(made), made.observation_space.shape
+        made.close()
+        lines = [f"plays {environment.id}"]
+        if not is_vector(space) and size is not None:
+            lines.append(f"its observations, {space}, are read as vectors of {size[0]} numbers")
+        return lines
 
 
-def _episodes(collector: Collector, actor: Actor, count: int) -> Any:
-    """Yield the first `count` episodes, environment by environment, so that short ones are not favoured."""
-    each = -(-count // collector.fleet.count)
-    rows: list[list[dict[str, Any]]] = [[] for _ in range(collector.fleet.count)]
-    steps: list[list[tuple[Any, Any, float]]] = [[] for _ in rows]
-    while any(len(found) < each for found in rows):
-        rollout = collector.collect(actor, 1)
-        for row in range(len(rows)):
-            step = (rollout.observations[row, 0], rollout.kept["actions"][row, 0], float(rollout.rewards[row, 0]))
-            steps[row].append(step)
-            if rollout.first[row, 1]:
-                observations, actions, rewards = zip(*steps[row], strict=True)
-                episode = {"observations": np.stack(observations).astype(np.float32), "actions": np.stack(actions)}
-                rows[row].append({**episode, "rewards": np.array(rewards, np.float32)})
-                steps[row] = []
-    yield from [rows[row][number] for number in range(each) for row in range(len(rows))][:count]
+record = Record()

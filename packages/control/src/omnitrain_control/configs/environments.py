@@ -12,10 +12,13 @@ from omnitrain.api import Config, InputModule
 class EnvironmentConfig(Config):
     """A registered gymnasium environment."""
 
-    id: InputModule = "CartPole-v1"
-    """Its registered name."""
+    id: InputModule | None = None
+    """Its registered name; "module:Name-v0" imports the module first, which registers it. null for the game that the player,
+    the model or the data was recorded in."""
     settings: dict[str, Any] = Field(default_factory=dict)
     """Keyword arguments that it is made with."""
+    steps: int | None = Field(default=None, ge=1)
+    """Most steps of an episode, which then ends as one that was cut; null for the environment's own limit."""
     count: int = Field(default=8, ge=1)
     """How many are stepped together."""
     processes: int = Field(default=0, ge=0)

@@ -12,7 +12,7 @@ class RecordConfig(Config):
     """Record episodes of a player."""
 
     environment: EnvironmentConfig = EnvironmentConfig()
-    """Where it plays."""
+    """Where it plays; by default the game that the player was made for."""
     episodes: int = Field(default=200, ge=1)
     """How many episodes."""
     player: UseModel | None = None

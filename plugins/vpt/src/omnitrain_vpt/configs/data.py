@@ -27,7 +27,7 @@ class WorldConfig(Config):
     cell: int = Field(default=4, ge=2, le=32, multiple_of=2)
     """Crafter: pixels of a cell; a frame has 9 cells."""
     steps: int = Field(default=400, ge=1)
-    """Length of an episode. Paper: 12 000 steps in reinforcement, 72 000 in evaluation."""
+    """Most steps of an episode. Paper: 12 000 steps in reinforcement, 72 000 in evaluation."""
 
 
 class PlayerConfig(Config):

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from omnitrain.api import Context, Evaluation, Picture, Run, Table, mean_metric, share_metric
 from omnitrain.errors import UsageError
 from omnitrain_control.environments import environment_seed, episode_seed
-from omnitrain_control.rollouts import Collector
+from omnitrain_control.rollouts import Advance, shown_play, whole_episodes
 from omnitrain_control.video import write_video
 from omnitrain_vpt.configs.data import WorldConfig
 from omnitrain_vpt.configs.evaluators import EpisodesConfig
@@ -41,29 +41,28 @@ class Played:
 
 
 def play(
-    policy: MinecraftPolicy, world: WorldConfig, workspace: Path, episodes: int, count: int, processes: int, seed: int
+    policy: MinecraftPolicy,
+    world: WorldConfig,
+    workspace: Path,
+    episodes: int,
+    count: int,
+    processes: int,
+    seed: int,
+    advance: Advance | None = None,
 ) -> list[Played]:
-    """Play whole episodes, the same number in every environment, with drawn actions."""
-    size = policy.architecture.image[0]
-    table = dict(DIAMOND_PICKAXE)
-    count = min(count, episodes)
-    each = -(-episodes // count)
-    found: list[list[Played]] = [[] for _ in range(count)]
-    taken: list[list[tuple[int, int]]] = [[] for _ in range(count)]
-    with make_fleet(world, workspace, count, seed, processes, size, table) as fleet:
-        collector = Collector(fleet)
+    """Play whole episodes, the same number in every environment, with drawn actions. advance: see `whole_episodes`."""
+    size, count = policy.architecture.image[0], min(count, episodes)
+    with make_fleet(world, workspace, count, seed, processes, size, dict(DIAMOND_PICKAXE)) as fleet:
         actor = PolicyActor(policy, count, torch.Generator().manual_seed(seed))
-        while any(len(rows) < each for rows in found):
-            rollout = collector.collect(actor, 1)
-            joint = np.stack([rollout.kept["joint_buttons"][:, 0], rollout.kept["joint_camera"][:, 0]], -1)
-            for row, pair in enumerate(joint.tolist()):
-                taken[row].append((pair[0], pair[1]))
-            for info in rollout.finished:
-                row = info["environment"]
-                own = episode_seed(environment_seed(seed, row), len(found[row]))
-                found[row].append(Played(own, np.array(taken[row], np.int64), info))
-                taken[row] = []
-    return [found[row][number] for number in range(each) for row in range(count)][:episodes]
+        whole = whole_episodes(fleet, actor, episodes, advance, observed=False)
+    return [
+        Played(
+            episode_seed(environment_seed(seed, number % count), number // count),
+            np.stack([episode.kept["joint_buttons"], episode.kept["joint_camera"]], -1).astype(np.int64),
+            episode.info,
+        )
+        for number, episode in enumerate(whole)
+    ]
 
 
 def film(played: Played, world: WorldConfig, workspace: Path) -> bytes:
@@ -118,7 +117,10 @@ class EpisodesEvaluator:
             raise UsageError(f"vpt/episodes plays vpt/policy, not {type(predictor).__name__}.")
         config = self.config
         seed = run.seed("episodes")
-        episodes = play(predictor, config.world, run.workspace, config.episodes, config.count, config.processes, seed)
+        with shown_play(run, config.episodes) as advance:
+            episodes = play(
+                predictor, config.world, run.workspace, config.episodes, config.count, config.processes, seed, advance
+            )
         found = summary(episodes)
         if not config.video or config.world.environment != "crafter":
             return found

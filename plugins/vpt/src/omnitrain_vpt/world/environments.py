@@ -74,7 +74,7 @@ def make_world(
     if rewards is not None:
         made = RewardedItems(made, ItemRewards(rewards))
     if world.environment != "crafter":
-        made = FramesOnly(made)
+        made = gymnasium.wrappers.TimeLimit(FramesOnly(made), world.steps)
     return made if size is None else Resized(made, size)
 
 
