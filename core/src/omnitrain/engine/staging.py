@@ -80,7 +80,7 @@ class StageRuns:
         if not self._force:
             what, cure = explain(record, basis)
             raise UsageError(
-                f"Stage {stage.name!r} of {self._folder.root} was begun with {what}. Add --force to run it again from its "
+                f"Stage {stage.name!r} of {self._folder.root} was begun with {what}; add --force to run it again from its "
                 f"beginning, choose another --out, or {cure}."
             )
         self._begin_anew(stage)
