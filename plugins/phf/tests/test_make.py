@@ -9,6 +9,7 @@ from pydantic import TypeAdapter
 from omnitrain.errors import DataError, UsageError
 from omnitrain_phf.configs.scorers import (
     CallableConfig,
+    ClassifierConfig,
     ProfanityConfig,
     PycodestyleConfig,
     ScorerConfig,
@@ -33,6 +34,21 @@ def test_header_says_that_names_are_not_found_and_that_a_stand_in_scored():
 def test_header_digest_changes_with_options():
     digests = {header(PycodestyleConfig(max_line_length=n))["digest"] for n in (79, 80)}
     assert len(digests) == 2
+
+
+def test_header_digest_changes_with_the_source_of_a_function_and_the_files_of_a_model(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setenv("OMNITRAIN_CACHE", str(tmp_path / "cache"))
+    model, source = tmp_path / "model", tmp_path / "own_words.py"
+    model.mkdir()
+    digests = []
+    for content in ("return 0", "return 1"):
+        source.write_text(f"def score(texts):\n    {content}\n")
+        (model / "config.json").write_text(content)
+        configs = CallableConfig(function="own_words:score"), ClassifierConfig(path=str(model), label="bad")
+        digests += [header(config)["digest"] for config in configs]
+    assert len(set(digests)) == 4
+    assert "inputs" not in header(ClassifierConfig(path="owner/name", label="bad"))
 
 
 def test_function_of_the_users_own_scores():

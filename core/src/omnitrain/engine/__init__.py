@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from omnitrain.plugins import installed
     from omnitrain.recipes import load_recipe
     from omnitrain.runs.files import whole, write_json, write_whole
+    from omnitrain.runs.inputs import input_digests
     from omnitrain.runs.ledger import Ledger
     from omnitrain.runs.once import build_once, is_complete
 
@@ -58,6 +59,7 @@ _HOME |= {
     "Ledger": "omnitrain.runs.ledger",
     "build_once": "omnitrain.runs.once",
     "file_digest": "omnitrain.api.digests",
+    "input_digests": "omnitrain.runs.inputs",
     "installed": "omnitrain.plugins",
     "is_complete": "omnitrain.runs.once",
     "load_recipe": "omnitrain.recipes",
@@ -93,6 +95,7 @@ __all__ = [
     "file_digest",
     "generator_state",
     "in_order",
+    "input_digests",
     "installed",
     "is_complete",
     "isolated",

@@ -74,7 +74,7 @@ def read_inputs(
     found: dict[str, Mapping[str, Any]] = {}
     gone = []
     for named in named_inputs(stage.config):
-        setting = ".".join(map(str, named.setting))
+        setting = named.key
         content = contents.of_all(named.texts, named.what)
         if content is not None:
             found[setting] = _described(named.texts, content)

@@ -25,6 +25,11 @@ class NamedInput:
     what: str
     texts: tuple[str, ...]
 
+    @property
+    def key(self) -> str:
+        """The setting as an override would name it within the stage."""
+        return ".".join(map(str, self.setting))
+
 
 def named_inputs(config: Config) -> Iterator[NamedInput]:
     """Yield the inputs that a config and the components in it name. What is `from` a stage is that stage's matter."""

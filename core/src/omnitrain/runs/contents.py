@@ -53,12 +53,13 @@ class Contents:
 
         In a folder hidden files, bytecode and run directories don't count.
         """
-        root = Path(text)
         try:
+            root = Path(text)
+            root = root if root.exists() else root.expanduser()
             if root.exists():
                 return self._of(root, list(_files(root)))
             found = sorted(glob.glob(text, recursive=True)) if glob.has_magic(text) else []
-        except (OSError, ValueError):  # a name that no file system takes
+        except (OSError, ValueError, RuntimeError):  # a name that no file system takes, or nobody's home
             return None
         if not found:
             return None

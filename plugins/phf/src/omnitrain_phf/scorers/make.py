@@ -7,6 +7,7 @@ import json
 from typing import Any
 
 from omnitrain.api import load_reference
+from omnitrain.engine import input_digests
 from omnitrain_phf.configs.scorers import ScorerConfig
 from omnitrain_phf.scorers.base import Scorer, ScorerClass
 
@@ -26,7 +27,7 @@ def make_scorer(config: ScorerConfig) -> Scorer:
 
 
 def header(config: ScorerConfig) -> dict[str, Any]:
-    """Return what identifies scores: name, options, versions, notes, and a digest of these.
+    """Return what identifies scores: name, options, content of what these name, versions, notes, and a digest of all.
 
     Raises EnvironmentFault where a library is missing, DataError for a word list that can't be read.
     """
@@ -34,5 +35,8 @@ def header(config: ScorerConfig) -> dict[str, Any]:
     dumped = config.model_dump(mode="json")
     options = {key: value for key, value in dumped.items() if key != "name"}
     identity = {"scorer": dumped["name"], "options": options, "versions": kind.versions(config)}
+    inputs = input_digests(config)
+    if inputs:
+        identity["inputs"] = inputs
     digest = hashlib.blake2b(json.dumps(identity, sort_keys=True).encode(), digest_size=8).hexdigest()
     return {**identity, "notes": kind.notes(config), "digest": digest}
