@@ -2,7 +2,12 @@
 
 import json
 
-from omnitrain_vpt.configs.data import RecordingsConfig
+import cv2
+import numpy as np
+from helpers import line
+
+from omnitrain_vpt.configs.data import ReadingConfig, RecordingsConfig
+from omnitrain_vpt.data.recordings import StreamedRecordings
 
 
 def test_the_recordings_of_an_index_are_inputs(tmp_path):
@@ -17,3 +22,16 @@ def test_the_recordings_of_an_index_are_inputs(tmp_path):
     index.write_text("[]")
     assert RecordingsConfig(path=str(index)).inputs() == []
     assert RecordingsConfig(path=str(videos)).inputs() == []
+
+
+def test_frames_that_are_kept_depend_on_the_picture_of_the_pointer(tmp_path, make_recordings, context):
+    folder, picture = make_recordings(a=(4, [line() for _ in range(4)])), tmp_path / "pointer.png"
+    fingerprints = set()
+    for shade in (7, 200):
+        cv2.imwrite(str(picture), np.full((20, 20, 4), shade, np.uint8))
+        reading = ReadingConfig(cursor=str(picture))
+        data = StreamedRecordings(RecordingsConfig(path=str(folder), steps=2, reading=reading, nulls="keep"))
+        data.prepare(tmp_path / "workspace", context)
+        fingerprints.add(data.fingerprint)
+    assert len(fingerprints) == 2
+    assert len(list((tmp_path / "workspace").glob("vpt-frames-*/complete.json"))) == 2

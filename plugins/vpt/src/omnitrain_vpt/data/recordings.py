@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from omnitrain.api import Batch, BatchPlan, Context, Fields, Piece, numpy_generator
-from omnitrain.engine import build_once
+from omnitrain.engine import build_once, input_digests
 from omnitrain.errors import DataError, Unreachable
 from omnitrain_control.cache import digest, file_digest
 from omnitrain_vpt import __version__
@@ -94,7 +94,12 @@ class RecordingsData:
                 paths = [p for s in segments for p in (s.video, s.lines) if p is not None]
                 self._files = digest([[s.name for s in segments], [file_digest(p) for p in paths]])
         settings = self.config.model_dump(exclude={"path", "base", "elsewhere", "builtin", "threads", "cache"})
-        return digest([self._files, settings])
+        return digest([self._files, settings, *self._pointer()])
+
+    def _pointer(self) -> list[dict[str, str]]:
+        """Return the content of the picture that is painted, where the settings name one."""
+        found = input_digests(self.config.reading)
+        return [found] if found else []
 
     def segments(self) -> list[Segment]:
         """Return the recordings, in the order of their names.
@@ -146,7 +151,7 @@ class RecordingsData:
         segments, reader, config = self.segments(), self.reader(), self.config
         if config.cache:
             # The decoded frames do not depend on how they are cut and drawn later.
-            kept = (config.image_size, self.nulls, config.max_frames, config.reading.model_dump())
+            kept = (config.image_size, self.nulls, config.max_frames, config.reading.model_dump(), *self._pointer())
             target = workspace / f"vpt-frames-{digest([__version__, _DECODED, self._content(), kept])}"
             with context.progress("decoding", len(segments)) as bar:
                 build_cache(target, segments, reader, config.threads, self.found, bar.advance)
