@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import click
 import pytest
@@ -122,3 +123,45 @@ def test_closed_pipe_is_quiet() -> None:
     done = subprocess.run(command, stdout=write, stderr=subprocess.PIPE, text=True, check=False)
     os.close(write)
     assert (done.returncode, done.stderr) == (141, "")
+
+
+@pytest.mark.parametrize("arguments", [["run", "toy/tiny", "--out"], ["report"], ["runs"]])
+def test_path_that_is_too_long_is_said_in_one_sentence(
+    arguments: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert run([*arguments, "x" * 300]) in (2, 5)
+    err = capsys.readouterr().err
+    assert "too long" in err
+    assert "bug" not in err
+
+
+def test_file_that_goes_away_is_an_environment_fault(
+    failing: Callable[[BaseException], None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    failing(FileNotFoundError(errno.ENOENT, "No such file or directory", "runs/a/events"))
+    assert run(["plugins"]) == 5
+    assert capsys.readouterr().err == "error: runs/a/events: No such file or directory.\n"
+
+
+@pytest.mark.parametrize(
+    ("target", "code", "said"),
+    [
+        ("mine", 2, "There is no recipe 'mine'; for the file of that name write 'omnitrain run mine.yaml'."),
+        ("runs/lroa", 2, "runs/lroa is not there; expected a run directory or a YAML file. Did you mean 'runs/lora'?"),
+        ("./runs/lroa", 2, "Did you mean 'runs/lora'?"),
+        ("./nowhere/x", 2, "nowhere holds no runs and no recipes."),
+        ("tpy/tiny", 3, "No plugin named 'tpy' is installed. Did you mean 'toy'?"),
+    ],
+)
+def test_target_that_is_not_there_is_answered_by_what_is(
+    target: str, code: int, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.yaml").touch()
+    (tmp_path / "runs/lora").mkdir(parents=True)
+    (tmp_path / "runs/lora/recipe.lock.yaml").touch()
+    assert run(["run", target]) == code
+    err = capsys.readouterr().err
+    assert said in err
+    assert "pip install" not in err

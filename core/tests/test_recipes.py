@@ -289,6 +289,15 @@ def test_looking_for_more_ends_once_there_is_enough_to_mend(fault):
     assert (lines[0], lines[-1], len(lines)) == ("at least 21 problems:", "and at least 1 more.", 22)
 
 
+def test_numbers_and_devices_that_no_run_can_have_are_refused_with_their_keys(fault):
+    said = fault(change("steps: 5", f"steps: {2**70}"), f"train.data.rows={-(2**70)}")
+    assert said.startswith("2 problems:\n")
+    assert "train.fit.steps: expected a whole number between -2^63 and 2^63; found 1180591620717411303424." in said
+    assert "train.data.rows: expected a whole number between" in said
+    assert "train.fit.batch_size: expected less than or equal to 2147483647" in fault(GOOD, f"train.fit.batch_size={2**40}")
+    assert "train.fit.device: the device 'meta' holds shapes only" in fault(GOOD, "train.fit.device=meta:0")
+
+
 def test_search_for_the_nearest_name_is_bounded():
     names = [f"name-{i}" for i in range(100_000)]
     assert nearest("x" * 1_000_000, ["xyz"]) == "Known: xyz."

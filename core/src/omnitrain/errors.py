@@ -69,6 +69,13 @@ class Stopped(OmnitrainError):
     exit_code = 75
 
 
+def said_by(error: BaseException) -> str:
+    """Return what a library says, in one line; its advice to allow foreign code is no setting here and is left out."""
+    if "trust_remote_code" in str(error):
+        return "it comes with code of its own, which is never run here; choose a model that transformers itself knows"
+    return " ".join(str(error).split())
+
+
 def nearest(name: str, known: Iterable[str], limit: int = 3) -> str:
     """Say which known names are closest to `name`, as a sentence to append to an error message."""
     names = sorted(known)

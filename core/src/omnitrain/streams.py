@@ -10,6 +10,7 @@ import sys
 from typing import Any, TextIO
 
 from omnitrain.errors import EnvironmentFault
+from omnitrain.masking import mask
 from omnitrain.terminal import visible
 
 
@@ -87,8 +88,8 @@ def standard_error() -> Forgiving:
 
 
 def remark(text: str) -> None:
-    """Write a line to standard error, if that can be done; what a terminal would obey is shown instead."""
-    print(visible(text), file=standard_error(), flush=True)
+    """Write a line to standard error, if that can be done; what a terminal would obey is shown instead, secrets are masked."""
+    print(visible(mask(text)), file=standard_error(), flush=True)
 
 
 def encodable(text: str) -> bool:

@@ -100,13 +100,20 @@ def _bug(error: Exception, trace: bool) -> int:
     return EXIT_BUG
 
 
-def _environment(error: Exception) -> EnvironmentFault | None:
-    """Return the fault behind an error that the machine causes, not the code: memory or disk is used up."""
-    fault: EnvironmentFault | None = None
+def _environment(error: Exception) -> OmnitrainError | None:
+    """Return the fault behind an error that the machine causes, not the code: memory or disk is used up, a name too long."""
+    fault: OmnitrainError | None = None
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
         fault = EnvironmentFault("Memory is used up: choose a smaller batch (fit.accumulate=2 or more), model or precision.")
+    elif isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:
+        name = str(error.filename or "")
+        fault = UsageError(
+            f"A path is too long for this file system ({len(name)} letters: {name[:60]}...); choose a shorter one."
+        )
     elif isinstance(error, OSError) and error.errno == errno.ENOSPC:
         fault = EnvironmentFault(f"The disk is full{f' ({error.filename})' if error.filename else ''}.")
+    elif isinstance(error, OSError) and error.filename is not None and error.strerror:
+        fault = EnvironmentFault(f"{error.filename}: {error.strerror}.")
     if fault is not None:
         fault.__cause__ = error
     return fault

@@ -9,7 +9,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from omnitrain.errors import UsageError
+from omnitrain.errors import UsageError, nearest
 
 if TYPE_CHECKING:
     from omnitrain.recipes import ResolvedRecipe
@@ -33,6 +33,7 @@ def target_recipe(target: str, overrides: list[str], resumes: bool, force: bool)
     if not is_run(target):
         if path.is_dir() and target.partition("/")[0] not in installed().plugins:
             raise UsageError(f"{path} is a folder without recipe.lock.yaml; expected a recipe, a YAML file or a run directory.")
+        _check_names_something(target, path)
         return load_recipe(target, overrides)
     if overrides and resumes and not force:
         raise UsageError(
@@ -41,6 +42,26 @@ def target_recipe(target: str, overrides: list[str], resumes: bool, force: bool)
         )
     recipe = load_recipe(str(path / "recipe.lock.yaml"), overrides)
     return dataclasses.replace(recipe, address=RunDirectory(path).record["address"])
+
+
+def _check_names_something(target: str, path: Path) -> None:
+    """Refuse what looks like a path, or is the name of a file here without its ending, and is not there.
+
+    Raises UsageError with the nearest names.
+    """
+    from omnitrain.plugins import installed
+
+    place = target.partition("#")[0]
+    if place.endswith((".yaml", ".yml")) or any(s.name == place.partition("/")[0] for s in installed().states):
+        return
+    beside = [f"{place}{ending}" for ending in (".yaml", ".yml") if Path(f"{place}{ending}").is_file()]
+    if beside:
+        raise UsageError(f"There is no recipe {target!r}; for the file of that name write 'omnitrain run {beside[0]}'.")
+    if place.startswith((".", "/", "~")) or ("/" in place and path.parent.is_dir()):
+        there = path.parent.iterdir() if path.parent.is_dir() else ()
+        runs = [str(p) for p in there if is_run(str(p)) or p.suffix in (".yaml", ".yml")]
+        advice = nearest(str(path), runs) if runs else f"{path.parent} holds no runs and no recipes."
+        raise UsageError(f"{target} is not there; expected a run directory or a YAML file. {advice}")
 
 
 def default_out(address: str) -> Path:

@@ -36,7 +36,9 @@ def choose_device(name: str) -> torch.device:
         device = torch.device(name)
     except RuntimeError as error:
         raise UsageError(f"There is no device named {name!r}; write auto, cpu or cuda:0.") from error
-    if device.type == "cuda" and not torch.cuda.is_available():
+    if device.type == "meta":
+        raise UsageError(f"The device {name!r} holds shapes only and computes nothing; write auto, cpu or cuda:0.")
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
         raise EnvironmentFault(f"The device {name!r} is not there; choose auto or cpu.")
     return device
 

@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from omnitrain.engine.staging import StageRuns
-from omnitrain.errors import Stopped
+from omnitrain.errors import Stopped, UsageError
+from omnitrain.masking import lacking, mask
 from omnitrain.places import cache_folder
 from omnitrain.plugins import Registry, installed
-from omnitrain.recipes import ResolvedRecipe, locked_stage
+from omnitrain.recipes import ResolvedRecipe, locked_stage, plain
 from omnitrain.runs import Display, RunDirectory, RunLock, StopRequest
 from omnitrain.runs.files import explained_disk_faults
 from omnitrain.runs.notices import told_to
@@ -63,6 +64,7 @@ def run_recipe(
             folder.sweep()
         display = Display(stop.raise_if_asked, options.quiet or not first)
         hears.enter_context(told_to(lambda text: _noted(text, display, folder)))
+        _check_secrets(recipe, folder)
         stages = StageRuns(recipe, folder, registry, cache_folder(), display, stop, trackers, options.force)
         try:
             if first:
@@ -90,6 +92,21 @@ def _noted(text: str, display: Display, folder: RunDirectory) -> None:
     """Say and keep what code without a run at hand has to tell."""
     display.say(f"note: {text}")
     folder.events.append("", event="note", note=text)
+
+
+def _check_secrets(recipe: ResolvedRecipe, folder: RunDirectory) -> None:
+    """Refuse to begin where an address that is still needed lacks its secret, which no run directory holds.
+
+    Raises UsageError.
+    """
+    for stage in recipe.stages:
+        record = folder.stage_record(stage.name)
+        key = next(lacking(plain(stage.config)), None)
+        if key is not None and (record is None or record.status != "finished"):
+            raise UsageError(
+                f"{stage.name}.{key}: the secret of this address is not stored with the run; go on with the recipe that holds "
+                f"it: omnitrain run RECIPE --out {shlex.quote(str(folder.root))}"
+            )
 
 
 def _tracked_settings(recipe: ResolvedRecipe) -> dict[str, dict[str, Any]]:
@@ -120,6 +137,6 @@ def _write_log(folder: RunDirectory, text: str) -> None:
     """Append a traceback to run.log, so that a user's terminal stays free of it."""
     try:
         with open(folder.root / "run.log", "a", encoding="utf-8") as file:
-            file.write(text + "\n")
+            file.write(mask(text) + "\n")
     except OSError as error:
         remark(f"run.log can't be written: {error.strerror}")

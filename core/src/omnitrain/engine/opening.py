@@ -17,6 +17,7 @@ from omnitrain.api.run import Opened
 from omnitrain.engine.engine import choose_device
 from omnitrain.engine.models import read_component, restore_weights, save_model
 from omnitrain.engine.rng import isolated
+from omnitrain.masking import masked
 from omnitrain.plugins import Registry
 from omnitrain.recipes import resolve_component
 from omnitrain.runs import StageRun, with_facts
@@ -72,7 +73,7 @@ def write_model(model: nn.Module, directory: Path, component: Mapping[str, Any],
     """Write a model into a new folder, with its component, the files of its data and checksums; see
     omnitrain.api.Run.save_model.
     """
-    save_model(model, directory, component)
+    save_model(model, directory, masked(dict(component)))
     if isinstance(assets, Path):
         shutil.copytree(assets, directory, dirs_exist_ok=True)
     elif isinstance(assets, SavesAssets):

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from omnitrain.api.config import Config, UseData, UseEvaluator, UseModel, UseObjective
+
+
+def _computes(device: str) -> str:
+    if device.partition(":")[0] == "meta":
+        raise ValueError("the device 'meta' holds shapes only and computes nothing; expected auto, cpu or cuda:0")
+    return device
+
+
+Device = Annotated[str, AfterValidator(_computes)]
 
 
 class OptimiserConfig(Config):
@@ -61,7 +70,7 @@ class FitSettings(Config):
 
     steps: int = Field(ge=0)
     """Optimiser updates in all."""
-    batch_size: int = Field(default=32, ge=1)
+    batch_size: int = Field(default=32, ge=1, le=2**31 - 1)
     """Examples of one optimiser update, over all processes and micro-batches."""
     accumulate: int = Field(default=1, ge=1)
     """Micro-batches that one update's examples are cut into; changes memory, not the result."""
@@ -95,7 +104,7 @@ class FitSettings(Config):
     """Processes that load examples; for data that orders its own batches none are used."""
     skip_nonfinite: int = Field(default=10, ge=0)
     """Updates in a row that may be skipped for a NaN or infinite loss or gradient before training ends."""
-    device: str = "auto"
+    device: Device = "auto"
     """"auto" takes the first GPU where there is one, else the CPU; or a torch device name."""
 
 
@@ -129,7 +138,7 @@ class EvaluateConfig(Config):
     """What it is measured on; by default the data of the stage that the model is from."""
     evaluators: list[UseEvaluator] = Field(min_length=1)
     """What is measured."""
-    device: str = "auto"
+    device: Device = "auto"
     """"auto" takes the first GPU where there is one, else the CPU; or a torch device name."""
 
     def artifacts(self) -> dict[str, str]:

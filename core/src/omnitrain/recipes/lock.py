@@ -8,6 +8,7 @@ from typing import Any
 
 import yaml
 
+from omnitrain.masking import mask, masked
 from omnitrain.recipes.model import ResolvedRecipe, Stage, plain
 from omnitrain.recipes.reading import Origin, Path_, scalar
 
@@ -15,13 +16,13 @@ SCHEMA = 1
 
 
 def locked_stage(stage: Stage) -> dict[str, Any]:
-    """Return a stage with every default filled in, as plain values."""
-    return {"name": stage.name, "use": stage.use, **plain(stage.config)}
+    """Return a stage with every default filled in, as plain values; secrets of addresses are masked."""
+    return {"name": stage.name, "use": stage.use, **masked(plain(stage.config))}
 
 
 def locked_values(recipe: ResolvedRecipe) -> dict[str, Any]:
     """Return the whole recipe with every default filled in, as plain values."""
-    return {"summary": recipe.summary, "seed": recipe.seed, "stages": [locked_stage(s) for s in recipe.stages]}
+    return {"summary": mask(recipe.summary), "seed": recipe.seed, "stages": [locked_stage(s) for s in recipe.stages]}
 
 
 def _leaves(value: Any, path: Path_ = ()) -> list[Path_]:
@@ -73,7 +74,7 @@ def dump(value: Any, width: int = 120) -> str:
 def lock_text(recipe: ResolvedRecipe) -> str:
     """Return the lock file's text: the complete recipe, then the origin of each value."""
     values = locked_values(recipe)
-    origins = {".".join(map(str, leaf)): str(_origin(leaf, recipe)) for leaf in _leaves(values)}
+    origins = {".".join(map(str, leaf)): mask(str(_origin(leaf, recipe))) for leaf in _leaves(values)}
     head = "# A complete, checked recipe: 'omnitrain run' takes this file as it is.\n"
     document = {"lock": {"schema": SCHEMA, "recipe": recipe.address, "origins": origins}}
     return head + dump(values) + "".join(f"# {line}\n" for line in dump(document, 200).splitlines())

@@ -13,6 +13,7 @@ from omnitrain.api.config import Config, Use, UseArtifact, UseEvaluator
 from omnitrain.api.finished import evaluation_stem
 from omnitrain.api.protocols import TellsArtifacts
 from omnitrain.errors import OmnitrainError, UsageError, nearest
+from omnitrain.masking import lacking
 from omnitrain.plugins import Registry
 from omnitrain.recipes.expanding import TOP_LEVEL
 from omnitrain.recipes.model import ResolvedRecipe, Stage, uses
@@ -59,8 +60,14 @@ class _Problems:
         if self.count > MOST_SHOWN:
             return
         message = message if isinstance(message, str) else message()
-        key = ".".join(str(part)[:100] for part in self._by_name(path)) or "recipe"
-        self.messages.append(f"{self.place(path)}: {key}: {message}")
+        told = f"{self.place(path)}: {self._key(path)}: {message}"
+        if told in self.messages:
+            self.count -= 1
+        else:
+            self.messages.append(told)
+
+    def _key(self, path: Path_) -> str:
+        return ".".join(str(part)[:100] for part in self._by_name(path)) or "recipe"
 
     def _by_name(self, path: Path_) -> Path_:
         """Write stages.0.fit as pretrain.fit, which is how an override would name it."""
@@ -165,6 +172,11 @@ def _check_labels(config: Config, path: Path_, problems: _Problems) -> None:
 def _config(cls: type[Config], settings: Any, path: Path_, problems: _Problems) -> Config | None:
     """Validate plain settings; JSON mode keeps strictness while lists may stand for tuples and text for paths."""
     settings = _completed(cls, settings)
+    immense = list(_immense(settings))
+    for place, number in immense:
+        problems.add((*path, *place), f"expected a whole number between -2^63 and 2^63; found {_describe(number)}.")
+    if immense:
+        return None
     try:
         return cls.model_validate_json(json.dumps(settings), strict=True)
     except ValidationError as error:
@@ -172,6 +184,15 @@ def _config(cls: type[Config], settings: Any, path: Path_, problems: _Problems) 
             place = (*path, *_clean(item["loc"], settings))
             problems.add(place, lambda item=item: _message(item, cls))  # type: ignore[misc]
         return None
+
+
+def _immense(value: Any, path: Path_ = ()) -> Iterator[tuple[Path_, int]]:
+    """Yield whole numbers that no machine number holds, each with its path; no setting means one of them."""
+    if isinstance(value, int) and not -(2**63) <= value < 2**63:
+        yield path, value
+    elif isinstance(value, (dict, list)):
+        for key, item in value.items() if isinstance(value, dict) else enumerate(value):
+            yield from _immense(item, (*path, key))
 
 
 def _completed(cls: type[Config], settings: Any) -> Any:
@@ -310,6 +331,8 @@ def resolve_component(address: str, kind: str, settings: Mapping[str, Any], regi
     Raises UsageError that lists every problem.
     """
     problems = _Problems({(): Origin(where)})
+    for key in lacking(settings):
+        problems.add((key,), "the secret of this address is not stored; name the original, with its secret, in a recipe.")
     config = _config(registry.config_class(registry.component(address, kind)), dict(settings), (), problems)
     if config is not None:
         _resolve_uses(config, (), [], registry, problems)

@@ -13,6 +13,7 @@ from typing import Any
 from omnitrain.api.checksums import check_files, files_of
 from omnitrain.api.stored import OWN_STAGE, RUN, check_shape, read_as, read_plain
 from omnitrain.errors import Damaged, EnvironmentFault, UsageError
+from omnitrain.masking import masked
 from omnitrain.recipes import ResolvedRecipe, canonical, fingerprint, lock_text, locked_values
 from omnitrain.runs.environment import describe_environment
 from omnitrain.runs.files import TEMPORARY, inside, remove, sweep, write_json, write_whole
@@ -207,7 +208,7 @@ class RunDirectory:
         """Remember a product of the running stage, or of its part "stage/part", which is named "part/name"."""
         stage, _, part = stage.partition("/")
         relative = str(path.relative_to(self.root))
-        artifact = {"path": relative, "kind": kind, "details": dict(details)}
+        artifact = {"path": relative, "kind": kind, "details": masked(dict(details))}
         self._made.setdefault(stage, {})[f"{part}/{name}" if part else name] = artifact
 
     def made(self, stage: str) -> dict[str, dict[str, Any]]:

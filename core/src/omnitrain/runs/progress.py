@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import IO, TYPE_CHECKING, Any, cast
 
+from omnitrain.masking import mask
 from omnitrain.streams import remark, standard_error
 from omnitrain.terminal import one_line, visible
 
@@ -131,7 +132,7 @@ class Display:
         if self._quiet:
             return
         if self._live is not None:
-            self._live.console.print(visible(text), markup=False, highlight=False)
+            self._live.console.print(visible(mask(text)), markup=False, highlight=False)
         else:
             remark(text)
 

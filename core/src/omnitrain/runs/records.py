@@ -14,6 +14,7 @@ from typing import Any
 from omnitrain.api.shapes import Shape
 from omnitrain.api.stored import LINE, Line, damage_of, read_lines, with_numbers
 from omnitrain.errors import EnvironmentFault
+from omnitrain.masking import mask
 from omnitrain.runs.files import write_whole
 
 _STAGE = re.compile(rb'"stage": ?"([^"\\]*)"')
@@ -62,7 +63,7 @@ class Records:
         line = json.dumps({"stage": stage, **values}, default=str, allow_nan=True)
         if "NaN" in line or "Infinity" in line:
             line = json.dumps({"stage": stage, **_readable(values)}, default=str)
-        data = line.encode() + b"\n"
+        data = mask(line).encode() + b"\n"
         try:
             if self._file.write(data) != len(data):
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))

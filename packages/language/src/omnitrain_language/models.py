@@ -13,7 +13,7 @@ import transformers
 from torch import nn
 
 from omnitrain.api import Context
-from omnitrain.errors import DataError, UsageError
+from omnitrain.errors import DataError, UsageError, said_by
 from omnitrain_language.adapters import add_adapters
 from omnitrain_language.configs.models import CausalConfig, PretrainedConfig, T5Config
 from omnitrain_language.masks import accept_masks
@@ -157,7 +157,7 @@ def load_pretrained(config: PretrainedConfig, context: Context, auto: Any) -> Pr
     except (OSError, ValueError) as error:
         pickled = "; only safetensors are read, since other weight files can run code: convert it with transformers first"
         advice = pickled if "safetensors" in str(error) else ""
-        raise DataError(f"model {config.path}: could not be loaded ({error}){advice}") from error
+        raise DataError(f"model {config.path}: could not be loaded ({said_by(error)}){advice}") from error
     check_missing(config.path, missing)
     head = model.get_output_embeddings()
     if head is not None and head.weight is not model.get_input_embeddings().weight:

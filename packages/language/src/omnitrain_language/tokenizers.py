@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from omnitrain.api import Context, Progress
 from omnitrain.engine import build_once
-from omnitrain.errors import DataError, UsageError
+from omnitrain.errors import DataError, UsageError, said_by
 from omnitrain_language.configs.data import TokenizerConfig
 from omnitrain_language.encoding import vocabulary_size
 from omnitrain_language.tokenizer_training import train
@@ -91,7 +91,7 @@ def load_tokenizer(path: str | Path, revision: str | None = None) -> PreTrainedT
     try:
         tokenizer = AutoTokenizer.from_pretrained(str(path), revision=revision, trust_remote_code=False)
     except (OSError, ValueError) as error:
-        raise DataError(f"{path}: no tokenizer could be loaded ({error})") from error
+        raise DataError(f"{path}: no tokenizer could be loaded ({said_by(error)})") from error
     if not getattr(tokenizer, "is_fast", False):
         raise UsageError(f"{path}: its tokenizer has no fast form (tokenizer.json); save one with transformers first")
     if tokenizer.eos_token_id is None:

@@ -13,7 +13,7 @@ import transformers
 from torch import Tensor, nn
 
 from omnitrain.api import Context
-from omnitrain.errors import DataError, Unreachable, UsageError
+from omnitrain.errors import DataError, Unreachable, UsageError, said_by
 from omnitrain_lae.configs.models import VisionConfig
 
 transformers.utils.logging.disable_progress_bar()
@@ -132,7 +132,8 @@ def loaded_model(config: VisionConfig, context: Context) -> nn.Module:
                 path, config=settings, use_safetensors=True, ignore_mismatched_sizes=True, **pooler, **extra
             )
     except (OSError, ValueError) as error:
-        reason = (str(error).splitlines() or [""])[0]
+        first = (str(error).splitlines() or [""])[0]
+        reason = said_by(error) if "trust_remote_code" in str(error) else first
         if Path(path).exists():
             raise DataError(f"{path} holds no vision model that can be loaded: {reason}") from error
         raise Unreachable(

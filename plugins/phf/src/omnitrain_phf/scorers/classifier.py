@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from omnitrain.errors import DataError, UsageError
+from omnitrain.errors import DataError, UsageError, said_by
 from omnitrain_phf.configs.scorers import ClassifierConfig
 from omnitrain_phf.scorers.base import installed
 
@@ -22,7 +22,7 @@ class Classifier:
             self._tokenizer = AutoTokenizer.from_pretrained(config.path, **settings)
             loaded = AutoModelForSequenceClassification.from_pretrained(config.path, use_safetensors=True, **settings)
         except (OSError, ValueError) as error:
-            raise DataError(f"scorer.path {config.path}: no classifier could be loaded ({error})") from error
+            raise DataError(f"scorer.path {config.path}: no classifier could be loaded ({said_by(error)})") from error
         self._model: Any = loaded.to(config.device).eval()
         names = self._model.config.label2id
         if config.label not in names:
