@@ -165,3 +165,10 @@ def test_target_that_is_not_there_is_answered_by_what_is(
     err = capsys.readouterr().err
     assert said in err
     assert "pip install" not in err
+
+
+def test_advice_of_a_library_that_names_no_setting_of_ours_is_left_out() -> None:
+    said = errors.said_by(ValueError("The repository contains custom code.\nPlease pass `trust_remote_code=True` to allow it."))
+    assert "trust_remote_code" not in said
+    assert "code of its own, which is never run" in said
+    assert errors.said_by(ValueError("no\nfile")) == "no file"
