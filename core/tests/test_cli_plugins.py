@@ -93,6 +93,18 @@ def test_thread_that_a_command_leaves_running_does_not_keep_it_alive(tmp_path: P
     assert done.returncode == 4
 
 
+def test_command_of_a_plugin_that_is_well_again_is_found_though_it_is_remembered_as_broken(tmp_path: Path) -> None:
+    body = "import os\nif 'EXTRA_IS_WELL' not in os.environ: raise RuntimeError('no luck')\n"
+    body += "def main(arguments):\n    print('here')\n"
+    _install(tmp_path, "extra", body + _plugin("extra", commands="(Command('inspect', 'Look.', 'omnitrain_extra:main'),)"))
+    assert _omnitrain(tmp_path, "inspect").returncode == 2
+    os.environ["EXTRA_IS_WELL"] = "1"
+    try:
+        assert _omnitrain(tmp_path, "inspect").stdout == "here\n"
+    finally:
+        del os.environ["EXTRA_IS_WELL"]
+
+
 def test_command_with_a_taken_name_gets_its_plugins_name_in_front(tmp_path: Path) -> None:
     body = "def main(arguments):\n    print('mine')\n"
     _install(tmp_path, "extra", body + _plugin("extra", commands="(Command('run', 'Mine.', 'omnitrain_extra:main'),)"))

@@ -87,6 +87,15 @@ def test_run_holds_no_secret_and_says_that_it_is_needed_again(tmp_path, monkeypa
     assert "CANARY" not in printed.out + printed.err
 
 
+def test_dry_run_shows_no_secret(tmp_path, capsys):
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text(recipe_text(fit={"steps": 2}, measure=True))
+    for more in ([], ["--json"]):
+        run(["run", str(recipe), _override(SECRET), "--out", str(tmp_path / "run"), "--dry-run", *more])
+        printed = capsys.readouterr()
+        assert "CANARY" not in printed.out + printed.err
+
+
 def test_recipes_that_differ_by_a_secret_differ(tmp_path):
     recipe = tmp_path / "recipe.yaml"
     recipe.write_text(recipe_text(measure=True))

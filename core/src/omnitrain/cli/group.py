@@ -36,7 +36,7 @@ class LazyGroup(click.Group):
         if name in COMMANDS:
             command: click.Command = load_reference(COMMANDS[name][1])
             return command
-        found = plugin_commands().get(name)
+        found = plugin_commands().get(name) or plugin_commands(afresh=True).get(name)
         return None if found is None else _plugin_command(name, *found)
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
@@ -59,15 +59,15 @@ class LazyGroup(click.Group):
                 formatter.write_dl([(name, summary) for name, (summary, _) in added.items()])
 
 
-def plugin_commands() -> dict[str, tuple[str, str]]:
+def plugin_commands(afresh: bool = False) -> dict[str, tuple[str, str]]:
     """Return the commands of healthy plugins: name to (summary, reference).
 
-    A name that is taken by omnitrain or by an earlier plugin gets its plugin's name in front.
+    A name that is taken by omnitrain or by an earlier plugin gets its plugin's name in front. afresh: see `discover`.
     """
     from omnitrain.plugins import installed
 
     found: dict[str, tuple[str, str]] = {}
-    for plugin, commands in installed().commands.items():
+    for plugin, commands in (installed(afresh=True) if afresh else installed()).commands.items():
         for command in commands:
             taken = command.name in COMMANDS or command.name in found
             name = f"{plugin}-{command.name}" if taken else command.name

@@ -26,7 +26,7 @@ def look(points: Sequence[tuple[str, str]], seconds: float) -> list[Answer]:
     """
     import subprocess
 
-    told = {"path": sys.path, "points": list(points), "seconds": seconds}
+    told = {"path": [folder for folder in sys.path if isinstance(folder, str)], "points": list(points), "seconds": seconds}
     command = [sys.executable, "-c", _BOOT]
     pipe = subprocess.PIPE
     try:

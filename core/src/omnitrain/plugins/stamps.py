@@ -36,7 +36,7 @@ def stamp(path: str) -> list[int] | None:
 def search_path() -> tuple[str, ...]:
     """Return the folders of sys.path in which something installed or uninstalled shows; not the current one."""
     here = os.getcwd() if os.path.isdir(".") else ""
-    return tuple(dict.fromkeys(path for path in sys.path if path and path != here))
+    return tuple(dict.fromkeys(path for path in sys.path if isinstance(path, str) and path and path != here))
 
 
 def location(module: str) -> str:

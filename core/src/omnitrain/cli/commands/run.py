@@ -13,6 +13,7 @@ from omnitrain.cli.names import recipe_names
 from omnitrain.cli.output import emit_json, note, number, say, table
 from omnitrain.cli.targets import default_out, is_run, target_recipe
 from omnitrain.errors import OmnitrainError, Stopped
+from omnitrain.masking import mask, masked
 
 if TYPE_CHECKING:
     from omnitrain.recipes import ResolvedRecipe
@@ -78,9 +79,9 @@ def _check(recipe: ResolvedRecipe, out: Path, quiet: bool, as_json: bool) -> Non
 
     found = dry_run(recipe, installed(), out, quiet)
     if as_json:
-        emit_json(found.json())
+        emit_json(masked(found.json()))
     else:
-        say("\n".join(found.lines))
+        say(mask("\n".join(found.lines)))
         for stage in found.stages:
             if stage.examples:
                 say()
