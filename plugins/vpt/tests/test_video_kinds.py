@@ -17,9 +17,9 @@ from omnitrain_vpt.data.recordings import build
 from omnitrain_vpt.recordings.format import ReadingProblems, ReadingRules, find_segments, read_lines, read_track, write_lines
 from omnitrain_vpt.recordings.frames import pointer
 from omnitrain_vpt.recordings.rates import step_frames
-from omnitrain_vpt.recordings.work import WORK, finished_videos
+from omnitrain_vpt.recordings.work import WORK, finished_videos, tell_problems
 from omnitrain_vpt.stages.clean import Cleaner, Verdict, _cut, _report, embedding
-from omnitrain_vpt.stages.label import label_video
+from omnitrain_vpt.stages.label import label, label_video
 
 COUNT = 56
 VARIABLE = [0]
@@ -240,3 +240,29 @@ def test_what_pictures_lose_is_told_and_breaks_no_recording(tmp_path, context):
     write_lines(tmp_path / "a.jsonl", [line(["w"])] * 12)
     data = recordings(tmp_path, context, reading={"broken": "refuse"})
     assert re.search(r"1 videos whose pictures lose something \(\S+a\.mkv: transparency dropped\)", data.problems)
+
+
+def test_a_dry_run_tells_the_rates_of_video_that_is_there(tmp_path):
+    source = tmp_path / "source"
+    source.mkdir()
+    for name, rate in (("a", 20), ("b", 20), ("c", 60)):
+        write_video(source / f"{name}.mp4", numbered_frames(6), rate=rate)
+    (source / "d.mp4").write_bytes(b"no video")
+    config = RecordingsConfig(path=str(source))
+    with scratch_run(build=lambda use, facts: build(config, None)) as run:
+        (line,) = label.plan(LABELLING, run)
+    assert "20 in 2 videos, 60 in 1 videos, unreadable in 1 videos" in line
+    assert line.endswith("leave_out")
+
+
+def test_what_is_left_out_is_told_beside_the_report():
+    told, problems = [], ReadingProblems()
+    problems.add("videos that can't be read", "a.mp4")
+
+    class Telling:
+        def event(self, name, **details):
+            told.append((name, details))
+
+    tell_problems(Telling(), problems)
+    tell_problems(Telling(), ReadingProblems())
+    assert told == [("left out", {"problems": "1 videos that can't be read (a.mp4)"})]

@@ -6,6 +6,7 @@ A folder holds `<field>.bin` (the steps of all episodes, one behind the other) a
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -65,6 +66,24 @@ class EpisodeWriter:
         self.close()
 
 
+def _count(value: Any) -> int:
+    """Return a length of an index.
+
+    Raises ValueError for what is none.
+    """
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        raise ValueError(f"{value!r} is no number of steps")
+    return value
+
+
+def _described(entry: Any) -> tuple[tuple[int, ...], np.dtype[Any]]:
+    """Return the shape and type of a field.
+
+    Raises ValueError or TypeError for an entry that does not tell them.
+    """
+    return tuple(_count(size) for size in entry["shape"]), np.dtype(str(entry["dtype"]))
+
+
 class EpisodeStore:
     """The episodes of a folder, mapped, not read. about: what was kept with them.
 
@@ -74,24 +93,24 @@ class EpisodeStore:
     def __init__(self, folder: Path) -> None:
         try:
             index = json.loads((folder / INDEX).read_text("utf-8"))
-            self.lengths: NDArray[np.int64] = np.asarray(index["lengths"], np.int64)
-            fields = index["fields"]
+            self.lengths = np.array([_count(length) for length in index["lengths"]], np.int64)
+            described = {str(name): _described(entry) for name, entry in index["fields"].items()}
             self.about: Mapping[str, Any] = dict(index.get("about", {}))
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
             raise DataError(f"{folder} holds no episodes: {INDEX} is missing or damaged.") from error
         self.folder = folder
-        self.offsets: NDArray[np.int64] = np.concatenate([[0], np.cumsum(self.lengths)])
-        self.fields = {str(name): self._map(str(name), entry) for name, entry in fields.items()}
+        self.offsets: NDArray[np.int64] = np.concatenate([np.zeros(1, np.int64), np.cumsum(self.lengths)])
+        self.fields = {name: self._map(name, shape, dtype) for name, (shape, dtype) in described.items()}
 
-    def _map(self, name: str, entry: Mapping[str, Any]) -> NDArray[Any]:
+    def _map(self, name: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
         path = self.folder / f"{name}.bin"
-        dtype = np.dtype(entry["dtype"])
-        shape = (int(self.offsets[-1]), *entry["shape"])
+        shape = (int(self.offsets[-1]), *shape)
         if Path(name).name != name or dtype.hasobject:
             raise DataError(f"{self.folder / INDEX}: the field {name!r} of type {dtype} can't be read.")
-        if not path.is_file() or path.stat().st_size != int(np.prod(shape)) * dtype.itemsize:
+        size = math.prod(shape) * dtype.itemsize
+        if not path.is_file() or path.stat().st_size != size:
             raise DataError(f"{path} does not have the size that {INDEX} announces; it may be cut short.")
-        if not shape[0]:
+        if not size:
             return np.zeros(shape, dtype)
         return np.memmap(path, dtype=dtype, mode="r", shape=shape)
 

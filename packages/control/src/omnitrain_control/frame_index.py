@@ -111,7 +111,8 @@ class ShownOrder:
 def video_stream(container: InputContainer) -> VideoStream | None:
     """Return the stream of a file that is its video and not the cover of a piece of music."""
     found = container.streams.best("video")
-    return found if isinstance(found, VideoStream) else None
+    # Of a damaged file PyAV may name a stream that it can't give packets of.
+    return found if isinstance(found, VideoStream) and found.index < len(container.streams) else None
 
 
 def frame_index(path: Path) -> FrameIndex | None:
@@ -123,17 +124,12 @@ def frame_index(path: Path) -> FrameIndex | None:
     return _made(str(path), stat.st_size, stat.st_mtime_ns, stat.st_ino)
 
 
-def frame_times(path: Path) -> NDArray[np.float64] | None:
-    """Return the seconds at which the frames of a file are shown, float64[frames], ascending; None where that is not known.
-
-    Raises what PyAV raises for a file that can't be opened.
-    """
-    with av.open(str(path)) as container:
-        stream = video_stream(container)
-        read = None if stream is None else _read(container, stream)
-        if stream is None or read is None or not stream.time_base:
-            return None
-        return np.asarray(np.sort(np.array(read.times, np.int64)) * float(stream.time_base), np.float64)
+def frame_times(container: InputContainer, stream: VideoStream) -> NDArray[np.float64] | None:
+    """Return the seconds at which frames are shown, ascending; None where packets don't tell it."""
+    read = _read(container, stream)
+    if read is None or not stream.time_base:
+        return None
+    return np.asarray(np.sort(np.array(read.times, np.int64)) * float(stream.time_base), np.float64)
 
 
 @lru_cache(maxsize=8192)

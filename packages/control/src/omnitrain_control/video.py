@@ -18,7 +18,7 @@ from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from omnitrain.errors import DataError
-from omnitrain_control.frame_index import KeyFrame, ShownOrder, frame_index, video_stream
+from omnitrain_control.frame_index import KeyFrame, ShownOrder, frame_index, frame_times, video_stream
 
 Frame = NDArray[np.uint8]
 Order = Literal["rgb24", "bgr24"]
@@ -58,6 +58,8 @@ def _opened(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
         stream = video_stream(container)
         if stream is None:
             raise DataError(f"{path} holds no video stream.")
+        if stream.codec_context is None:
+            raise DataError(f"{path} can't be opened as a video (nothing here decodes it); it may be damaged.")
         # One thread a file: readers decode several files at once, and threads inside a file would fight for the cores.
         stream.codec_context.thread_count = 1
         yield container, stream
@@ -96,6 +98,15 @@ def steady_rate(path: Path) -> float | None:
     if index is None or (index.steady and rate and abs(index.rate / rate - 1) < 0.01):
         return rate or None
     return index.rate if index.steady else None
+
+
+def shown_times(path: Path) -> NDArray[np.float64] | None:
+    """Return the seconds at which the frames of a file are shown, float64[frames], ascending; None where that is not known.
+
+    Raises DataError when the file can't be opened.
+    """
+    with _opened(path) as (container, stream):
+        return frame_times(container, stream)
 
 
 def _announced_end(stream: VideoStream) -> float:

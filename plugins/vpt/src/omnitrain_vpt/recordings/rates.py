@@ -9,8 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from omnitrain_control.frame_index import frame_times
-from omnitrain_control.video import Frame, read_frames, steady_rate
+from omnitrain_control.video import Frame, read_frames, shown_times, steady_rate
 
 SAME = 0.02
 """Relative difference up to which two rates are one: 20 and 19.98 frames a second."""
@@ -43,7 +42,7 @@ def step_frames(video: Path, wanted: float) -> NDArray[np.int64] | None:
 
     None where the video has fewer frames than steps or does not tell their times.
     """
-    times = frame_times(video)
+    times = shown_times(video)
     if times is None or len(times) < 2 or len(times) - 1 < (times[-1] - times[0]) * wanted * (1 - SAME):
         return None
     steps = times[0] + np.arange(int((times[-1] - times[0]) * wanted + 1e-6) + 1) / wanted

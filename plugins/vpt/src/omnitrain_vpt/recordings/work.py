@@ -53,6 +53,12 @@ def finished_videos(
             yield segment, told
 
 
+def tell_problems(run: Run, problems: ReadingProblems) -> None:
+    """Tell what was left out, beside the stage's report."""
+    if problems.counts:
+        run.event("left out", problems=problems.summary())
+
+
 def leave_recordings(run: Run, names: Sequence[str], read: RecordingsConfig | None = None) -> None:
     """Make finished recordings the stage's artifact "data".
 

@@ -21,7 +21,7 @@ from omnitrain_vpt.data.recordings import RecordingsData
 from omnitrain_vpt.paper.cleaning import clean_runs, median_filter
 from omnitrain_vpt.recordings.format import RATE, ReadingProblems, Segment
 from omnitrain_vpt.recordings.frames import resize
-from omnitrain_vpt.recordings.work import WORK, finished_videos, leave_recordings
+from omnitrain_vpt.recordings.work import WORK, finished_videos, leave_recordings, tell_problems
 
 Floats = NDArray[np.float64]
 Embed = Callable[[Sequence[Frame]], Floats]
@@ -222,6 +222,7 @@ def clean(config: CleanConfig, run: Run) -> None:
         others = [with_artefacts(frame, generator) for frame in examples]
     accuracy = cleaner.train(examples, others)
     told = list(finished_videos(run, "cleaning", data.segments(), cleaner.clean, cleaner.problems))
+    tell_problems(run, cleaner.problems)
     fields = ("share", "runs", "frames", "rate")
     verdicts = [(segment, Verdict(*(video[name] for name in fields))) for segment, video in told]
     names = [stretch_name(segment, begin) for segment, verdict in verdicts for begin, _ in verdict.runs]

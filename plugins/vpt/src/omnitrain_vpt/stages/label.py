@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Sequence
 from itertools import chain
 from pathlib import Path
@@ -14,16 +15,19 @@ from numpy.typing import NDArray
 from omnitrain.api import Evaluation, Metric, Run, Table
 from omnitrain.engine import whole, write_whole
 from omnitrain.errors import DataError, UsageError
-from omnitrain_control.video import VideoWriter
+from omnitrain_control.video import VideoWriter, probe_video
 from omnitrain_vpt.configs.stages import LabelConfig
-from omnitrain_vpt.data.recordings import RecordingsData
+from omnitrain_vpt.data.recordings import BUILTIN, RecordingsData
 from omnitrain_vpt.models.labeller import Labeller, label_frames
 from omnitrain_vpt.paper.actions import CAMERA
 from omnitrain_vpt.paper.minecraft import BUTTONS, LineWriter
 from omnitrain_vpt.recordings.format import RATE, SHOWN, ReadingProblems, Segment, Track, video_track, write_lines
 from omnitrain_vpt.recordings.frames import Pointer, pointer, track_frames
 from omnitrain_vpt.recordings.rates import frames_at, other_rate, step_frames
-from omnitrain_vpt.recordings.work import WORK, finished_videos, leave_recordings, link
+from omnitrain_vpt.recordings.work import WORK, finished_videos, leave_recordings, link, tell_problems
+
+LOOKED_AT = 500
+"""Videos whose rates a dry run tells."""
 
 
 def lines_of(buttons: NDArray[np.uint8], camera: NDArray[np.int64]) -> list[dict[str, Any]]:
@@ -100,32 +104,67 @@ def write_steps(source: Path, target: Path, numbers: NDArray[np.int64], rate: fl
             writer.write(frame)
 
 
-def label(config: LabelConfig, run: Run) -> None:
-    """Label every video of the data; the artifact "data" is read like any recordings.
+class Label:
+    """Stage `vpt/label`."""
 
-    Raises UsageError for other data or another model, DataError when no video can be read.
-    """
-    data = run.build(config.data)
-    if not isinstance(data, RecordingsData):
-        raise UsageError(f"vpt/label reads vpt/recordings, not {type(data).__name__}.")
-    opened = run.open(config.model, device=config.device)
-    labeller = opened.predictor
-    if not isinstance(labeller, Labeller):
-        raise UsageError(f"vpt/label needs a vpt/idm, not {opened.address}.")
-    data.locate(run.workspace, run)
-    size, picture, folder = labeller.model.architecture.image[0], pointer(data.config.reading.cursor), run.ledger(WORK).folder
-    segments, problems = data.segments(), ReadingProblems()
-    rate = float(opened.facts.get("rate", RATE))
+    def __call__(self, config: LabelConfig, run: Run) -> None:
+        """Label every video of the data; the artifact "data" is read like any recordings.
 
-    def labelled(segment: Segment) -> dict[str, Any]:
-        return label_video(segment, folder, labeller, config, size, picture, rate)
+        Raises UsageError for other data or another model, DataError when no video can be read.
+        """
+        data = run.build(config.data)
+        if not isinstance(data, RecordingsData):
+            raise UsageError(f"vpt/label reads vpt/recordings, not {type(data).__name__}.")
+        opened = run.open(config.model, device=config.device)
+        labeller = opened.predictor
+        if not isinstance(labeller, Labeller):
+            raise UsageError(f"vpt/label needs a vpt/idm, not {opened.address}.")
+        data.locate(run.workspace, run)
+        size, picture, folder = (
+            labeller.model.architecture.image[0],
+            pointer(data.config.reading.cursor),
+            run.ledger(WORK).folder,
+        )
+        segments, problems = data.segments(), ReadingProblems()
+        rate = float(opened.facts.get("rate", RATE))
 
-    found = list(finished_videos(run, "labelling", segments, labelled, problems))
-    if not found:
-        raise DataError(f"None of {len(segments)} videos can be labelled: {problems.summary()}.")
-    tell_others(run, [(segment, told["other_rate"]) for segment, told in found], config.other_rates, rate)
-    run.report("label", _report([told for _, told in found], problems))
-    leave_recordings(run, [segment.name for segment, _ in found], data.config)
+        def labelled(segment: Segment) -> dict[str, Any]:
+            return label_video(segment, folder, labeller, config, size, picture, rate)
+
+        found = list(finished_videos(run, "labelling", segments, labelled, problems))
+        tell_problems(run, problems)
+        if not found:
+            raise DataError(f"None of {len(segments)} videos can be labelled: {problems.summary()}.")
+        tell_others(run, [(segment, told["other_rate"]) for segment, told in found], config.other_rates, rate)
+        run.report("label", _report([told for _, told in found], problems))
+        leave_recordings(run, [segment.name for segment, _ in found], data.config)
+
+    def plan(self, config: LabelConfig, run: Run) -> Sequence[str]:
+        """Say which rates the videos have, where they are there already: those of others than the model's steps are told.
+
+        Raises UsageError for other data, DataError where there is no video.
+        """
+        if config.data.source is not None:
+            return []
+        data = run.build(config.data)
+        if not isinstance(data, RecordingsData):
+            raise UsageError(f"vpt/label reads vpt/recordings, not {type(data).__name__}.")
+        if data.config.path == BUILTIN or data.config.elsewhere:
+            return []
+        counts = Counter(rate_words(segment.video) for segment in data.segments()[:LOOKED_AT])
+        found = ", ".join(f"{words} in {count} videos" for words, count in counts.most_common())
+        return [f"frames a second: {found}; video of others than the model learned from: {config.other_rates}"]
+
+
+label = Label()
+
+
+def rate_words(video: Path) -> str:
+    """Return the rate of a video by its header, or that it can't be read."""
+    try:
+        return f"{probe_video(video).rate:g}"
+    except DataError:
+        return "unreadable"
 
 
 def tell_others(run: Run, found: Sequence[tuple[Segment, str]], rule: str, rate: float) -> None:
