@@ -144,6 +144,31 @@ def test_runs_lists_run_directories_newest_first(finished: Path, tmp_path: Path,
     assert "holds no runs" in capsys.readouterr().err
 
 
+def test_list_of_finished_runs_is_read_from_their_summaries(
+    finished: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import omnitrain.report
+
+    def listed() -> list[dict[str, Any]]:
+        assert run(["runs", str(finished.parent), "--json"]) == 0
+        found: list[dict[str, Any]] = json.loads(capsys.readouterr().out)
+        return found
+
+    kept = listed()
+    with monkeypatch.context() as patch:
+        patch.setattr(omnitrain.report, "summarise", lambda folder: pytest.fail("its files were read"))
+        assert listed() == kept
+    (finished / "summary.json").rename(finished / "aside.json")
+    assert listed() == kept
+    (finished / "aside.json").rename(finished / "summary.json")
+    lines = (finished / "metrics.jsonl").read_bytes()
+    (finished / "metrics.jsonl").write_bytes(lines + b'{"stage": "measure", "step": 9, "split": "more", "x": 1.0}\n')
+    assert listed()[0]["stages"][1]["metrics"]["more/x"] == 1.0
+    (finished / "metrics.jsonl").write_bytes(lines)
+    assert run(["report", str(finished)]) == 0
+    capsys.readouterr()
+
+
 def test_damaged_run_is_a_note_in_the_list(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "bad").mkdir()
     (tmp_path / "bad" / "run.json").write_text("{")

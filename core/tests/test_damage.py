@@ -22,6 +22,7 @@ FILES = (
     "events.jsonl",
     "train/stage.json",
     "measure/evaluations/toy-error.json",
+    "summary.json",
     ".lock",
 )
 WILD: list[Any] = [None, "text", -1, 10**400, 1e999, [], {}, [[]], True, "\x1b]0;title\x07", "\ud800", "../..", {"a": {"b": 1}}]

@@ -73,48 +73,53 @@ def matching(pattern: str, words: str) -> Leaf:
     return Leaf(words, lambda value: isinstance(value, str) and compiled.fullmatch(value) is not None)
 
 
-def misfit(value: Any, shape: Shape, place: str = "") -> str | None:
+def misfit(value: Any, shape: Shape) -> str | None:
     """Return where a value has another shape, as "stages[0].name: expected text, not 5", or None where it fits."""
+    found = _fault(value, shape)
+    return None if found is None else f"{found[0].removeprefix('.') or 'it'}{found[1]}"
+
+
+def _fault(value: Any, shape: Shape) -> tuple[str, str] | None:
+    """Return place and kind of the first fault. The place is put together on the way back, since most values have none."""
     if isinstance(shape, Leaf):
-        return None if shape.fits(value) else _unexpected(value, shape.words, place)
+        return None if shape.fits(value) else _unexpected(value, shape.words)
     if isinstance(shape, Maybe):
-        return None if value is None else misfit(value, shape.shape, place)
+        return None if value is None else _fault(value, shape.shape)
     if isinstance(shape, (list, Pair)):
-        return _list_misfit(value, shape, place)
+        return _list_fault(value, shape)
     if not isinstance(value, dict):
-        return _unexpected(value, "a mapping", place)
+        return _unexpected(value, "a mapping")
     if isinstance(shape, Each):
-        found = (misfit(item, shape.shape, _below(place, key)) for key, item in value.items())
-        return next((fault for fault in found if fault is not None), None)
+        for name, item in value.items() if shape.shape is not ANY else ():
+            found = _fault(item, shape.shape)
+            if found is not None:
+                return f".{name}{found[0]}", found[1]
+        return None
     for key, inner in shape.items():
         name = key.removesuffix("?")
         if name in value:
-            fault = misfit(value[name], inner, _below(place, name))
-            if fault is not None:
-                return fault
+            found = _fault(value[name], inner)
+            if found is not None:
+                return f".{name}{found[0]}", found[1]
         elif not key.endswith("?"):
-            return f"{_below(place, name)} is missing"
+            return f".{name}", " is missing"
     return None
 
 
-def _list_misfit(value: Any, shape: list[Any] | Pair, place: str) -> str | None:
+def _list_fault(value: Any, shape: list[Any] | Pair) -> tuple[str, str] | None:
     if not isinstance(value, list):
-        return _unexpected(value, "a list", place)
-    if isinstance(shape, Pair):
-        if len(value) != 2:
-            return f"{place or 'it'}: expected a list of two, not of {len(value)}"
-        inner = shape.shape
-    else:
-        inner = shape[0]
-    found = (misfit(item, inner, f"{place}[{i}]") for i, item in enumerate(value))
-    return next((fault for fault in found if fault is not None), None)
+        return _unexpected(value, "a list")
+    if isinstance(shape, Pair) and len(value) != 2:
+        return "", f": expected a list of two, not of {len(value)}"
+    inner = shape.shape if isinstance(shape, Pair) else shape[0]
+    for i, item in enumerate(value) if inner is not ANY else ():
+        found = _fault(item, inner)
+        if found is not None:
+            return f"[{i}]{found[0]}", found[1]
+    return None
 
 
-def _below(place: str, key: Any) -> str:
-    return f"{place}.{key}" if place else str(key)
-
-
-def _unexpected(value: Any, words: str, place: str) -> str:
+def _unexpected(value: Any, words: str) -> tuple[str, str]:
     kind = {dict: "a mapping", list: "a list", type(None): "null"}.get(type(value))
     shown = kind or repr(value)
-    return f"{place or 'it'}: expected {words}, not {shown if len(shown) <= _SHOWN else shown[:_SHOWN] + '...'}"
+    return "", f": expected {words}, not {shown if len(shown) <= _SHOWN else shown[:_SHOWN] + '...'}"

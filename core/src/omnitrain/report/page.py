@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from omnitrain import __version__
+from omnitrain.api.kept import REPORT_FILE, SUMMARY_FILE, to_be_kept
 from omnitrain.report import content
 from omnitrain.report.drawing import figures
 from omnitrain.report.rendering import render_page
-from omnitrain.report.summary import REPORT_FILE, summarise
+from omnitrain.report.summary import summarise
 from omnitrain.runs import RunDirectory
-from omnitrain.runs.files import write_whole
+from omnitrain.runs.files import write_json, write_whole
 from omnitrain.runs.stored import StoredRun
 
 MOST_SAMPLES = 12
@@ -36,13 +37,16 @@ def write_report(folder: RunDirectory) -> Path:
 def write_page(run: StoredRun) -> Path:
     """Write the page of a run that is opened for reading; see `write_report`. What is damaged is in its problems."""
     path = run.root / REPORT_FILE
-    write_whole(path, render_page("report.html.jinja", page=_page(run)))
+    summary = summarise(run)
+    write_whole(path, render_page("report.html.jinja", page=_page(run, summary)))
+    kept = to_be_kept(run.root, summary)
+    if kept is not None:
+        write_json(run.root / SUMMARY_FILE, kept)
     return path
 
 
-def _page(run: StoredRun) -> dict[str, Any]:
+def _page(run: StoredRun, summary: dict[str, Any]) -> dict[str, Any]:
     record = run.record
-    summary = summarise(run)
     timing = content.timings(run)
     stages = [_stage(run, stage, timing.get(stage["name"], {})) for stage in summary["stages"]]
     found = content.events(run)

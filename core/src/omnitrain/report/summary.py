@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from omnitrain.api.kept import REPORT_FILE
 from omnitrain.runs import RunDirectory
 from omnitrain.runs.stored import DAMAGED, StoredRun, in_use
 
-REPORT_FILE = "report.html"
 _NO_METRIC = ("stage", "step", "split")
 
 

@@ -39,7 +39,12 @@ def runs(folder: Path, as_json: bool) -> None:
 
 def _summary(place: Path) -> dict[str, Any]:
     """Return what is known of a run; of one that can't be read, that and why."""
+    from omnitrain.api.kept import kept_summary
     from omnitrain.errors import OmnitrainError
+
+    kept = kept_summary(place)
+    if kept is not None:
+        return kept
     from omnitrain.report import summarise
     from omnitrain.runs import RunDirectory
 
