@@ -284,10 +284,10 @@ def tests(session: nox.Session) -> None:
 
 @nox.session
 def third_party(session: nox.Session) -> None:
-    """Test what `omnitrain new-plugin` writes as a stranger's package: one kind, or those after `--`; `-- all` is every one."""
+    """Test what `omnitrain new-plugin` writes as a stranger's package: every kind, or those after `--`."""
     install_packages(session, PACKAGES["testing"])
     kinds = python_json(session, "python", "-c", "import json, omnitrain.api.descriptors as d; print(json.dumps(d.KINDS))")
-    chosen = kinds if session.posargs == ["all"] else session.posargs or ["stage"]
+    chosen = session.posargs or kinds
     folder = Path(session.create_tmp()).resolve()
     for kind in chosen:
         name, package = f"new-{kind}", folder / f"omnitrain-new-{kind}"
