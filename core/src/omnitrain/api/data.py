@@ -21,7 +21,11 @@ class Data(Protocol):
 
     @property
     def fingerprint(self) -> str:
-        """Digits of content and settings, 16 or more hexadecimal ones; an attribute or, where it is slow, a property."""
+        """Digits of content and settings, 16 or more hexadecimal ones; an attribute or, where it is slow, a property.
+
+        It is asked for when the data is built, before the slow work, and kept with the stage; a stage that is gone on with and
+        finds another one is refused. So it must not depend on times, places of files or the process.
+        """
 
     def splits(self) -> Sequence[str]:
         """Name the splits, "train" first where there is one."""
