@@ -131,7 +131,9 @@ def test_changed_data_under_an_interrupted_stage_are_refused_and_forced(run, tmp
     with pytest.raises(RuntimeError):
         run()
     (tmp_path / "mine.txt").write_text("four")
-    with pytest.raises(UsageError, match=r"'read'.* other inputs: data\.path: .* with fingerprint \w{12} .* -> ") as refused:
+    with pytest.raises(
+        UsageError, match=r"'read'.* other inputs, which changed since: data\.path: .* with fingerprint \w{12} .* -> "
+    ) as refused:
         run()
     assert "--force" in str(refused.value)
     assert "restore the files" in str(refused.value)

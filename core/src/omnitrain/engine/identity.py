@@ -113,7 +113,7 @@ def explain(record: StageRecord, basis: Basis) -> tuple[str, str]:
     """Say what a recorded stage was begun with that is another one now, and what else than --force mends it."""
     inputs = changed_inputs(record, basis.inputs)
     if inputs:
-        return f"other inputs: {'; '.join(inputs)}", "restore the files"
+        return f"other inputs, which changed since: {'; '.join(inputs)}", "restore the files"
     code = differences(record.code, dict(basis.code))
     if code:
         return f"other code: {'; '.join(code)}", "install the earlier versions"
