@@ -82,3 +82,15 @@ def test_architecture_names_every_folder_of_core() -> None:
     named = {name for row in rows[0].split("\n")[2:] if row for name in re.findall(r"`([a-z]+)`", row.split("|")[1])}
     folders = {init.parent.name for init in (ROOT / "core/src/omnitrain").glob("*/__init__.py")}
     assert named == folders
+
+
+def test_every_promise_of_the_page_on_reliability_names_a_test_that_there_is() -> None:
+    page = (ROOT / "docs/reliability.md").read_text(encoding="utf-8")
+    rows = [line for line in page.partition("## What others do")[0].splitlines() if line.startswith("| ")]
+    promises = [row for row in rows if not row.startswith("| fault |")]
+    assert len(promises) > 30
+    for row in promises:
+        named = re.findall(r"`([\w/]+\.py)::(\w+)`", row)
+        assert named, row
+        for file, test in named:
+            assert f"def {test}(" in (ROOT / file).read_text(encoding="utf-8"), f"{file}::{test}"
