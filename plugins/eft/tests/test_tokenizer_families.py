@@ -4,12 +4,16 @@ import json
 
 import pytest
 import torch
+from helpers import FACTS, config, gpt2
 
 from omnitrain.errors import DataError
 from omnitrain_eft.configs.data import DialoguesConfig
 from omnitrain_eft.data.dialogues import DialoguesData
 from omnitrain_eft.data.rows import PARTS, Dialogue, RowEncoder
 from omnitrain_eft.data.world import Reply
+from omnitrain_eft.models.composition import CompositionModel
+from omnitrain_eft.models.predictor import CompositionPredictor
+from omnitrain_eft.models.vocabulary import first_difference
 from omnitrain_language.configs.data import TextConfig
 from omnitrain_language.data.text import TextData
 from omnitrain_language.losses import token_cross_entropy
@@ -116,3 +120,21 @@ def test_special_tokens_that_a_dialogue_spells_out_are_text_or_refused(tmp_path)
     with pytest.raises(DataError, match=r"a dialogue of split train spells out '<\|im_end\|>'.*a <\|im_end\|> of a turn"):
         data_of(tmp_path, replies, template="chat", **settings).rows("train")
     assert len(data_of(tmp_path, replies, template="chat", malformed="skip", **settings).rows("train")) == 1
+
+
+def test_vocabularies_with_holes_are_compared_to_their_last_id():
+    one, other = {"a": 0, "b": 1, "c": 9}, {"a": 0, "b": 1, "d": 9}
+    assert first_difference(one, other) == "id 9 is 'c' there and 'd' here"
+    assert first_difference(one, {"a": 0, "b": 1, "c": 9, "d": 12}) is None
+
+
+def test_a_composition_ends_where_an_experts_own_chat_template_ends_a_reply(tmp_path):
+    chat = loaded("chat", tmp_path)
+    plain = load_tokenizer(tmp_path)
+    plain.chat_template = None
+    model = CompositionModel(config(), {"large": gpt2(2, 32, 0), "expert-0": gpt2(1, 16, 1), "small": gpt2(1, 16, 2)}, FACTS)
+    turn = chat.convert_tokens_to_ids("<|im_end|>")
+    assert turn not in CompositionPredictor(model, plain).eos_ids
+    ends = CompositionPredictor(model, plain, {"expert-0": chat}).eos_ids
+    assert ends[0] == plain.eos_token_id
+    assert turn in ends

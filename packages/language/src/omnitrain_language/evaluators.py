@@ -25,6 +25,7 @@ from omnitrain.api import (
 from omnitrain.engine import in_order
 from omnitrain.errors import UsageError
 from omnitrain_language.configs.evaluators import NllEvaluatorConfig, SamplesConfig
+from omnitrain_language.detokenising import continuation
 from omnitrain_language.objectives import group_names
 
 
@@ -135,8 +136,8 @@ class SamplesEvaluator:
         batch = next(in_order(data, config.split, config.count, seed=run.seed("evaluation order")))
         special = {tokenizer.pad_token_id, tokenizer.eos_token_id}
 
-        def text(ids: list[int]) -> str:
-            return str(tokenizer.decode([i for i in ids if i not in special]))
+        def text(ids: list[int], before: Sequence[int] = ()) -> str:
+            return continuation(tokenizer, before, [i for i in ids if i not in special], skip_special_tokens=False)
 
         found = []
         for row in range(len(batch["input_ids"])):
@@ -145,7 +146,7 @@ class SamplesEvaluator:
                 found.append((text(inputs), text(batch["labels"][row].tolist())))
                 continue
             prefix = int(batch["prefix_mask"][row].sum()) if "prefix_mask" in batch else config.prompt_tokens
-            found.append((text(inputs[:prefix]), text(inputs[prefix : prefix + config.max_new_tokens])))
+            found.append((text(inputs[:prefix]), text(inputs[prefix : prefix + config.max_new_tokens], inputs[:prefix])))
         return found
 
     def __call__(self, predictor: Any, data: Any, run: Run, /) -> Evaluation:

@@ -19,7 +19,7 @@ from omnitrain_eft.models.decoding.speculative import generate_speculatively
 from omnitrain_eft.models.ensemble import Prompts
 from omnitrain_eft.paper.composition import Dials
 from omnitrain_language.detokenising import OnText, TextStream, continuation
-from omnitrain_language.ends import end_ids
+from omnitrain_language.ends import end_ids, turn_end
 from omnitrain_language.predictor import LanguagePredictor
 from omnitrain_language.tokenizers import load_tokenizer
 
@@ -53,7 +53,8 @@ class CompositionPredictor(LanguagePredictor):
         if named is not None:
             return [self.token_id(token) for token in named]
         experts = [self.model.members[f"expert-{number}"] for number in range(len(self.model.settings.experts))]
-        return end_ids(self.tokenizer, *experts)
+        turns = [turn for tokenizer in self._tokenizers.values() if (turn := turn_end(tokenizer)) is not None]
+        return list(dict.fromkeys([*end_ids(self.tokenizer, *experts), *turns]))
 
     def decoder(self) -> CompositionDecoder:
         """Return a fresh decoder of the composition, for `omnitrain_language.decoding`."""

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from omnitrain.errors import DataError
+from omnitrain_language.encoding import vocabulary_size
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -16,7 +17,8 @@ _SPECIAL = ("bos_token_id",)
 def first_difference(reference: Mapping[str, int], other: Mapping[str, int]) -> str | None:
     """Return the first id at which two vocabularies differ, as a clause, or None. Ids behind the shorter one are free."""
     mine, yours = ({i: t for t, i in v.items()} for v in (reference, other))
-    for number in range(min(len(mine), len(yours))):
+    # Ids may have holes, so that the number of tokens says nothing about the last one.
+    for number in range(1 + min(max(mine, default=-1), max(yours, default=-1))):
         a, b = mine.get(number), yours.get(number)
         if a != b:
             return f"id {number} is {_shown(a)} there and {_shown(b)} here"
@@ -27,11 +29,6 @@ def _shown(token: str | None) -> str:
     return "no token" if token is None else repr(token)
 
 
-def _ids(tokenizer: Any) -> int:
-    vocabulary: dict[str, int] = tokenizer.get_vocab()
-    return 1 + max(vocabulary.values())
-
-
 def check_vocabularies(tokenizers: Mapping[str, PreTrainedTokenizerFast]) -> int:
     """Compare all tokenizers with the first; return its number of ids, which all of them share.
 
@@ -39,7 +36,7 @@ def check_vocabularies(tokenizers: Mapping[str, PreTrainedTokenizerFast]) -> int
     """
     names = list(tokenizers)
     reference: Any = tokenizers[names[0]]
-    shared = _ids(reference)
+    shared = vocabulary_size(reference)
     for name in names[1:]:
         other: Any = tokenizers[name]
         found = first_difference(reference.get_vocab(), other.get_vocab())
@@ -53,9 +50,9 @@ def check_vocabularies(tokenizers: Mapping[str, PreTrainedTokenizerFast]) -> int
             # Chat models end a turn by a token of their own, so that only the start must agree.
             if mine is not None and yours is not None and mine != yours:
                 raise DataError(f"the tokenizers of {names[0]} and {name} differ: {special} is {mine} there and {yours} here")
-        if _ids(other) < shared:
+        if (own := vocabulary_size(other)) < shared:
             raise DataError(
-                f"the tokenizer of {name} has {_ids(other)} ids, that of {names[0]} has {shared}, which {name} can't read: "
+                f"the tokenizer of {name} has {own} ids, that of {names[0]} has {shared}, which {name} can't read: "
                 "name the smaller tokenizer in `tokenizer`, or take models of one family"
             )
     return shared
