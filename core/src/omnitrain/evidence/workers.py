@@ -87,6 +87,8 @@ def run_trials(
             stop.raise_if_asked()
             if active:
                 time.sleep(POLL_S)
+    except Stopped as error:
+        raise Stopped(f"{str(error).rstrip('.')}; run the same command again to go on.") from error
     finally:
         _end([process for process, _, _ in active])
 
@@ -115,7 +117,7 @@ def _end(processes: Sequence[subprocess.Popen[bytes]]) -> None:
 
 def _failure(trial: Trial, code: int) -> OmnitrainError:
     if code == Stopped.exit_code:
-        return Stopped(f"{trial.label} was stopped ({trial.folder}); run the same command again to go on.")
+        return Stopped(f"{trial.label} was stopped ({trial.folder}).")
     if code < 0:
         name = signal.Signals(-code).name
         return EnvironmentFault(
