@@ -11,10 +11,11 @@ import torch
 from conftest import FakeContext
 
 from omnitrain.errors import UsageError
+from omnitrain_language.chat import turn_end
 from omnitrain_language.configs.data import TokenizerConfig
 from omnitrain_language.detokenising import TextStream, continuation, token_texts
 from omnitrain_language.encoding import Encoder, special_ids, start_ids, vocabulary_size
-from omnitrain_language.ends import end_ids, turn_end
+from omnitrain_language.ends import end_ids
 from omnitrain_language.predictor import LanguagePredictor
 from omnitrain_language.tokenizers import load_tokenizer, pad_id, prepare_tokenizer
 from omnitrain_testing.tokenizers import FAMILIES, documents, make_model

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from omnitrain.errors import DataError, UsageError
+from omnitrain.errors import UsageError
+from omnitrain_language.chat import Message, rendered_chat
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
-Message = Mapping[str, str]
 Prompt = str | Sequence[Message]
 
 
@@ -59,22 +59,6 @@ def prompt_text(messages: Sequence[Message], template: str) -> str:
         elif message["role"] == "assistant":
             text += f"{reply_text(text, message['content'])}\n"
     return text
-
-
-def rendered_chat(messages: Sequence[Message], tokenizer: PreTrainedTokenizerFast, asks: bool) -> str:
-    """Return messages in the tokenizer's chat template. asks: with the beginning of a reply behind them.
-
-    Raises UsageError where the tokenizer has none, DataError where it refuses the messages.
-    """
-    from jinja2 import TemplateError
-
-    if not getattr(tokenizer, "chat_template", None):
-        raise UsageError("template chat: the tokenizer has no chat template; write a text with {prompt} instead")
-    try:
-        return str(tokenizer.apply_chat_template(list(messages), add_generation_prompt=asks, tokenize=False))
-    except TemplateError as error:
-        roles = ", ".join(message["role"] for message in messages)
-        raise DataError(f"template chat: the tokenizer's chat template refuses messages of {roles}: {error}") from error
 
 
 def prompt_ids(prompt: Prompt, template: str, tokenizer: PreTrainedTokenizerFast) -> list[int]:

@@ -18,8 +18,9 @@ from omnitrain_eft.models.decoding.processors import Processing
 from omnitrain_eft.models.decoding.speculative import generate_speculatively
 from omnitrain_eft.models.ensemble import Prompts
 from omnitrain_eft.paper.composition import Dials
+from omnitrain_language.chat import turn_end
 from omnitrain_language.detokenising import OnText, TextStream, continuation
-from omnitrain_language.ends import end_ids, turn_end
+from omnitrain_language.ends import end_ids
 from omnitrain_language.predictor import LanguagePredictor
 from omnitrain_language.tokenizers import load_tokenizer
 
