@@ -99,7 +99,8 @@ def test_blocks_know_sizes_fingerprint_and_pieces(context: FakeContext, corpus: 
     data = blocks(context, corpus)
     facts = data.facts()
     size = len(data.tokenizer)
-    assert facts == {"vocabulary_size": size, "unextended_size": size, "pad_id": 0, "eos_id": 1, "length": 16}
+    sizes = {"vocabulary_size": size, "unextended_size": size, "pad_id": 0, "eos_id": 1, "length": 16, "positions": 16}
+    assert {name: facts[name] for name in sizes} == sizes
     assert data.fingerprint == blocks(context, corpus).fingerprint != blocks(context, corpus, packing="packed").fingerprint
     batch = data.collate([data.examples("valid")[-1]])
     shown = data.explain(batch, 0)

@@ -232,5 +232,5 @@ def test_wrong_settings_of_models_are_refused(context: FakeContext, tmp_path: Pa
         causal(context, style="llama", dropout=0.1)
     with pytest.raises(UsageError, match="target_modules"):
         causal(context, lora={"target_modules": ["nothing"]})
-    with pytest.raises(DataError, match="could not be loaded"):
+    with pytest.raises(DataError, match="there is no such folder"):
         t5(context, path=str(tmp_path / "missing"))

@@ -113,6 +113,41 @@ def test_model_without_a_head_goes_on_with_a_fresh_one(make, tmp_path):
     assert not model.value_head.weight.any()
 
 
+@pytest.fixture
+def base(tmp_path):
+    """A loaded model whose tokenizer's 300 ids are all that it has."""
+    from transformers import GPT2Config, GPT2LMHeadModel
+
+    torch.manual_seed(3)
+    GPT2LMHeadModel(GPT2Config(vocab_size=300, n_positions=64, n_embd=16, n_layer=1, n_head=2)).save_pretrained(
+        tmp_path / "base"
+    )
+    return str(tmp_path / "base")
+
+
+def test_with_lora_control_rows_and_head_are_trained_saved_and_merged(make, base, tmp_path):
+    model = make(path=base, lora={"rank": 2}, value_head={})
+    ids = torch.tensor([[1, 300, 5, 301, 7]])
+    out = model(input_ids=ids, with_values=True)
+    (out.logits.square().mean() + out["values"].mean()).backward()
+    trained = {name: p for name, p in model.named_parameters() if p.requires_grad}
+    assert all(p.grad is not None for p in trained.values())
+    rows = [p for name, p in trained.items() if "trainable_tokens" in name]
+    assert [tuple(p.shape) for p in rows] == [(2, 16)]
+    assert float((rows[0].detach() - model.get_input_embeddings().weight[:300].detach().mean(dim=0)).abs().max()) < 5 * NOISE
+    with torch.no_grad():
+        for parameter in trained.values():
+            parameter.add_(torch.randn_like(parameter) * 0.1)
+    expected = model(input_ids=ids, with_values=True)
+    model.save(tmp_path / "saved")
+    again = make(path=base, lora={"rank": 2}, value_head={})
+    again.restore(tmp_path / "saved")
+    found = again(input_ids=ids, with_values=True)
+    assert torch.equal(found.logits, expected.logits)
+    assert torch.equal(found["values"], expected["values"])
+    torch.testing.assert_close(again.merge_and_unload()(input_ids=ids).logits, expected.logits)
+
+
 PAPER = [(50257, False, 124_439_808), (50259, False, 124_441_344), (50257, True, 124_440_576), (32768, False, 111_008_256)]
 
 

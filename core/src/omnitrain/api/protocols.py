@@ -208,6 +208,18 @@ class SavesItself(Protocol):
 
 
 @runtime_checkable
+class FitsData(Protocol):
+    """A model that can tell whether data fits it that it was not built for: of a later stage, or for an evaluation."""
+
+    def fit_data(self, context: Context, grow: bool) -> None:
+        """Compare with `context.facts`, what the data tells.
+
+        grow: make room for what the data certainly adds (tokens behind those known). Raises UsageError or DataError for data
+        of another model.
+        """
+
+
+@runtime_checkable
 class NamesSaved(Protocol):
     """A model that says which state entries a checkpoint keeps (adapters and heads, not a frozen backbone)."""
 

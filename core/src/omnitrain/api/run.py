@@ -37,11 +37,25 @@ class Context(Protocol):
         Empty where there is no data, and while an objective is built only to compare its fields with the data's.
         """
 
+    @property
+    def model_source(self) -> str | None:
+        """Where the model comes from that the stage goes on with or measures: a folder, or a name on the hub; else None.
+
+        Data takes from there what belongs to that model, such as its tokenizer.
+        """
+
+    @property
+    def saved(self) -> Path | None:
+        """The folder of the saved model that is being built again, None for a new one."""
+
     def seed(self, name: str) -> int:
         """Return the seed of the random stream of that name: a function of the run's seed, the stage and the name."""
 
     def build(self, use: Use, facts: Mapping[str, Any] | None = None) -> Any:
         """Build the component that a config field holds."""
+
+    def load(self, folder: Path) -> Any:
+        """Build the model that a folder of `omnitrain.engine.save_model` holds, with its weights."""
 
     def progress(self, label: str, total: float | None = None) -> AbstractContextManager[Progress]:
         """Show progress while the block runs."""

@@ -13,9 +13,16 @@ if TYPE_CHECKING:
     from omnitrain.engine.guard import Guard
     from omnitrain.engine.journal import Journal
     from omnitrain.engine.loop import Updated
-    from omnitrain.engine.models import count_parameters, save_model, weights_digest
+    from omnitrain.engine.models import count_parameters, load_adapter_state, read_component, save_model, weights_digest
     from omnitrain.engine.optimisers import MovingAverage, make_optimiser, make_schedule, set_learning_rate
     from omnitrain.engine.parts import Parts, build_parts, check_fields
+    from omnitrain.engine.pretrained import (
+        check_model_folder,
+        check_settings_files,
+        explained_loading,
+        find_pretrained,
+        weight_files,
+    )
     from omnitrain.engine.rng import (
         Streams,
         generator_state,
@@ -44,8 +51,9 @@ _MODULES = {
     "guard": ("Guard",),
     "journal": ("Journal",),
     "loop": ("Updated",),
-    "models": ("count_parameters", "save_model", "weights_digest"),
+    "models": ("count_parameters", "load_adapter_state", "read_component", "save_model", "weights_digest"),
     "optimisers": ("MovingAverage", "make_optimiser", "make_schedule", "set_learning_rate"),
+    "pretrained": ("check_model_folder", "check_settings_files", "explained_loading", "find_pretrained", "weight_files"),
     "parts": ("Parts", "build_parts", "check_fields"),
     "rng": ("Streams", "generator_state", "isolated", "rng_state", "seed_everything", "set_generator_state", "set_rng_state"),
     "scratch": ("ScratchRun", "scratch_run"),
@@ -89,20 +97,26 @@ __all__ = [
     "build_once",
     "build_parts",
     "check_fields",
+    "check_model_folder",
+    "check_settings_files",
     "choose_device",
     "count_parameters",
     "evaluating",
+    "explained_loading",
     "file_digest",
+    "find_pretrained",
     "generator_state",
     "in_order",
     "input_digests",
     "installed",
     "is_complete",
     "isolated",
+    "load_adapter_state",
     "load_recipe",
     "make_feed",
     "make_optimiser",
     "make_schedule",
+    "read_component",
     "rng_state",
     "run_recipe",
     "save_model",
@@ -114,6 +128,7 @@ __all__ = [
     "to_device",
     "train",
     "unwrap",
+    "weight_files",
     "weights_digest",
     "whole",
     "write_json",

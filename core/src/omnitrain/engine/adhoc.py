@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import Any, Protocol, get_args, get_type_hints
 
 from omnitrain.api.data import Data
-from omnitrain.api.protocols import Generates, Prepares, TellsFacts
+from omnitrain.api.protocols import FitsData, Generates, Prepares, TellsFacts
 from omnitrain.api.results import Evaluation
 from omnitrain.engine.scratch import scratch_run
 from omnitrain.errors import EnvironmentFault, UsageError
 from omnitrain.plugins import Registry
 from omnitrain.recipes import resolve_component
 from omnitrain.recipes.reading import read_value
-from omnitrain.runs import RunDirectory, StageRun, with_facts
+from omnitrain.runs import RunDirectory, StageRun, with_facts, with_model_source
 from omnitrain.runs.directory import COMPONENT_FILE
 
 STAGE = "adhoc"
@@ -105,8 +105,9 @@ def evaluate_saved(
     config = resolve_component(evaluator, "evaluator", settings, registry, "command line")
     stored = read_component(directory)
     with scratch_run(registry, name=STAGE, seed=seed, quiet=False) as run:
-        source, facts = _data(stored.get("data"), data, data_settings or {}, registry, run)
-        with _loaded(directory, registry, run) as predictor:
+        at_model = with_model_source(run, str(directory))
+        source, facts = _data(stored.get("data"), data, data_settings or {}, registry, at_model)
+        with _loaded(directory, registry, run, facts) as predictor:
             measure = registry.builder(registry.component(evaluator, "evaluator"))(config, with_facts(run, facts))
             seed_everything(run.seed("evaluation"))
             found: Evaluation = measure(predictor, source, run)
@@ -131,8 +132,11 @@ def _data(
 
 
 @contextmanager
-def _loaded(directory: Path, registry: Registry, run: StageRun) -> Iterator[Any]:
-    """Load a model on the best device, without dropout and gradients, and yield its predictor."""
+def _loaded(directory: Path, registry: Registry, run: StageRun, facts: Mapping[str, Any] | None = None) -> Iterator[Any]:
+    """Load a model on the best device, without dropout and gradients, and yield its predictor.
+
+    facts: of the data that it is measured on.
+    """
     from torch import nn
 
     from omnitrain.engine.engine import evaluating
@@ -141,6 +145,8 @@ def _loaded(directory: Path, registry: Registry, run: StageRun) -> Iterator[Any]
 
     with isolated(run.seed("model")):
         opened = open_folder(directory, run, registry)
+        if facts and isinstance(opened.model, FitsData):
+            opened.model.fit_data(with_facts(run, facts), grow=False)
         with evaluating(opened.model) if isinstance(opened.model, nn.Module) else nullcontext():
             yield opened.predictor
 

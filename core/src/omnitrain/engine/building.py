@@ -8,6 +8,7 @@ from typing import Any
 
 from omnitrain.api.config import Config, Use, UseEvaluator
 from omnitrain.api.data import Data
+from omnitrain.api.protocols import FitsData
 from omnitrain.api.results import Evaluation
 from omnitrain.api.run import Opened
 from omnitrain.errors import EnvironmentFault, UsageError
@@ -28,7 +29,7 @@ class ComponentBuilder:
             assert use.use is not None
             return self._build(use.use, use.kind, use.config, with_facts(run, facts))
         if use.kind == "model":
-            return self._model(run, use)
+            return self._model(run, use, facts)
         if use.kind == "data":
             return self._data(run, use)
         raise UsageError(f"'from: {use.source}' stands for a model or data, not for {use.kind}; write 'use: plugin/name'.")
@@ -82,10 +83,31 @@ class ComponentBuilder:
 
         return measure(evaluators, opened, data, run, report)
 
-    def _model(self, run: StageRun, use: Use) -> Any:
+    def _model(self, run: StageRun, use: Use, facts: Mapping[str, Any]) -> Any:
         from omnitrain.engine.opening import load_saved_model
 
-        return load_saved_model(self._artifact(use).path, run, self._registry, use.raw)
+        model = load_saved_model(self._artifact(use).path, run, self._registry, use.raw)
+        if facts and isinstance(model, FitsData):
+            model.fit_data(with_facts(run, facts), grow=True)
+        return model
+
+    def load(self, run: StageRun, folder: Path) -> Any:
+        """Build the model that a folder holds, with its weights."""
+        from omnitrain.engine.opening import load_saved_model
+
+        return load_saved_model(folder, run, self._registry)
+
+    def stage_model_source(self, stage: Stage) -> str | None:
+        """Return where the model of a stage's field `model` comes from: a folder or a name on the hub, None for a new one."""
+        use = getattr(stage.config, "model", None)
+        if not isinstance(use, Use):
+            return None
+        if use.source is not None:
+            record = self._folder.stage_record(str(use.stage))
+            made = record is not None and use.artifact in record.artifacts
+            return str(self._artifact(use).path) if made else None
+        path = getattr(use.config, "path", None)
+        return path if isinstance(path, str) else None
 
     def model_data(self, use: Use) -> Use | None:
         """Return the data field of the stage that a model is from, or None."""

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from omnitrain.engine.state import pack, unpack
 from omnitrain.errors import EnvironmentFault
-from omnitrain.runs.files import TEMPORARY, remove, sync_folder
+from omnitrain.runs.files import TEMPORARY, apply_umask, remove, sync_folder
 
 SCHEMA = 1
 MANIFEST = "manifest.json"
@@ -150,6 +150,7 @@ class Checkpoints:
         manifest["manifest"] = _own_digest(manifest)
         (temporary / MANIFEST).write_text(json.dumps(manifest, indent=1), encoding="utf-8")
         _finish(temporary / MANIFEST)
+        apply_umask(temporary)
         sync_folder(temporary)
         aside = self.directory / f"{ASIDE}{target.name}"
         if target.exists():

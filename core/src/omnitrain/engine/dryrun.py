@@ -18,7 +18,9 @@ from omnitrain.errors import DataError, EnvironmentFault, OmnitrainError, Stoppe
 from omnitrain.places import cache_folder
 from omnitrain.plugins import Registry
 from omnitrain.recipes import ResolvedRecipe, Stage, uses
-from omnitrain.runs import Display, RunDirectory, StageRun, StopRequest
+from omnitrain.runs import Display, RunDirectory, StageRecord, StageRun, StopRequest
+from omnitrain.runs.directory import COMPONENT_FILE
+from omnitrain.runs.files import write_json
 from omnitrain.runs.progress import duration
 
 EXAMPLES = 3
@@ -94,8 +96,10 @@ def dry_run(recipe: ResolvedRecipe, registry: Registry, out: Path | None = None,
             result.stages.append(check)
             run = _NotedRun(stage.name, folder, recipe.seed, cache_folder(), builder, stop, display)
             run.notes = check.notes
+            run.model_source = builder.stage_model_source(stage)
             try:
                 _check_stage(stage, run, registry, check)
+                folder.write_stage(stage.name, StageRecord("finished", "", folder.made(stage.name)))
                 _check_space(stage, out or Path.cwd(), check)
             except Stopped:
                 raise
@@ -140,10 +144,11 @@ def _check_fit(config: FitConfig, run: StageRun, check: StageCheck) -> None:
         except (Unreachable, EnvironmentFault) as error:
             check.notes.append(f"not checked here: {error}")
             data = None
-    if config.model.source is None:
-        _check_model(config, run, facts, check)
-        if data is not None and check.parameters is not None and check.parameters[0] < 20_000_000:
-            _time_step(config, run, data, objective, facts, check)
+    _check_model(config, run, facts, check)
+    _promise_model(config, run, data, facts)
+    small = check.parameters is not None and check.parameters[0] < 20_000_000
+    if config.model.source is None and data is not None and small:
+        _time_step(config, run, data, objective, facts, check)
 
 
 def _check_model(config: FitConfig, run: StageRun, facts: Mapping[str, Any], check: StageCheck) -> None:
@@ -152,6 +157,8 @@ def _check_model(config: FitConfig, run: StageRun, facts: Mapping[str, Any], che
 
     from omnitrain.engine.models import count_parameters
 
+    if config.model.source is not None and run.model_source is None:
+        return
     with torch.device("meta"):
         model = run.build(config.model, facts)
     every, trainable = count_parameters(model)
@@ -160,6 +167,22 @@ def _check_model(config: FitConfig, run: StageRun, facts: Mapping[str, Any], che
     average = 1 if config.fit.ema_decay is not None else 0
     check.memory_bytes = 4 * (every + trainable * (1 + moments[config.fit.optimiser.name] + average))
     check.checkpoint_bytes = 4 * (every + trainable * (moments[config.fit.optimiser.name] + average))
+
+
+def _promise_model(config: FitConfig, run: StageRun, data: Any, facts: Mapping[str, Any]) -> None:
+    """Leave what is known of a model before it is trained, for checks of the stages that go on with it; weights are absent."""
+    from omnitrain.api.protocols import SavesAssets
+
+    if data is None or (config.model.source is not None and run.model_source is None):
+        return
+    run.directory.mkdir(parents=True, exist_ok=True)
+    described = run.describe_model(config.model)
+    component = {**described, "facts": dict(facts), "data": run.describe_data(config.data)}
+    for name in ("model",) if config.fit.ema_decay is None else ("model", "ema"):
+        with run.artifact(name, "model", folder=True, **described) as path:
+            if isinstance(data, SavesAssets):
+                data.save_assets(path)
+            write_json(path / COMPONENT_FILE, component)
 
 
 def _check_space(stage: Stage, out: Path, check: StageCheck) -> None:

@@ -15,10 +15,11 @@ from omnitrain.engine.scratch import scratch_run
 from omnitrain.errors import UsageError
 from omnitrain.plugins import Registry
 from omnitrain.runs.directory import COMPONENT_FILE
-from omnitrain.runs.files import write_whole
+from omnitrain.runs.files import apply_umask, write_whole
 
 WEIGHTS = (".safetensors", ".index.json")
-MADE_ANEW = (COMPONENT_FILE, CHECKSUMS, "adapter_config.json", "config.json", "generation_config.json", "README.md")
+MADE_ANEW = (COMPONENT_FILE, CHECKSUMS, "config.json", "generation_config.json", "README.md")
+OF_ADAPTERS = "adapter_"
 
 
 def export_model(directory: Path, target: Path, registry: Registry) -> list[str]:
@@ -43,8 +44,14 @@ def export_model(directory: Path, target: Path, registry: Registry) -> list[str]
             folder = Path(name) / target.name
             model.save_pretrained(folder)
             for path in directory.iterdir():
-                if path.is_file() and not path.name.endswith(WEIGHTS) and path.name not in MADE_ANEW:
+                if path.is_file() and not path.name.endswith(WEIGHTS) and not _made_anew(path.name):
                     shutil.copy2(path, folder / path.name)
             write_whole(folder / CHECKSUMS, sums_text(folder))
+            apply_umask(folder)
             folder.rename(target)
     return sorted(path.name for path in target.iterdir())
+
+
+def _made_anew(name: str) -> bool:
+    """Whether a file is written with the merged model, or is about adapters that it has no more."""
+    return name in MADE_ANEW or name.startswith(OF_ADAPTERS)

@@ -18,7 +18,7 @@ from omnitrain.api.protocols import NamesSaved, SavesItself
 from omnitrain.api.stored import COMPONENT, read_as
 from omnitrain.errors import EnvironmentFault
 from omnitrain.runs.directory import COMPONENT_FILE
-from omnitrain.runs.files import write_json
+from omnitrain.runs.files import apply_umask, write_json
 from omnitrain.runs.notices import tell
 
 WEIGHTS = "model.safetensors"
@@ -41,6 +41,7 @@ def save_model(model: nn.Module, directory: Path, component: Mapping[str, Any]) 
             save_safetensors(model, str(directory / WEIGHTS))
     except SafetensorError as error:
         raise EnvironmentFault(f"The model can't be written to {directory}: {error}.") from error
+    apply_umask(directory)
     write_json(directory / COMPONENT_FILE, dict(component))
 
 
@@ -77,10 +78,23 @@ def restore_weights(model: nn.Module, directory: Path) -> None:
 
 
 def _restore_adapter(model: nn.Module, directory: Path) -> None:
-    from peft import set_peft_model_state_dict
     from safetensors.torch import load_file
 
-    set_peft_model_state_dict(model, load_file(directory / ADAPTER))
+    load_adapter_state(model, load_file(directory / ADAPTER))
+
+
+def load_adapter_state(model: nn.Module, state: Mapping[str, Tensor]) -> None:
+    """Load the entries of adapters, as peft names them, into a model of peft.
+
+    Raises RuntimeError where they are not exactly the entries that the model has.
+    """
+    from peft import get_peft_model_state_dict, set_peft_model_state_dict
+
+    own = set(get_peft_model_state_dict(model, save_embedding_layers=False))
+    missing, unexpected = sorted(own - set(state)), sorted(set(state) - own)
+    if missing or unexpected:
+        raise RuntimeError(f"the adapters are of another model: missing {missing[:3]}, unexpected {unexpected[:3]}")
+    set_peft_model_state_dict(model, dict(state))
 
 
 def _restore_pretrained(model: nn.Module, directory: Path) -> None:

@@ -7,12 +7,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import nn
 
 from omnitrain.api.checksums import CHECKSUMS, sums_text
 from omnitrain.api.config import Use
 from omnitrain.api.data import Data
-from omnitrain.api.protocols import SavesAssets
+from omnitrain.api.protocols import FitsData, SavesAssets
 from omnitrain.api.run import Opened
 from omnitrain.engine.engine import choose_device
 from omnitrain.engine.models import read_component, restore_weights, save_model
@@ -20,7 +21,7 @@ from omnitrain.engine.rng import isolated
 from omnitrain.masking import masked
 from omnitrain.plugins import Registry
 from omnitrain.recipes import resolve_component
-from omnitrain.runs import StageRun, with_facts
+from omnitrain.runs import StageRun, with_facts, with_saved
 from omnitrain.runs.files import write_whole
 
 ASSETS = "assets"
@@ -29,11 +30,13 @@ ASSETS = "assets"
 def open_use(use: Use, run: StageRun, device: str, data: Data | None, facts: Mapping[str, Any]) -> Opened:
     """Make the model of a field ready; see omnitrain.api.Run.open."""
     with isolated(run.seed("model")):
-        model = run.build(use, facts)
+        model = run.build(use, facts if use.source is None else {})
     if use.source is None:
         directory = _files_of(use, run, data)
     else:
         directory = run.input(use).path
+        if facts and isinstance(model, FitsData):
+            model.fit_data(with_facts(run, facts), grow=False)
         facts = read_component(directory).get("facts", {})
     address = run.describe_model(use)["use"]
     _settle(model, device)
@@ -82,18 +85,30 @@ def write_model(model: nn.Module, directory: Path, component: Mapping[str, Any],
 
 
 def load_saved_model(directory: Path, run: StageRun, registry: Registry, overrides: Mapping[str, Any] | None = None) -> Any:
-    """Build the model that a folder holds and load its weights.
+    """Build the model that a folder holds and load its weights; on the meta device, which has none, only build it.
 
     run: its context. overrides: settings that replace the stored ones (dropout, prefix attention).
     Raises EnvironmentFault when the folder holds no model or its weights do not fit.
     """
     stored = read_component(directory)
-    settings = {**stored["config"], **(overrides or {})}
+    settings = _from_own_folder({**stored["config"], **(overrides or {})}, directory)
     config = resolve_component(stored["use"], "model", settings, registry, str(directory))
     component = registry.component(stored["use"], "model")
-    model = registry.builder(component)(config, with_facts(run, stored.get("facts", {})))
-    restore_weights(model, directory)
+    model = registry.builder(component)(config, with_saved(with_facts(run, stored.get("facts", {})), directory))
+    if torch.get_default_device().type != "meta":
+        restore_weights(model, directory)
     return model
+
+
+def _from_own_folder(settings: dict[str, Any], directory: Path) -> dict[str, Any]:
+    """Return settings that take a whole model from its own folder, not from the one where its training began."""
+    if (
+        settings.get("path") is None
+        or not (directory / "config.json").is_file()
+        or not any(directory.glob("model*.safetensors"))
+    ):
+        return settings
+    return {**settings, "path": str(directory.absolute()), **({"revision": None} if "revision" in settings else {})}
 
 
 def make_predictor(model: Any, address: str, directory: Path, run: StageRun, registry: Registry) -> Any:

@@ -14,7 +14,7 @@ from omnitrain.engine.identity import Basis, changed_inputs, explain, product, r
 from omnitrain.errors import OmnitrainError, UsageError
 from omnitrain.plugins import Registry
 from omnitrain.recipes import ResolvedRecipe, Stage, uses
-from omnitrain.runs import Display, RunDirectory, StageRecord, StageRun, StopRequest
+from omnitrain.runs import Display, RunDirectory, StageRecord, StageRun, StopRequest, with_model_source
 from omnitrain.runs.contents import Contents
 from omnitrain.runs.lines import StageLines
 from omnitrain.runs.notes import ChangedData, DataNotes
@@ -126,7 +126,7 @@ class StageRuns:
         keep(status="finished", artifacts=self._folder.made(stage.name), seconds=seconds)
 
     def _stage_run(self, stage: Stage, digits: str, lines: StageLines, notes: DataNotes) -> StageRun:
-        return StageRun(
+        run = StageRun(
             stage.name,
             self._folder,
             self._recipe.seed,
@@ -139,6 +139,7 @@ class StageRuns:
             lines=lines,
             notes=notes,
         )
+        return with_model_source(run, self._builder.stage_model_source(stage))
 
     def _say(self, stage: Stage, text: str) -> None:
         self._display.say(f"{stage.name}: {text}")

@@ -6,7 +6,7 @@ from omnitrain.runs.locking import RunLock
 from omnitrain.runs.progress import Display
 from omnitrain.runs.records import Records, read_records
 from omnitrain.runs.seeds import derive
-from omnitrain.runs.stage import StageRun, with_facts
+from omnitrain.runs.stage import StageRun, with_facts, with_model_source, with_saved
 from omnitrain.runs.stopping import StopRequest
 
 __all__ = [
@@ -23,4 +23,6 @@ __all__ = [
     "differences",
     "read_records",
     "with_facts",
+    "with_model_source",
+    "with_saved",
 ]

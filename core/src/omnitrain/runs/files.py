@@ -6,7 +6,8 @@ import errno
 import json
 import os
 import shutil
-from collections.abc import Iterator
+import stat
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -104,6 +105,19 @@ def read_json(path: Path) -> Any:
         raise EnvironmentFault(f"{path} is missing.") from error
 
 
+def apply_umask(path: Path) -> None:
+    """Give a file, or every file below a folder, the permissions that the user's umask gives new files.
+
+    Some libraries write through private temporary files, which nobody else could read.
+    """
+    mask = os.umask(0o077)
+    os.umask(mask)
+    for file in [path, *path.rglob("*")] if path.is_dir() else [path]:
+        if file.is_file() and not file.is_symlink():
+            mode = stat.S_IMODE(file.stat().st_mode)
+            file.chmod(mode | (0o666 & ~mask))
+
+
 @contextmanager
 def whole(target: Path) -> Iterator[Path]:
     """Yield a temporary path beside `target`; when the block succeeds it replaces the target (file or folder)."""
@@ -113,6 +127,7 @@ def whole(target: Path) -> Iterator[Path]:
         yield temporary
         if not temporary.exists():
             raise FileNotFoundError(f"nothing was written to the path given for {target.name!r}")
+        apply_umask(temporary)
         sync_tree(temporary)
         if target.is_dir() and not target.is_symlink():
             old = target.with_name(f"{TEMPORARY}old-{target.name}-{os.getpid()}")
@@ -150,3 +165,26 @@ def inside(root: Path, relative: str) -> Path:
     if not target.is_relative_to(root.resolve()):
         raise EnvironmentFault(f"{relative!r} leads out of {root}; the run directory was changed by something else.")
     return target
+
+
+def absolute_paths(settings: Any) -> Any:
+    """Return settings with every relative `path` or `..._path` of something that exists made absolute, at any depth.
+
+    Settings that are stored beside a product are read from other working directories too.
+    """
+    if isinstance(settings, Mapping):
+        return {key: _absolute(value) if _names_path(key) else absolute_paths(value) for key, value in settings.items()}
+    if isinstance(settings, list):
+        return [absolute_paths(value) for value in settings]
+    return settings
+
+
+def _names_path(key: Any) -> bool:
+    return isinstance(key, str) and (key == "path" or key.endswith("_path"))
+
+
+def _absolute(value: Any) -> Any:
+    if not isinstance(value, str):
+        return absolute_paths(value)
+    place = Path(value).expanduser()
+    return str(place.absolute()) if value and (place.is_file() or place.is_dir()) else value

@@ -17,7 +17,7 @@ from omnitrain.api.run import Opened, Run
 from omnitrain.errors import PluginError, UsageError
 from omnitrain.runs.directory import RunDirectory, StoredArtifact
 from omnitrain.runs.evaluations import write_evaluation
-from omnitrain.runs.files import inside, remove, whole
+from omnitrain.runs.files import absolute_paths, inside, remove, whole
 from omnitrain.runs.ledger import Ledger
 from omnitrain.runs.lines import RESUMED, StageLines
 from omnitrain.runs.measured import checked, plain_values
@@ -32,6 +32,8 @@ class Builder(Protocol):
     """What builds components and handles models for stages; see omnitrain.engine.building."""
 
     def __call__(self, run: StageRun, use: Use, facts: Mapping[str, Any]) -> Any: ...
+
+    def load(self, run: StageRun, folder: Path) -> Any: ...
 
     def describe_model(self, use: Use) -> dict[str, Any]: ...
 
@@ -76,6 +78,8 @@ class StageRun:
         self.workspace = workspace
         self.identity = identity
         self.facts: Mapping[str, Any] = facts or {}
+        self.saved: Path | None = None
+        self.model_source: str | None = None
         self._folder = folder
         self._seed = seed
         self._builder = builder
@@ -111,6 +115,10 @@ class StageRun:
         """Whether a field takes what an earlier stage left, whose identity is that stage's."""
         record = None if use.stage is None else self._folder.stage_record(use.stage)
         return record is not None and use.artifact in record.artifacts
+
+    def load(self, folder: Path) -> Any:
+        """Build the model that a folder holds, with its weights."""
+        return self._builder.load(self, folder)
 
     def describe_model(self, use: Use) -> dict[str, Any]:
         """Return {"use", "config"} of what a model field stands for, also through `from`."""
@@ -163,7 +171,8 @@ class StageRun:
             return
         described = self.describe_model(component) if isinstance(component, Use) else dict(component)
         told = dict(self.facts if facts is None else facts)
-        trained_on = None if data is None else self.describe_data(data)
+        trained_on = None if data is None else absolute_paths(self.describe_data(data))
+        described = absolute_paths(described)
         with self.artifact(name, "model", **described, **details) as path:
             self._builder.write_model(model, path, {**described, "facts": told, "data": trained_on}, assets)
 
@@ -293,4 +302,18 @@ def with_facts(run: StageRun, facts: Mapping[str, Any]) -> StageRun:
     """Return the same run with other facts, to be the context of a component."""
     other = copy.copy(run)
     other.facts = facts
+    return other
+
+
+def with_saved(run: StageRun, folder: Path | None) -> StageRun:
+    """Return the same run as the context of a model that is built again from a folder."""
+    other = copy.copy(run)
+    other.saved = folder
+    return other
+
+
+def with_model_source(run: StageRun, source: str | None) -> StageRun:
+    """Return the same run as the context of data for a model from there."""
+    other = copy.copy(run)
+    other.model_source = source
     return other

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from omnitrain.errors import UsageError
+from omnitrain_language.belonging import check_length, positions_of
 
 DECODER_FIELDS = ("segment_ids", "prefix_mask")
 SEQ2SEQ_FIELDS = ("input_segment_ids", "target_segment_ids")
@@ -73,8 +74,22 @@ def _weight_dtype(model: nn.Module) -> torch.dtype:
     return next(model.parameters()).dtype
 
 
+def _check_rows(module: nn.Module, ids: Any, positions: Any = None) -> None:
+    """Refuse rows longer than the model's positions, which would be an IndexError far below. Raises UsageError.
+
+    positions: explicit ones, which begin anew with each document of a packed row.
+    """
+    if not isinstance(ids, Tensor) or ids.ndim != 2:
+        return
+    limit = positions_of(module.config)
+    if limit is not None and ids.shape[1] > limit:
+        longest = ids.shape[1] if positions is None else 1 + int(positions.max())
+        check_length(module.config, longest, "length")
+
+
 def _decoder_hook(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
     kwargs = dict(kwargs)
+    _check_rows(module, kwargs.get("input_ids"), kwargs.get("position_ids"))
     segment_ids, prefix_mask = (kwargs.pop(name, None) for name in DECODER_FIELDS)
     config: Any = module.config
     if not getattr(config, "prefix_attention", False):
@@ -89,6 +104,8 @@ def _decoder_hook(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, An
 
 def _seq2seq_hook(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
     kwargs = dict(kwargs)
+    _check_rows(module, kwargs.get("input_ids"))
+    _check_rows(module, kwargs.get("decoder_input_ids"))
     inputs, targets = (kwargs.pop(name, None) for name in SEQ2SEQ_FIELDS)
     if (inputs is None) != (targets is None):
         raise ValueError("input_segment_ids and target_segment_ids belong together")

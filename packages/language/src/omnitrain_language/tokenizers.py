@@ -9,13 +9,14 @@ from __future__ import annotations
 import copy
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from omnitrain.api import Context, Progress
-from omnitrain.engine import build_once
-from omnitrain.errors import DataError, UsageError, said_by
+from omnitrain.engine import build_once, check_settings_files, explained_loading, find_pretrained, read_component
+from omnitrain.errors import DataError, UsageError
+from omnitrain_language.belonging import token_identity
 from omnitrain_language.configs.data import TokenizerConfig
 from omnitrain_language.encoding import vocabulary_size
 from omnitrain_language.tokenizer_training import train
@@ -81,6 +82,16 @@ def _wrap(tokenizer: Any, added: Sequence[str]) -> PreTrainedTokenizerFast:
     )
 
 
+# transformers answers a folder without any of these by a tokenizer of its own invention, which knows no text.
+_VOCABULARIES = ("tokenizer.json", "tokenizer.model", "spiece.model", "sentencepiece.bpe.model", "vocab.json", "vocab.txt")
+
+
+def has_tokenizer(path: str) -> bool:
+    """Whether a folder holds a tokenizer; a hub name is taken to have one."""
+    folder = Path(path)
+    return not folder.is_dir() or any((folder / name).is_file() for name in _VOCABULARIES)
+
+
 def load_tokenizer(path: str | Path, revision: str | None = None) -> PreTrainedTokenizerFast:
     """Load a fast tokenizer from a folder or the hub; remote code is never run.
 
@@ -88,10 +99,13 @@ def load_tokenizer(path: str | Path, revision: str | None = None) -> PreTrainedT
     """
     from transformers import AutoTokenizer
 
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(str(path), revision=revision, trust_remote_code=False)
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path}: no tokenizer could be loaded ({said_by(error)})") from error
+    place = find_pretrained(str(path), "tokenizer")
+    if Path(place).is_dir():
+        check_settings_files(Path(place))
+    if not has_tokenizer(place):
+        raise DataError(f"{path}: no tokenizer could be loaded: the folder holds none of {', '.join(_VOCABULARIES)}")
+    with explained_loading(place, "tokenizer"):
+        tokenizer = AutoTokenizer.from_pretrained(place, revision=revision, trust_remote_code=False)
     if not getattr(tokenizer, "is_fast", False):
         raise UsageError(f"{path}: its tokenizer has no fast form (tokenizer.json); save one with transformers first")
     if tokenizer.eos_token_id is None:
@@ -112,8 +126,12 @@ def prepare_tokenizer(
 ) -> PreTrainedTokenizerFast:
     """Return the tokenizer that the config asks for, trained at most once per workspace.
 
-    texts: what a tokenizer is trained on, read only when it has to be. fingerprint: of these texts.
+    A model that was made before brings its own: one is trained only for a new model. texts: what a tokenizer is trained on,
+    read only when it has to be. fingerprint: of these texts. context: says where a model is from.
     """
+    source = context.model_source
+    if source is not None and has_tokenizer(source) and (config.path is None or _same_place(config.path, source)):
+        return _with_added(_tokenizer_of_model(source, config, context), config)
     if config.path is not None:
         return _with_added(load_tokenizer(config.path, config.revision), config)
     settings = [CODE_VERSION, fingerprint, config.model_dump(mode="json")]
@@ -127,6 +145,39 @@ def prepare_tokenizer(
     return load_tokenizer(build_once(workspace / "tokenizers" / key, build))
 
 
+def _tokenizer_of_model(source: str, config: TokenizerConfig, context: Context) -> PreTrainedTokenizerFast:
+    """Return the tokenizer beside a model that was made before, and tell so where the settings don't.
+
+    Raises UsageError where the settings ask for another number of ids.
+    """
+    found = load_tokenizer(source)
+    asked = config.vocabulary_size
+    if config.path is not None:
+        return found
+    if asked not in (TokenizerConfig().vocabulary_size, len(found), _asked_by(source).get("vocabulary_size")):
+        raise UsageError(
+            f"tokenizer.vocabulary_size {asked}: the model that is gone on with has a tokenizer of {len(found)} ids, and only "
+            "a new model gets a new one; leave vocabulary_size out, or name another tokenizer with tokenizer.path"
+        )
+    context.event("tokenizer", taken="the model's own", ids=len(found))
+    return found
+
+
+def _asked_by(source: str) -> Mapping[str, Any]:
+    """Return the settings of the tokenizer that a model of ours was trained with, empty for other models."""
+    if not (Path(source) / "component.json").is_file():
+        return {}
+    data = read_component(Path(source)).get("data") or {}
+    found = data.get("config", {}).get("tokenizer")
+    return found if isinstance(found, Mapping) else {}
+
+
+def _same_place(path: str, source: str) -> bool:
+    """Whether the tokenizer beside a model of ours is the one of that path, with what was added to it in training."""
+    trained_with = _asked_by(source).get("path")
+    return trained_with is not None and Path(trained_with).absolute() == Path(path).absolute()
+
+
 def _with_added(tokenizer: PreTrainedTokenizerFast, config: TokenizerConfig) -> PreTrainedTokenizerFast:
     """Add the extra tokens and sentinels that a loaded tokenizer lacks, in new ids behind its own.
 
@@ -137,8 +188,9 @@ def _with_added(tokenizer: PreTrainedTokenizerFast, config: TokenizerConfig) -> 
     own = next((i for i in range(config.sentinels) if sentinel(i) not in known), config.sentinels)
     if 0 < own < config.sentinels:
         raise UsageError(
-            f"tokenizer.sentinels {config.sentinels}: the tokenizer of {config.path} has {own} of its own, which count down "
-            f"to {sentinel(own - 1)} and can't be continued by new ids: set it to at most {own}, or take a tokenizer without"
+            f"tokenizer.sentinels {config.sentinels}: the tokenizer of {config.path or 'the model'} has {own} of its own, "
+            f"which count down to {sentinel(own - 1)} and can't be continued by new ids: set it to at most {own}, or take a "
+            "tokenizer without"
         )
     if PAD in config.extra_tokens:
         tokenizer.pad_token = PAD
@@ -149,8 +201,11 @@ def _with_added(tokenizer: PreTrainedTokenizerFast, config: TokenizerConfig) -> 
 
 
 def tokenizer_fingerprint(tokenizer: PreTrainedTokenizerFast) -> str:
-    """Hash of all that decides about ids."""
-    content = tokenizer.backend_tokenizer.to_str() + repr((tokenizer.eos_token_id, tokenizer.pad_token_id))
+    """Hash of all that decides about the ids of documents."""
+    content = json.loads(tokenizer.backend_tokenizer.to_str())
+    # Templates, padding and cuts are for whoever calls the tokenizer; documents are encoded without.
+    rest = {name: value for name, value in content.items() if name not in ("post_processor", "padding", "truncation")}
+    content = json.dumps([rest, tokenizer.eos_token_id, tokenizer.pad_token_id], sort_keys=True)
     return hashlib.blake2b(content.encode(), digest_size=16).hexdigest()
 
 
@@ -179,10 +234,14 @@ def save_tokenizer(tokenizer: PreTrainedTokenizerFast, directory: Path, layout: 
 
 
 def tokenizer_facts(tokenizer: PreTrainedTokenizerFast) -> dict[str, Any]:
-    """Return what a model must know: vocabulary_size, pad_id, eos_id, and unextended_size: ids without added tokens."""
+    """Return what a model must know.
+
+    vocabulary_size, pad_id, eos_id; unextended_size: ids without added tokens; tokens: see `token_identity`.
+    """
     return {
         "vocabulary_size": vocabulary_size(tokenizer),
         "unextended_size": 1 + max(tokenizer.backend_tokenizer.get_vocab(with_added_tokens=False).values(), default=-1),
         "pad_id": pad_id(tokenizer),
         "eos_id": int(tokenizer.eos_token_id),
+        "tokens": token_identity(tokenizer),
     }

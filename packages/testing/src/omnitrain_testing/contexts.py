@@ -22,6 +22,7 @@ class FakeContext:
     """A context in memory, with seeds that depend on the run's seed and on the name, as core's do.
 
     builder: what builds the components that a config holds, called with the field and the facts. events: what was told.
+    model_source, saved: see omnitrain.api.Context.
     """
 
     workspace: Path
@@ -29,6 +30,8 @@ class FakeContext:
     run_seed: int = 0
     builder: Callable[[Any, Mapping[str, Any] | None], Any] | None = None
     events: list[dict[str, Any]] = field(default_factory=list)
+    model_source: str | None = None
+    saved: Path | None = None
 
     def seed(self, name: str) -> int:
         """Return the seed of the random stream of that name."""
@@ -39,6 +42,10 @@ class FakeContext:
         if self.builder is None:
             raise LookupError(f"This context was given nothing to build {use} with; pass builder=.")
         return self.builder(use, facts)
+
+    def load(self, folder: Path) -> Any:
+        """Build a saved model; this context can't."""
+        raise LookupError(f"This context loads no models; {folder} was asked for.")
 
     @contextmanager
     def progress(self, label: str, total: float | None = None) -> Iterator[Quiet]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from omnitrain.api import Run, UseModel
-from omnitrain.engine import isolated
+from omnitrain.engine import isolated, read_component
 from omnitrain.errors import DataError, UsageError
 from omnitrain_eft.configs.models import CompositionConfig
 from omnitrain_eft.configs.stages import ComposeConfig
@@ -64,10 +64,10 @@ class Compose:
         with isolated(run.seed("model")):
             model: CompositionModel = run.build(config.model, facts)
         members = {name: _described(use, model.members[name], run) for name, use in member_uses(composition).items()}
-        model.described = {
-            name: {"use": found["use"], "config": {k: v for k, v in found.items() if k != "use"}, "facts": facts, "data": None}
-            for name, found in members.items()
-        }
+        for name, use in member_uses(composition).items():
+            told = facts if use.source is None else read_component(run.input(use).path).get("facts", facts)
+            settings = {key: value for key, value in members[name].items() if key != "use"}
+            model.described[name] = {"use": members[name]["use"], "config": settings, "facts": told, "data": None}
         run.event("composed", members=", ".join(model.members), shared_ids=ids)
         for name in model.members:
             rows = output_rows(model.members[name])

@@ -18,7 +18,7 @@ from omnitrain_language.configs.data import BlocksConfig
 from omnitrain_language.explain import explain_decoder_only
 from omnitrain_language.order import Ints, RowStream
 from omnitrain_language.packing import PackingPlan, cut_to_capacity, gather_rows, plan_best_fit
-from omnitrain_language.tokenizers import prepare_tokenizer, save_tokenizer, tokenizer_facts
+from omnitrain_language.tokenizers import pad_id, prepare_tokenizer, save_tokenizer, tokenizer_facts
 from omnitrain_language.tokens import TokenFile, prepare_tokens, texts_of
 
 if TYPE_CHECKING:
@@ -141,8 +141,13 @@ class BlocksData:
         return self._tokenizer
 
     def facts(self) -> Mapping[str, Any]:
-        """Return vocabulary_size, pad_id, eos_id and the length of a row."""
-        return {**tokenizer_facts(self.tokenizer), "length": self.config.length}
+        """Return vocabulary_size, pad_id, eos_id, the length of a row, and the positions that a model needs."""
+        length = self.config.length
+        if self.config.packing == "packed":
+            # Positions begin anew with each document.
+            length = min(length, 1 + max((int(file.lengths().max(initial=0)) for file in self.files.values()), default=length))
+        facts = tokenizer_facts(self.tokenizer)
+        return {**facts, "length": self.config.length, "positions": length, "positions_setting": "length"}
 
     def save_assets(self, directory: Path) -> None:
         """Write the tokenizer into the model's folder."""
@@ -159,7 +164,7 @@ class BlocksData:
                 raise DataError(f"there is no split {split!r}; there are {', '.join(self.files)}")
             file, length = self.files[split], self.config.length
             if self.config.packing == "packed":
-                self._rows[split] = packed_documents(file, length, int(self.facts()["pad_id"]))
+                self._rows[split] = packed_documents(file, length, pad_id(self.tokenizer))
             else:
                 self._rows[split] = WrappedRows(file.tokens, length)
         return self._rows[split]

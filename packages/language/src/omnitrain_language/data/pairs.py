@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
 SPLITS = ("train", "valid", "test")
+ROUNDED = 8  # widths of rows are multiples of this
 ENCODER_DECODER: Fields = {
     "input_ids": "int64[batch, input_length]",
     "attention_mask": "bool[batch, input_length]",
@@ -48,9 +49,9 @@ DECODER_ONLY: Fields = {
 
 
 def _padded(rows: Sequence[NDArray[Any]], pad: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return (ids int64[batch, longest rounded up to 8], mask bool) of rows padded at their end."""
+    """Return (ids int64[batch, longest rounded up to ROUNDED], mask bool) of rows padded at their end."""
     width = max(1, *(len(row) for row in rows))
-    width += -width % 8
+    width += -width % ROUNDED
     lengths = np.asarray([len(row) for row in rows])
     mask = np.arange(width) < lengths[:, None]
     ids = np.full((len(rows), width), pad, np.int64)
@@ -232,8 +233,19 @@ class PairsData:
         return self._tokenizer
 
     def facts(self) -> Mapping[str, Any]:
-        """Return vocabulary_size, pad_id, eos_id."""
-        return tokenizer_facts(self.tokenizer)
+        """Return vocabulary_size, pad_id, eos_id, and the positions that a model needs for the longest row."""
+        positions = max((self._longest(*files) for files in self._files.values()), default=0)
+        settings = {"positions": positions, "positions_setting": "inputs_length or targets_length"}
+        return {**tokenizer_facts(self.tokenizer), **settings}
+
+    def _longest(self, inputs: TokenFile, targets: TokenFile) -> int:
+        """Return the width of a split's widest row, padding included."""
+        config = self.config
+        kept = np.minimum(inputs.lengths() + len(self._prefix), config.inputs_length - 1)
+        written = np.minimum(targets.lengths(), config.targets_length - 1) + 1
+        widths = np.maximum(kept + 1, written) if config.layout == "encoder-decoder" else kept + written
+        longest = int(widths.max(initial=1))
+        return longest + -longest % ROUNDED
 
     def save_assets(self, directory: Path) -> None:
         """Write the tokenizer into the model's folder."""

@@ -199,8 +199,14 @@ class Prompted(ABC, Generic[Item]):
         return found[:train] if split == "train" else found[train : train + valid]
 
     def facts(self) -> Mapping[str, Any]:
-        """Return vocabulary_size, pad_id, eos_id and the names of the parts."""
-        return {**tokenizer_facts(self.tokenizer), "group_names": {"part_ids": list(PARTS)}}
+        """Return vocabulary_size, pad_id, eos_id, the names of the parts, and the positions that a model needs."""
+        told = {"group_names": {"part_ids": list(PARTS)}, "positions": self._longest, "positions_setting": "length"}
+        return {**tokenizer_facts(self.tokenizer), **told}
+
+    @cached_property
+    def _longest(self) -> int:
+        """The longest row that is trained on; its last token is only predicted."""
+        return max(len(row.prompt) + len(row.reply) for rows in self.encoded("train") for row in rows) - 1
 
     def save_assets(self, directory: Path) -> None:
         """Write the tokenizer into the model's folder."""

@@ -9,9 +9,8 @@ import torch
 from omnitrain.api import Context
 from omnitrain_eft.configs.models import ShapedCausalConfig
 from omnitrain_eft.models.eight_bit import InEightBit
-from omnitrain_language.adapters import add_adapters
-from omnitrain_language.masks import accept_masks
-from omnitrain_language.models import build_causal, load_pretrained
+from omnitrain_language.loading import load_pretrained
+from omnitrain_language.models import build_causal, finish
 from omnitrain_language.presets import CAUSAL_SIZES
 
 # The published config.json of each family, as far as it decides about shapes.
@@ -109,7 +108,7 @@ def build(config: ShapedCausalConfig, context: Context) -> Any:
         from transformers import AutoModelForCausalLM
 
         dtype = torch.float32 if config.dtype == "float32" else torch.bfloat16
-        return _finished(AutoModelForCausalLM.from_config(released_config(config.architecture), dtype=dtype), config)
+        return _finished(AutoModelForCausalLM.from_config(released_config(config.architecture), dtype=dtype), config, context)
     if config.dtype == "int8":
         return _loaded_in_8bit(config, context)
     if config.path is not None or (config.width is None and config.layers is None and config.heads is None):
@@ -119,7 +118,7 @@ def build(config: ShapedCausalConfig, context: Context) -> Any:
         model = _own_shape(config, context)
         if config.dtype == "bfloat16":
             model = model.to(torch.bfloat16)
-        return _finished(model, config)
+        return _finished(model, config, context)
 
 
 def _loaded_in_8bit(config: ShapedCausalConfig, context: Context) -> Any:
@@ -128,11 +127,9 @@ def _loaded_in_8bit(config: ShapedCausalConfig, context: Context) -> Any:
 
     rest = config.model_copy(update={"dtype": "bfloat16"})
     model: Any = load_pretrained(rest, context, InEightBit(AutoModelForCausalLM))
-    return _finished(model.requires_grad_(False), config)
+    return _finished(model.requires_grad_(False), config, context)
 
 
-def _finished(model: Any, config: ShapedCausalConfig) -> Any:
+def _finished(model: Any, config: ShapedCausalConfig, context: Context) -> Any:
     model.config.prefix_attention = config.prefix_attention
-    if config.gradient_checkpointing:
-        model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
-    return accept_masks(add_adapters(model, config))
+    return finish(model, config, context)

@@ -12,7 +12,6 @@ from transformers.modeling_outputs import CausalLMOutputWithPast
 
 from omnitrain.api import Context, UseModel
 from omnitrain.engine import save_model
-from omnitrain.engine.models import restore_weights
 from omnitrain.errors import UsageError
 from omnitrain_eft.configs.models import CompositionConfig
 from omnitrain_eft.data.prompts import check_template
@@ -167,11 +166,7 @@ class CompositionModel(nn.Module):
                 save_model(member, directory / MEMBERS / name, self.described[name])
 
     def restore(self, directory: Path) -> None:
-        """Load the members that `save` wrote."""
-        for name, member in self.members.items():
-            folder = directory / MEMBERS / name
-            if folder.is_dir():
-                restore_weights(member, folder)
+        """Do nothing: members were loaded from the folders that `save` wrote while the composition was built."""
 
 
 def output_rows(model: Any) -> int:
@@ -189,7 +184,13 @@ def _path_of(use: UseModel) -> Any:
 def build(config: CompositionConfig, context: Context) -> CompositionModel:
     """Make the model `eft/composition`."""
     uses = member_uses(config)
-    elsewhere = [name for name, use in uses.items() if _path_of(use) is not None]
+    saved = {} if context.saved is None else {name: context.saved / MEMBERS / name for name in uses}
+    elsewhere = [n for n, use in uses.items() if _path_of(use) is not None and not (n in saved and saved[n].is_dir())]
     # Without facts: a loaded model that has fewer rows than the tokenizer would grow by random ones instead of being refused.
-    members = {name: context.build(use, {}) if name in elsewhere else context.build(use) for name, use in uses.items()}
+    members = {
+        name: context.load(saved[name])
+        if name in saved and saved[name].is_dir()
+        else context.build(use, {} if name in elsewhere else None)
+        for name, use in uses.items()
+    }
     return CompositionModel(config, members, context.facts, elsewhere)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pydantic import model_validator
-
 from omnitrain.api import Config
 from omnitrain_language.configs.models import CausalConfig
 
@@ -22,9 +20,3 @@ class CausalWithValuesConfig(CausalConfig):
 
     value_head: ValueHeadConfig | None = None
     """Needed by phf/awr; nothing means none."""
-
-    @model_validator(mode="after")
-    def _trains_new_rows(self) -> CausalWithValuesConfig:
-        if self.lora is not None:
-            raise ValueError("lora would freeze the new rows of control tokens and the value head; use language/causal with it")
-        return self

@@ -74,7 +74,8 @@ def control_facts(tokenizer: PreTrainedTokenizerFast, control: ControlConfig | N
         return {}
     tokens = {"aligned": control.aligned, "misaligned": control.misaligned}
     ids = {side: int(tokenizer.convert_tokens_to_ids(token)) for side, token in tokens.items()}
-    return {"control_tokens": tokens, "control_ids": ids, "added_control_ids": added}
+    # Data with control tokens gives a model of an earlier stage their rows itself: `follow`.
+    return {"control_tokens": tokens, "control_ids": ids, "added_control_ids": added, "makes_rows": True}
 
 
 class ScoredTextData:
@@ -154,6 +155,7 @@ class ScoredTextData:
     def facts(self) -> Mapping[str, Any]:
         """Return sizes and ids: control_ids by side, and added_control_ids, whose rows a model has to make."""
         facts: dict[str, Any] = {**tokenizer_facts(self.tokenizer), "length": self.config.length}
+        facts |= {"positions": self.config.length, "positions_setting": "length"}
         return facts | control_facts(self.tokenizer, self.config.control, self._added)
 
     def save_assets(self, directory: Path) -> None:

@@ -11,11 +11,13 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from omnitrain.api import Context
+from omnitrain_language.adapters import SavesAdapters
 from omnitrain_language.models import build_causal
 from omnitrain_phf.configs.models import CausalWithValuesConfig, ValueHeadConfig
 from omnitrain_phf.paper.control_tokens import set_token_rows
 
 HEAD = "value_head.weight"
+HEAD_FILE = "value_head.safetensors"
 
 
 class ValueHead(nn.Module):
@@ -53,8 +55,27 @@ class HasValues:
         return out
 
     def save(self, directory: Path) -> None:
-        """Write the model in Hugging Face's format; the head is one more entry, which others leave out."""
+        """Write the model in Hugging Face's format; the head is one more entry, which others leave out.
+
+        Beside adapters it lies in a file of its own.
+        """
+        from safetensors.torch import save_file
+
+        if isinstance(self, SavesAdapters):
+            super().save(directory)  # type: ignore[misc]
+            save_file({HEAD: self.value_head.weight.detach().clone()}, directory / HEAD_FILE)
+            return
         self.save_pretrained(str(directory))  # type: ignore[attr-defined]
+
+    def _load_base(self, weights: Mapping[str, Tensor]) -> None:
+        """Read a whole model below fresh adapters, and its head where it has one."""
+        super()._load_base({name: tensor for name, tensor in weights.items() if name != HEAD})  # type: ignore[misc]
+        if HEAD in weights:
+            self.load_state_dict({HEAD: weights[HEAD]}, strict=False)  # type: ignore[attr-defined]
+
+    def _is_base(self, name: str) -> bool:
+        """Whether adapters leave an entry as it is; the head is trained beside them."""
+        return name != HEAD and super()._is_base(name)  # type: ignore[misc]
 
     def restore(self, directory: Path) -> None:
         """Read a saved model; one without a value head keeps the fresh one.
@@ -63,6 +84,11 @@ class HasValues:
         """
         from safetensors.torch import load_file
 
+        if isinstance(self, SavesAdapters):
+            super().restore(directory)  # type: ignore[misc]
+            if (directory / HEAD_FILE).is_file():
+                self.load_state_dict(load_file(directory / HEAD_FILE), strict=False)  # type: ignore[attr-defined]
+            return
         files = sorted(directory.glob("model*.safetensors"))
         if not files:
             raise OSError(f"{directory}: there is no model*.safetensors")
@@ -105,12 +131,14 @@ def _saved_head(path: str | None) -> Tensor | None:
 
 def build(config: CausalWithValuesConfig, context: Context) -> Any:
     """Make the model `phf/causal`. Works on the meta device."""
-    model = build_causal(config, context)
     ids = new_control_ids(context.facts)
-    matrix = model.get_input_embeddings().weight
-    if ids and matrix.device.type != "meta":
-        generator = torch.Generator().manual_seed(context.seed("control tokens") % 2**63)
-        set_token_rows(model, ids, min(ids), generator)
+
+    def make_rows(model: Any) -> None:
+        if ids and model.get_input_embeddings().weight.device.type != "meta":
+            generator = torch.Generator().manual_seed(context.seed("control tokens") % 2**63)
+            set_token_rows(model, ids, min(ids), generator)
+
+    model = build_causal(config, context, make_rows)
     if config.value_head is not None:
         model = add_value_head(model, config.value_head)
         stored = _saved_head(config.path)

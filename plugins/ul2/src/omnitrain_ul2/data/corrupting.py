@@ -115,6 +115,15 @@ class Corrupter:
         return inputs, config.packed_targets_length or self.planned.targets_length
 
     @property
+    def positions(self) -> int:
+        """The longest row of a side, or of both behind each other, in tokens; packed decoder-only examples count one by one."""
+        if self.config.layout == "encoder-decoder":
+            whole = (self.config.inputs_length, self.planned.targets_length)
+            return max(self.packed_lengths if self.config.pack else whole)
+        mode = max((len(ids) for ids in self.vocabulary.mode_ids.values()), default=0)
+        return max(s.tokens_length + 2 * s.spans for s in self.planned.segments) + mode + 1
+
+    @property
     def capacity(self) -> tuple[int, ...]:
         """Tokens of a packed row: of inputs and targets, or of both together in a decoder-only row."""
         lengths = self.packed_lengths

@@ -107,9 +107,10 @@ class DenoisingData:
         return self.corrupter.vocabulary
 
     def facts(self) -> Mapping[str, Any]:
-        """Return the tokenizer's sizes and ids, and the names of the denoisers."""
+        """Return the tokenizer's sizes and ids, the names of the denoisers, and the positions that a model needs."""
         names = [d.name for d in self.mixture.denoisers]
-        return {**tokenizer_facts(self.tokenizer), "group_names": {"task_ids": names}}
+        told = {"positions": self.corrupter.positions, "positions_setting": "inputs_length"}
+        return {**tokenizer_facts(self.tokenizer), "group_names": {"task_ids": names}, **told}
 
     def save_assets(self, directory: Path) -> None:
         """Write the tokenizer into the model's folder."""
