@@ -9,7 +9,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from omnitrain.errors import DataError
 from omnitrain_control.video import Frame, read_frames, shown_times, steady_rate
+
+
+class OtherRate(DataError):
+    """A video's frames are not the steps of a model."""
+
 
 SAME = 0.02
 """Relative difference up to which two rates are one: 20 and 19.98 frames a second."""

@@ -12,9 +12,12 @@ from omnitrain.api import Run
 from omnitrain.errors import DataError
 from omnitrain_vpt.configs.data import RecordingsConfig
 from omnitrain_vpt.recordings.format import SUFFIXES, ReadingProblems, Segment, write_index
+from omnitrain_vpt.recordings.rates import OtherRate
 
 WORK = "recordings"
 """Name of the ledger."""
+UNREADABLE = "videos that can't be read"
+OTHER_RATES = "videos whose frames are not the model's steps"
 
 
 def link(source: Path, target: Path) -> None:
@@ -37,13 +40,15 @@ def finished_videos(
     def told_of(segment: Segment) -> dict[str, Any]:
         try:
             return work(segment)
+        except OtherRate as error:
+            return {"fault": str(error).rstrip("."), "kind": OTHER_RATES}
         except DataError as error:
-            return {"fault": str(error).rstrip(".")}
+            return {"fault": str(error).rstrip("."), "kind": UNREADABLE}
 
     done = run.ledger(WORK).map(told_of, segments, key=lambda segment: segment.name, label=label)
     for segment, (_, told) in zip(segments, done, strict=True):
         if "fault" in told:
-            problems.add("videos that can't be read", told["fault"])
+            problems.add(told["kind"], told["fault"])
         elif not told["frames"]:
             problems.add("videos without frames", str(segment.video))
         else:

@@ -23,9 +23,10 @@ from omnitrain_vpt.paper.actions import CAMERA
 from omnitrain_vpt.paper.minecraft import BUTTONS, LineWriter
 from omnitrain_vpt.recordings.format import RATE, SHOWN, ReadingProblems, Segment, Track, video_track, write_lines
 from omnitrain_vpt.recordings.frames import Pointer, pointer, track_frames
-from omnitrain_vpt.recordings.rates import frames_at, other_rate, step_frames
-from omnitrain_vpt.recordings.work import WORK, finished_videos, leave_recordings, link, tell_problems
+from omnitrain_vpt.recordings.rates import OtherRate, frames_at, other_rate, step_frames
+from omnitrain_vpt.recordings.work import OTHER_RATES, WORK, finished_videos, leave_recordings, link, tell_problems
 
+_ADVICE = "set other_rates: resample to read video at those, or take to call every frame a step"
 LOOKED_AT = 500
 """Videos whose rates a dry run tells."""
 
@@ -43,15 +44,15 @@ def lines_of(buttons: NDArray[np.uint8], camera: NDArray[np.int64]) -> list[dict
 def model_track(segment: Segment, rate: float, rule: str) -> tuple[Track, str]:
     """Return the frames of a video that a model is asked for, and how they differ from its steps of `rate` a second.
 
-    rule: `LabelConfig.other_rates`. Raises DataError for a video that can't be read, or whose frames are no steps.
+    rule: `LabelConfig.other_rates`. Raises DataError for a video that can't be read, OtherRate for one
+    whose frames are no steps.
     """
     track, other = video_track(segment), other_rate(segment.video, rate)
     if not other or rule == "take":
         return track, other
     steps = step_frames(segment.video, rate) if rule == "resample" else None
     if steps is None:
-        advice = "it has fewer" if rule == "resample" else "set other_rates to resample it, or to take each frame for a step"
-        raise DataError(f"{segment.video} has {other}, the model learned from {rate:g} a second: {advice}.")
+        raise OtherRate(f"{segment.video}: {other}{', fewer than steps' if rule == 'resample' else ''}")
     return track.take(steps), other
 
 
@@ -134,7 +135,8 @@ class Label:
         found = list(finished_videos(run, "labelling", segments, labelled, problems))
         tell_problems(run, problems)
         if not found:
-            raise DataError(f"None of {len(segments)} videos can be labelled: {problems.summary()}.")
+            advice = f" The model learned {rate:g} steps a second; {_ADVICE}." if OTHER_RATES in problems.counts else ""
+            raise DataError(f"None of {len(segments)} videos can be labelled: {problems.summary()}.{advice}")
         tell_others(run, [(segment, told["other_rate"]) for segment, told in found], config.other_rates, rate)
         run.report("label", _report([told for _, told in found], problems))
         leave_recordings(run, [segment.name for segment, _ in found], data.config)
