@@ -184,6 +184,13 @@ def test_what_a_description_reads_and_lists_counts_too(install):
     assert state_of("x").plugin.summary == "second 1"
 
 
+def test_what_a_description_writes_does_not_count(install):
+    install("with open(__file__ + '.log', 'a') as file: file.write('x')\n" + healthy())
+    state_of("x")
+    state_of("x")
+    assert state_of("x").remembered
+
+
 def test_plugin_that_lacked_a_module_is_well_once_that_is_installed(install):
     place = install("import brought_later\n" + healthy())
     assert "No module named 'brought_later'" in state_of("x").reason

@@ -83,6 +83,8 @@ class Watched:
     def _see(self, event: str, arguments: tuple[Any, ...]) -> None:
         if not self._on or event not in ("open", "os.listdir", "os.scandir"):
             return
+        if event == "open" and isinstance(arguments[2], int) and arguments[2] & (os.O_WRONLY | os.O_RDWR):
+            return  # what it writes, such as a log, is not what it rests on
         if event != "open" and sys._getframe(1).f_code.co_filename.startswith(_IMPORT_SYSTEM):
             return  # how modules are looked for: the folders of sys.path are in it already
         with contextlib.suppress(TypeError, ValueError, OSError):
