@@ -6,6 +6,7 @@ from functools import partial
 import numpy as np
 import pytest
 import toy_games
+from gymnasium import spaces
 
 from omnitrain.api import numpy_generator
 from omnitrain.errors import DataError, EnvironmentFault, OmnitrainError, Stopped, UsageError
@@ -81,13 +82,21 @@ def test_classes_and_actions_of_several_numbers_are_each_others_inverse():
     assert drawn.max(0).tolist() == [2, 1]
 
 
+def test_actions_have_the_type_of_their_space_and_a_number_that_a_head_can_choose_from():
+    for space in (spaces.Discrete(3, start=2, dtype=np.int32), spaces.MultiDiscrete([3, 2], dtype=np.int16)):
+        codec = codec_of(space)
+        (action,) = codec.decode({"action": (codec.counts - 1)[None]})
+        assert action.dtype == space.dtype
+        assert space.contains(action)
+    with pytest.raises(UsageError, match="a policy's head chooses from"):
+        codec_of(spaces.Discrete(2**40))
+
+
 def test_continuous_actions_have_the_type_and_the_bounds_of_their_space(tmp_path):
     toy_games.TAKEN.clear()
     run_recipe(whole("toy_games:Continuous-v0"), tmp_path)
     assert np.abs(toy_games.TAKEN).max() <= 2
-    from gymnasium.spaces import Box
-
-    whole_numbers = codec_of(Box(0, 5, (1,), np.int32), bins=6)
+    whole_numbers = codec_of(spaces.Box(0, 5, (1,), np.int32), bins=6)
     assert isinstance(whole_numbers, BinnedCodec)
     assert whole_numbers.decode({"action": np.arange(6)[:, None]})[:, 0].tolist() == [0, 1, 2, 3, 4, 5]
 

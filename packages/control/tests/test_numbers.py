@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from omnitrain.errors import UsageError
@@ -11,6 +11,7 @@ from omnitrain_control.codecs import codec_of
 from omnitrain_control.returns import RewardNormaliser, discounted_returns, generalised_advantages, normalised
 
 
+@settings(deadline=None)
 @given(st.lists(st.floats(-20, 20), min_size=1, max_size=20))
 def test_a_bin_centre_is_in_its_own_bin_and_no_further_than_half_a_bin_in_the_linear_scheme(values):
     bins = Bins(10, 2, "linear")

@@ -14,6 +14,8 @@ from omnitrain.errors import UsageError
 from omnitrain_control.bins import Bins
 
 Classes = Mapping[str, NDArray[np.int64]]
+LARGEST = 1 << 20
+"""Classes of a choice."""
 
 
 class ActionCodec(Protocol):
@@ -38,10 +40,14 @@ class ActionCodec(Protocol):
 
 @dataclass(frozen=True)
 class DiscreteCodec:
-    """Actions that are numbers already. count: how many there are. start: the first of them, which is class 0."""
+    """Actions that are numbers already.
+
+    count: how many there are. start: the first of them, which is class 0. dtype: of the environment's actions.
+    """
 
     count: int
     start: int = 0
+    dtype: Any = np.int64
 
     @property
     def heads(self) -> Mapping[str, tuple[int, int]]:
@@ -57,17 +63,21 @@ class DiscreteCodec:
         """Return int64[..., 1] of int[...]."""
         return {"action": (np.asarray(actions, dtype=np.int64) - self.start)[..., None]}
 
-    def decode(self, classes: Classes) -> NDArray[np.int64]:
-        """Return int64[...]."""
-        return np.asarray(classes["action"][..., 0], dtype=np.int64) + self.start
+    def decode(self, classes: Classes) -> NDArray[Any]:
+        """Return the numbers, [...]."""
+        return (np.asarray(classes["action"][..., 0], dtype=np.int64) + self.start).astype(self.dtype)
 
 
 @dataclass(frozen=True)
 class MultiDiscreteCodec:
-    """Several numbers at a time. counts: how many there are of each. starts: the first of each, which is class 0."""
+    """Several numbers at a time.
+
+    counts: how many there are of each. starts: the first of each, which is class 0. dtype: of the environment's actions.
+    """
 
     counts: NDArray[np.int64]
     starts: NDArray[np.int64]
+    dtype: Any = np.int64
 
     @property
     def heads(self) -> Mapping[str, tuple[int, int]]:
@@ -78,9 +88,9 @@ class MultiDiscreteCodec:
         """Return int64[..., choices] of int[..., choices]."""
         return {"action": np.asarray(actions, dtype=np.int64) - self.starts}
 
-    def decode(self, classes: Classes) -> NDArray[np.int64]:
-        """Return int64[..., choices]."""
-        return np.asarray(classes["action"], dtype=np.int64) + self.starts
+    def decode(self, classes: Classes) -> NDArray[Any]:
+        """Return the numbers, [..., choices]."""
+        return (np.asarray(classes["action"], dtype=np.int64) + self.starts).astype(self.dtype)
 
 
 @dataclass(frozen=True)
@@ -124,9 +134,9 @@ def codec_of(space: gymnasium.Space[Any], bins: int = 64) -> ActionCodec:
     """
     codec: ActionCodec | None = None
     if isinstance(space, gymnasium.spaces.Discrete):
-        codec = DiscreteCodec(int(space.n), int(space.start))
+        codec = DiscreteCodec(int(space.n), int(space.start), space.dtype)
     elif isinstance(space, gymnasium.spaces.MultiDiscrete) and space.nvec.ndim == 1:
-        codec = MultiDiscreteCodec(space.nvec.astype(np.int64), space.start.astype(np.int64))
+        codec = MultiDiscreteCodec(space.nvec.astype(np.int64), space.start.astype(np.int64), space.dtype)
     elif isinstance(space, gymnasium.spaces.Box) and len(space.shape) == 1 and _can_be_binned(space):
         spread = Bins(largest=1.0, size=2.0 / (bins - 1), scheme="linear")
         codec = BinnedCodec(space.low.astype(np.float64), space.high.astype(np.float64), spread, space.dtype)
@@ -144,6 +154,8 @@ def _can_be_binned(space: gymnasium.spaces.Box) -> bool:
 
 def _checked(codec: ActionCodec, space: gymnasium.Space[Any]) -> ActionCodec:
     """Refuse a codec whose first or last actions are none of the space's: what would be played is not what was chosen."""
+    if codec.counts.max() > LARGEST:
+        raise UsageError(f"{space} has {codec.counts.max()} actions; a policy's head chooses from {LARGEST} at most.")
     for classes in (np.zeros_like(codec.counts), codec.counts - 1):
         (action,) = codec.decode({"action": classes[None]})
         if not space.contains(action):
