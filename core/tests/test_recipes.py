@@ -175,6 +175,16 @@ FAULTS = {
         change("from: train", "from: train/ema"),
         r"r\.yaml:15: .*stage 'train' leaves no artifact 'ema'; it leaves model \(model\)",
     ),
+    "from beside the run": (
+        change("from: train", "from: train/../../etc"),
+        r"r\.yaml:15: measure\.model\.from: '\.\./\.\./etc' is no name of an artifact; write 'from: train'",
+    ),
+    "unknown key beside from": (
+        change("from: train", "from: train, widht: 3"),
+        r"r\.yaml:15: measure\.model\.widht: unknown key\. Did you mean 'width'",
+    ),
+    "wrong type beside from": (change("from: train", "from: train, width: wide"), r"measure\.model\.width: .*'wide'"),
+    "nan beside from": (change("from: train", "from: train, dropout: .nan"), r"measure\.model\.dropout: .*nan"),
     "use and from": (
         change("from: train", "from: train, use: toy/net"),
         r"r\.yaml:15: .*write either 'use: plugin/name' or 'from: stage'",

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     import numpy as np
     from torch import Tensor, nn
 
+    from omnitrain.api.config import Use
+
 
 @runtime_checkable
 class Prepares(Protocol):
@@ -130,10 +132,17 @@ class PlansStage(Protocol):
 
 @runtime_checkable
 class TellsArtifacts(Protocol):
-    """The config of a stage that tells what the stage will leave, so that a wrong `from:` is refused before the run starts."""
+    """The config of a stage that tells what the stage will leave, so that a wrong `from:` is refused before the run starts.
 
-    def artifacts(self) -> Mapping[str, str]:
-        """Return the kind of every artifact by its name: {"model": "model", "scores": "report"}."""
+    The contract kit compares it with what the stage leaves.
+    """
+
+    def artifacts(self) -> Mapping[str, str | Use]:
+        """Return the kind of every artifact by its name, or a field with the component that reads it.
+
+        {"scores": "report", "model": self.model, "data": UseData(use="sums/saved")}: with a field, settings that a later
+        stage writes beside `from:` are checked before the run too. Nothing for a stage that only reports: {}.
+        """
 
 
 class Objective(Protocol):

@@ -107,6 +107,14 @@ class FitSettings(Config):
     device: Device = "auto"
     """"auto" takes the first GPU where there is one, else the CPU; or a torch device name."""
 
+    @model_validator(mode="after")
+    def _fits_together(self) -> FitSettings:
+        if self.accumulate > self.batch_size:
+            raise ValueError(f"accumulate {self.accumulate} is above batch_size {self.batch_size}: a part would hold no example")
+        if self.early_stop is not None and not self.evaluate_every:
+            raise ValueError("early_stop looks at every evaluation, and evaluate_every 0 has only the one at the end; set it")
+        return self
+
 
 class FitConfig(Config):
     """Train a model on data with an objective."""
@@ -124,9 +132,9 @@ class FitConfig(Config):
     train_split: str = "train"
     """Split to train on."""
 
-    def artifacts(self) -> dict[str, str]:
+    def artifacts(self) -> dict[str, UseModel]:
         """Return what training leaves; see omnitrain.api.TellsArtifacts."""
-        return {"model": "model"} | ({"ema": "model"} if self.fit.ema_decay is not None else {})
+        return {"model": self.model} | ({"ema": self.model} if self.fit.ema_decay is not None else {})
 
 
 class EvaluateConfig(Config):

@@ -9,15 +9,15 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from omnitrain.api.config import Config, Use, UseArtifact, UseEvaluator
+from omnitrain.api.config import Config, Use, UseEvaluator
 from omnitrain.api.finished import evaluation_stem
-from omnitrain.api.protocols import TellsArtifacts
 from omnitrain.errors import OmnitrainError, UsageError, nearest
 from omnitrain.masking import lacking
 from omnitrain.plugins import Registry
 from omnitrain.recipes.expanding import TOP_LEVEL
 from omnitrain.recipes.model import ResolvedRecipe, Stage, uses
 from omnitrain.recipes.reading import Document, Origin, Path_
+from omnitrain.recipes.sources import Sources
 
 _STAGE_NAME = re.compile(r"[a-z][a-z0-9_-]{0,63}")
 _RECIPE = ("summary", "seed", "stages")
@@ -34,7 +34,7 @@ class _Problems:
         self.missed = 0
         self.left_out = False
         self.stages: list[Any] = []
-        self.made: dict[str, Mapping[str, str]] = {}
+        self.sources = Sources()
         self.error: OmnitrainError | None = None
 
     def place(self, path: Path_) -> str:
@@ -119,8 +119,7 @@ def resolve(document: Document, address: str, registry: Registry) -> ResolvedRec
         names.append(str(raw.get("name", "")) if isinstance(raw, dict) else "")
         if stage is not None:
             resolved.append(stage)
-            if isinstance(stage.config, TellsArtifacts):
-                problems.made[stage.name] = stage.config.artifacts()
+            problems.sources.add(stage.name, stage.config)
     problems.check()
     return ResolvedRecipe(address, value.get("summary", ""), seed, tuple(resolved), value, document.origins)
 
@@ -169,8 +168,11 @@ def _check_labels(config: Config, path: Path_, problems: _Problems) -> None:
         seen.setdefault(key, use.label)
 
 
-def _config(cls: type[Config], settings: Any, path: Path_, problems: _Problems) -> Config | None:
-    """Validate plain settings; JSON mode keeps strictness while lists may stand for tuples and text for paths."""
+def _config(cls: type[Config], settings: Any, path: Path_, problems: _Problems, partial: bool = False) -> Config | None:
+    """Validate plain settings; JSON mode keeps strictness while lists may stand for tuples and text for paths.
+
+    partial: what is required may be absent, since a product of a stage brings it.
+    """
     settings = _completed(cls, settings)
     immense = list(_immense(settings))
     for place, number in immense:
@@ -181,6 +183,8 @@ def _config(cls: type[Config], settings: Any, path: Path_, problems: _Problems) 
         return cls.model_validate_json(json.dumps(settings), strict=True)
     except ValidationError as error:
         for item in error.errors(include_url=False):
+            if partial and item["type"] == "missing":
+                continue
             place = (*path, *_clean(item["loc"], settings))
             problems.add(place, lambda item=item: _message(item, cls))  # type: ignore[misc]
         return None
@@ -296,8 +300,10 @@ def _resolve_one(use: Use, path: Path_, earlier: list[str], registry: Registry, 
         stage = str(use.stage)
         if stage not in earlier:
             problems.add((*path, "from"), f"no earlier stage is named {stage!r}. {nearest(stage, earlier)}")
-        elif (fault := _unfit(use, problems.made.get(stage))) is not None:
+        elif (fault := problems.sources.fault(use)) is not None:
             problems.add((*path, "from"), fault)
+        elif use.raw:
+            _check_beside(use, path, earlier, registry, problems)
         return
     assert use.use is not None
     try:
@@ -312,17 +318,15 @@ def _resolve_one(use: Use, path: Path_, earlier: list[str], registry: Registry, 
         _resolve_uses(config, path, earlier, registry, problems)
 
 
-def _unfit(use: Use, made: Mapping[str, str] | None) -> str | None:
-    """Say why a stage can't give what a field takes from it, or None. made: its artifacts and their kinds, where it tells."""
-    if made is None or (use.kind == "data" and "/" not in str(use.source)):  # data may also be what the stage was trained on
-        return None
-    artifact, left = str(use.artifact), ", ".join(f"{name} ({kind})" for name, kind in made.items()) or "nothing"
-    if artifact not in made:
-        return f"stage {use.stage!r} leaves no artifact {artifact!r}; it leaves {left}."
-    wanted = use.artifact_kind if isinstance(use, UseArtifact) else use.kind
-    if wanted and made[artifact] != wanted:
-        return f"a {wanted} is taken here, and {artifact!r} of stage {use.stage!r} is none; it leaves {left}."
-    return None
+def _check_beside(use: Use, path: Path_, earlier: list[str], registry: Registry, problems: _Problems) -> None:
+    """Check the settings beside `from:` against the component that made the product, where the stages tell which one."""
+    origin = problems.sources.origin(use)
+    if origin is None:
+        return
+    address, settings = origin
+    config = _config(registry.config_class(registry.component(address, use.kind)), settings, path, problems, partial=True)
+    if config is not None:
+        _resolve_uses(config, path, earlier, registry, problems)
 
 
 def resolve_component(address: str, kind: str, settings: Mapping[str, Any], registry: Registry, where: str) -> Config:

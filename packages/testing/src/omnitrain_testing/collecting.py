@@ -111,6 +111,8 @@ def _whole(examination: Examination) -> Iterator[Check]:
         yield Check("tiny runs", runs.tiny_run)
         yield Check("tiny determinism", runs.determinism)
         yield Check("tiny resume", runs.resume)
+        if any(component.kind == "stage" for component in plugin.components):
+            yield Check("tiny artifacts", runs.artifacts)
         yield Check("mistakes", mistakes.mistakes)
     if examination.implements_paper:
         yield Check("claims", claims.present)

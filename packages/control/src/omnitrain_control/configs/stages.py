@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from omnitrain.api import Config, UseModel
+from omnitrain.api import Config, UseData, UseModel
 from omnitrain_control.configs.environments import EnvironmentConfig
 
 
@@ -19,3 +19,7 @@ class RecordConfig(Config):
     """Who plays; null for uniformly random actions."""
     noise: float = Field(default=0.0, ge=0, le=1)
     """Probability of a uniformly random action in place of the player's."""
+
+    def artifacts(self) -> dict[str, UseData]:
+        """Return what the stage leaves; see omnitrain.api.TellsArtifacts."""
+        return {"data": UseData(use="control/episodes")}

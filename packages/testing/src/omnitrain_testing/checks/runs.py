@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from omnitrain.api import TellsArtifacts
 from omnitrain.errors import Stopped
 from omnitrain.runs import RunDirectory
 from omnitrain_testing.findings import Note
@@ -41,6 +42,28 @@ def determinism(examination: Examination) -> Iterator[str]:
             f"Two runs of tiny with the same seed differ: {difference}. Take every draw from run.seed or context.seed, and "
             "order nothing by sets, hashes, clocks or folders' listings."
         )
+
+
+def artifacts(examination: Examination) -> Iterator[str]:
+    """The plugin's stages in tiny leave what their settings tell, so that a wrong `from:` is refused before a run."""
+    if examination.first_run["code"]:
+        yield Note("not judged, since tiny does not run")
+        return
+    out = Path(examination.first_run["out"])
+    for stage in examination.tiny.stages if examination.tiny is not None else ():
+        if not stage.use.startswith(f"{examination.state.name}/"):
+            continue
+        if not isinstance(stage.config, TellsArtifacts):
+            yield (
+                f"The settings of the stage {stage.use} don't tell what it leaves: give {type(stage.config).__name__} a method "
+                "`artifacts` (omnitrain.api.TellsArtifacts); {} for a stage that only reports."
+            )
+            continue
+        told = {name: kind if isinstance(kind, str) else kind.kind for name, kind in stage.config.artifacts().items()}
+        record = RunDirectory(out, writes=False).stage_record(stage.name)
+        made = {name: found["kind"] for name, found in record.artifacts.items()} if record is not None else {}
+        if told != made:
+            yield f"The stage {stage.use} leaves {made or 'nothing'}, its settings tell {told or 'nothing'}: make them agree."
 
 
 def resume(examination: Examination) -> Iterator[str]:

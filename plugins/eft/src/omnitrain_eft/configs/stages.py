@@ -10,3 +10,7 @@ class ComposeConfig(Config):
 
     model: UseModel
     """The composition."""
+
+    def artifacts(self) -> dict[str, UseModel]:
+        """Return what the stage leaves; see omnitrain.api.TellsArtifacts."""
+        return {"model": self.model}

@@ -117,9 +117,9 @@ class ContinualConfig(Config):
             raise ValueError("ewc needs weights that are shared by tasks: tune: backbone or tune: pet")
         return self
 
-    def artifacts(self) -> Mapping[str, str]:
+    def artifacts(self) -> Mapping[str, str | UseModel]:
         """Return what the stage leaves; see `omnitrain.api.TellsArtifacts`."""
-        return {"model": "model", "answers": "predictions", "accuracy": "accuracies"}
+        return {"model": UseModel(use="lae/learned"), "answers": "predictions", "accuracy": "accuracies"}
 
 
 class UseAnswers(UseArtifact):
@@ -139,9 +139,17 @@ class CompareConfig(Config):
     margin: Annotated[float, Field(ge=0)] = 0.01
     """By how much last accuracy must be higher than the frozen arm's to count."""
 
+    def artifacts(self) -> dict[str, str]:
+        """Return nothing, since the stage only reports; see omnitrain.api.TellsArtifacts."""
+        return {}
+
 
 class ScenarioConfig(Config):
     """Draw a class order once, so that several stages learn the same tasks: `data: {from: this stage}`."""
 
     data: UseData
     """A `lae/class-incremental`."""
+
+    def artifacts(self) -> dict[str, UseData]:
+        """Return what the stage leaves; see omnitrain.api.TellsArtifacts."""
+        return {"data": self.data}

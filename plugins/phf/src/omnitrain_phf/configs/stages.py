@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from omnitrain.api import Config, InputPath, UseEvaluator, UseModel
+from omnitrain.api import Config, InputPath, UseData, UseEvaluator, UseModel
 from omnitrain_language.configs.limits import Fraction, Positive
 from omnitrain_phf.configs.scorers import ScorerConfig, ScrubadubConfig
 
@@ -39,6 +39,10 @@ class ScoreConfig(Config):
     threshold: Annotated[float, Field(ge=0)] = 0.0
     """The statistics tell the share of segments with a score above."""
 
+    def artifacts(self) -> dict[str, UseData]:
+        """Return what the stage leaves; see omnitrain.api.TellsArtifacts."""
+        return {"data": UseData(use="phf/scored-text")}
+
 
 class FrontConfig(Config):
     """Several models side by side: misalignment against capability, and which are on the Pareto front."""
@@ -55,3 +59,7 @@ class FrontConfig(Config):
     """Which of its metrics; its own direction says what is better."""
     device: str = "auto"
     """"auto" takes the first GPU where there is one, else the CPU; or a torch device name."""
+
+    def artifacts(self) -> dict[str, str]:
+        """Return nothing, since the stage only reports; see omnitrain.api.TellsArtifacts."""
+        return {}

@@ -27,6 +27,10 @@ class CompareConfig(CrossDenoisingConfig):
     device: str = "auto"
     """"auto" takes the first GPU where there is one, else the CPU; or a torch device name."""
 
+    def artifacts(self) -> dict[str, str]:
+        """Return nothing, since the stage only reports; see omnitrain.api.TellsArtifacts."""
+        return {}
+
 
 class GainTaskConfig(TaskConfig):
     """One task of a comparison."""
@@ -57,3 +61,7 @@ class GainsConfig(GridConfig):
                 if task.model not in models:
                     raise ValueError(f"task {name!r} needs a model {task.model!r}, which arm {arm!r} lacks")
         return self
+
+    def artifacts(self) -> dict[str, str]:
+        """Return nothing, since the stage only reports; see omnitrain.api.TellsArtifacts."""
+        return {}

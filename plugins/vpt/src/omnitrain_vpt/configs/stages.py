@@ -18,6 +18,10 @@ class RecordConfig(PlayConfig):
     labelled: bool = True
     """Write the actions; without them the recordings are like web video."""
 
+    def artifacts(self) -> dict[str, UseData]:
+        """Return what the stage leaves; see omnitrain.api.TellsArtifacts."""
+        return {"data": UseData(use="vpt/recordings")}
+
 
 class LabelConfig(Config):
     """Label video with an inverse dynamics model, in the same format."""
@@ -43,6 +47,10 @@ class LabelConfig(Config):
         if self.stride > self.window:
             raise ValueError(f"stride {self.stride} is above window {self.window}: frames between them would get no label")
         return self
+
+    def artifacts(self) -> dict[str, UseData]:
+        """Return what the stage leaves; see omnitrain.api.TellsArtifacts."""
+        return {"data": UseData(use="vpt/recordings")}
 
 
 class CleanConfig(Config):
@@ -72,6 +80,10 @@ class CleanConfig(Config):
         if self.median % 2 == 0:
             raise ValueError(f"median {self.median} must be odd")
         return self
+
+    def artifacts(self) -> dict[str, UseData]:
+        """Return what the stage leaves; see omnitrain.api.TellsArtifacts."""
+        return {"data": UseData(use="vpt/recordings")}
 
 
 class RewardConfig(Config):
@@ -142,6 +154,10 @@ class ReinforceConfig(Config):
     device: str = "auto"
     """"auto" takes the first GPU where there is one, else the CPU; or a torch device name."""
 
+    def artifacts(self) -> dict[str, UseModel]:
+        """Return what the stage leaves; see omnitrain.api.TellsArtifacts."""
+        return {"model": self.model}
+
 
 class PpoConfig(Config):
     """The baseline: Stable-Baselines3's PPO with a memoryless CNN policy, cloned first, then leashed to what was cloned."""
@@ -180,3 +196,7 @@ class PpoConfig(Config):
     """Rho is multiplied by it after every rollout."""
     checkpoint_every: int = Field(default=10, ge=0)
     """Rollouts between checkpoints; 0 saves only at a stop."""
+
+    def artifacts(self) -> dict[str, str]:
+        """Return what the stage leaves; see omnitrain.api.TellsArtifacts."""
+        return {"policy": "weights"}

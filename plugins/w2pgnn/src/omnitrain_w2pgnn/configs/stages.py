@@ -114,9 +114,9 @@ class SelectConfig(PoolConfig):
             raise ValueError(f"budget {self.budget} is larger than the number of candidates, {len(self.candidates)}")
         return self
 
-    def artifacts(self) -> dict[str, str]:
+    def artifacts(self) -> dict[str, str | UseData]:
         """Return what the stage leaves; see omnitrain.api.TellsArtifacts."""
-        return {"selection.json": "report", "data": "data"}
+        return {"selection.json": "report", "data": UseData(use="w2pgnn/saved")}
 
 
 class PretrainConfig(Config):
@@ -175,6 +175,10 @@ class FinetuneConfig(DownstreamConfig):
     """Epochs, folds and learning rate."""
     device: str = "auto"
     """"auto" takes the first GPU where there is one, else the CPU; or a torch device name."""
+
+    def artifacts(self) -> dict[str, str]:
+        """Return nothing, since the stage only reports; see omnitrain.api.TellsArtifacts."""
+        return {}
 
 
 class TransferConfig(PoolConfig):
@@ -238,6 +242,10 @@ class CorrelateConfig(PoolConfig):
     bootstraps: Annotated[int, Field(ge=0)] = 1000
     """Draws for the intervals of correlations."""
 
+    def artifacts(self) -> dict[str, str]:
+        """Return nothing, since the stage only reports; see omnitrain.api.TellsArtifacts."""
+        return {}
+
 
 class RecoveryConfig(Config):
     """Soundness on planted mixtures: is the truth found, on true and on estimated graphons?"""
@@ -266,3 +274,7 @@ class RecoveryConfig(Config):
         if abs(sum(self.weights) - 1) > 1e-9:
             raise ValueError(f"weights add up to {sum(self.weights):g}, expected 1")
         return self
+
+    def artifacts(self) -> dict[str, str]:
+        """Return nothing, since the stage only reports; see omnitrain.api.TellsArtifacts."""
+        return {}
