@@ -110,7 +110,7 @@ class FitSettings(Config):
     @model_validator(mode="after")
     def _fits_together(self) -> FitSettings:
         if self.accumulate > self.batch_size:
-            raise ValueError(f"accumulate {self.accumulate} is above batch_size {self.batch_size}: a part would hold no example")
+            raise ValueError(f"accumulate {self.accumulate} is above batch_size {self.batch_size}: parts would be empty")
         if self.early_stop is not None and not self.evaluate_every:
             raise ValueError("early_stop looks at every evaluation, and evaluate_every 0 has only the one at the end; set it")
         return self
