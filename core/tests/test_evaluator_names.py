@@ -76,8 +76,8 @@ def test_lock_has_the_name_where_there_is_one_and_is_read_again(tmp_path):
     path.write_text(RECIPE.replace("EVALUATORS", "toy/error, {use: toy/error, name: second}"))
     recipe = load_recipe(str(path))
     assert plain(recipe.stage("train").config)["evaluators"] == [
-        {"use": "toy/error", "slow_s": 0.0, "odd": ""},
-        {"use": "toy/error", "name": "second", "slow_s": 0.0, "odd": ""},
+        {"use": "toy/error", "slow_s": 0.0, "needs_split": "", "odd": ""},
+        {"use": "toy/error", "name": "second", "slow_s": 0.0, "needs_split": "", "odd": ""},
     ]
     lock = tmp_path / "lock.yaml"
     lock.write_text(lock_text(recipe))

@@ -71,7 +71,9 @@ def test_good_recipe_is_resolved_with_every_default(load):
     assert config.data.config.rows == 20
     assert config.model.config.width == 8
     assert [use.use or use.source for _, use in uses(config)] == ["toy/rows", "toy/net", "toy/square"]
-    assert plain(recipe.stage("measure").config)["evaluators"] == [{"use": "toy/error", "slow_s": 0.0, "odd": ""}]
+    assert plain(recipe.stage("measure").config)["evaluators"] == [
+        {"use": "toy/error", "slow_s": 0.0, "needs_split": "", "odd": ""}
+    ]
 
 
 @pytest.mark.parametrize(

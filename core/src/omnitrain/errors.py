@@ -51,6 +51,10 @@ class Damaged(EnvironmentFault, DataError):
     exit_code = EnvironmentFault.exit_code
 
 
+class NotMadeYet(EnvironmentFault):
+    """A product of a stage that has not run yet; what needs it can't be checked before."""
+
+
 class EvidenceError(OmnitrainError):
     """A golden vector, a check or a claim is not met."""
 

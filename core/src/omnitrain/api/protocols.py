@@ -121,13 +121,38 @@ class SplitsBatches(Protocol):
 
 @runtime_checkable
 class PlansStage(Protocol):
-    """The builder of a stage that can say before the run what the stage will take: memory, requests, files."""
+    """The builder of a stage that can say before the run what the stage will take, and refuse what can't work.
+
+    It is asked before the first stage of a recipe begins, by `run` and by `run --dry-run`.
+    """
 
     def plan(self, config: Any, run: Run, /) -> Sequence[str]:
         """Return lines that a dry run shows. Nothing is trained, fetched or written, and the call takes seconds.
 
-        Raises UsageError for settings that can't work.
+        Raises UsageError for settings that can't work. What asks for the product of a stage that has not run is not checked.
         """
+
+
+@runtime_checkable
+class ChecksData(Protocol):
+    """An evaluator that knows without measuring whether it can measure on data: splits, vocabularies, abilities.
+
+    It is asked before anything is trained, by `run` and by `run --dry-run`.
+    """
+
+    def check_data(self, data: Any, /) -> None:
+        """Look at data that is built and prepared; None where the stage has none.
+
+        Raises UsageError or DataError that names the setting to change.
+        """
+
+
+@runtime_checkable
+class TellsNeeds(Protocol):
+    """Settings that need a library which is not installed with the plugin; asked before the run."""
+
+    def needs(self) -> Mapping[str, str]:
+        """Return what installs each module that these values need: {"pyarrow": "omnitrain-language[parquet]"}."""
 
 
 @runtime_checkable

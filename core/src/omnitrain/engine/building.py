@@ -11,7 +11,7 @@ from omnitrain.api.data import Data
 from omnitrain.api.protocols import FitsData
 from omnitrain.api.results import Evaluation
 from omnitrain.api.run import Opened
-from omnitrain.errors import EnvironmentFault, UsageError
+from omnitrain.errors import EnvironmentFault, NotMadeYet, UsageError
 from omnitrain.plugins import Registry
 from omnitrain.recipes import ResolvedRecipe, Stage, plain, resolve_component
 from omnitrain.runs import RunDirectory, StageRun, StoredArtifact, with_facts
@@ -137,6 +137,8 @@ class ComponentBuilder:
             config = resolve_component(details["use"], "data", settings, self._registry, f"artifact {wanted} of stage {stage}")
             return self._build(details["use"], "data", config, run)
         described = self.describe_data(use)
+        if described is None and record is None:
+            raise NotMadeYet(f"Stage {stage!r} has not run yet, so what it leaves is not there.")
         if described is None:
             raise UsageError(f"Stage {stage!r} has no data to take with 'from: {stage}'.")
         config = resolve_component(described["use"], "data", described["config"], self._registry, f"data of stage {stage}")

@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from omnitrain.api.figures import Piece
-from omnitrain.api.protocols import PlansStage
+from omnitrain.engine.beforehand import check_measured, check_stage, check_training
 from omnitrain.engine.building import ComponentBuilder
-from omnitrain.engine.settings import FitConfig
-from omnitrain.errors import DataError, EnvironmentFault, OmnitrainError, Stopped, Unreachable
+from omnitrain.engine.settings import EvaluateConfig, FitConfig
+from omnitrain.errors import DataError, OmnitrainError, PluginError, Stopped
 from omnitrain.places import cache_folder
 from omnitrain.plugins import Registry
 from omnitrain.recipes import ResolvedRecipe, Stage, uses
@@ -72,11 +72,13 @@ class _NotedRun(StageRun):
     """A stage's run whose events are notes of the check: what data took of a user's files is seen before the run."""
 
     notes: list[str]
+    seen: set[str]
 
     def event(self, name: str, **details: Any) -> None:
-        """Note an event, once."""
+        """Note an event, once for all stages."""
         note = f"{name}: {', '.join(f'{k} {v}' for k, v in details.items())}" if details else name
-        if note not in self.notes:
+        if note not in self.seen:
+            self.seen.add(note)
             self.notes.append(note)
 
 
@@ -90,15 +92,15 @@ def dry_run(recipe: ResolvedRecipe, registry: Registry, out: Path | None = None,
     with tempfile.TemporaryDirectory(prefix="omnitrain-") as scratch, StopRequest() as stop:
         folder = RunDirectory(Path(scratch))
         display = Display(stop.raise_if_asked, quiet)
-        builder = ComponentBuilder(registry, folder, recipe)
+        builder, seen = ComponentBuilder(registry, folder, recipe), set[str]()
         for stage in recipe.stages:
             check = StageCheck(stage.name, stage.use)
             result.stages.append(check)
             run = _NotedRun(stage.name, folder, recipe.seed, cache_folder(), builder, stop, display)
-            run.notes = check.notes
+            run.notes, run.seen = check.notes, seen
             run.model_source = builder.stage_model_source(stage)
             try:
-                _check_stage(stage, run, registry, check)
+                _check_stage(stage, run, registry, recipe, check)
                 folder.write_stage(stage.name, StageRecord("finished", "", folder.made(stage.name)))
                 _check_space(stage, out or Path.cwd(), check)
             except Stopped:
@@ -109,58 +111,41 @@ def dry_run(recipe: ResolvedRecipe, registry: Registry, out: Path | None = None,
     return result
 
 
-def _check_stage(stage: Stage, run: StageRun, registry: Registry, check: StageCheck) -> None:
+def _check_stage(stage: Stage, run: StageRun, registry: Registry, recipe: ResolvedRecipe, check: StageCheck) -> None:
     for path, use in uses(stage.config):
         if use.source is not None:
             check.notes.append(f"{'.'.join(map(str, path))}: taken from stage {use.source} when that has run")
-        elif use.use is not None:
-            registry.builder(registry.component(use.use, use.kind))
-    builder = registry.builder(stage.component)
-    if isinstance(builder, PlansStage):
-        check.notes += builder.plan(stage.config, run)
+    check.notes += check_stage(stage, run, registry)
     if isinstance(stage.config, FitConfig):
-        _check_fit(stage.config, run, check)
+        _check_fit(stage.config, run, recipe, check)
+    elif isinstance(stage.config, EvaluateConfig):
+        check.notes += check_measured(stage.config, run, recipe, run.folder)
 
 
-def _check_fit(config: FitConfig, run: StageRun, check: StageCheck) -> None:
+def _check_fit(config: FitConfig, run: StageRun, recipe: ResolvedRecipe, check: StageCheck) -> None:
     from omnitrain.engine.devices import emulated_bf16
     from omnitrain.engine.engine import choose_device
 
-    facts: dict[str, Any] = {}
     warning = emulated_bf16(config.fit.precision, choose_device(config.fit.device))
     if warning is not None:
         check.notes.append(warning)
-    objective = run.build(config.objective)
-    data = None
-    if config.data.source is None or run.describe_data(config.data) is not None:
-        from omnitrain.engine.parts import check_fields, prepare_data
-
-        data = run.build(config.data)
-        check.fields = dict(data.batch)
-        check_fields(data, objective, config.data.use or f"stage {config.data.source}", config.objective.use or "?")
-        try:
-            data, objective, facts = prepare_data(config, run)
-            _show_examples(config, run, data, check)
-        except (Unreachable, EnvironmentFault) as error:
-            check.notes.append(f"not checked here: {error}")
-            data = None
-    _check_model(config, run, facts, check)
-    _promise_model(config, run, data, facts)
+    found = check_training(config, run, recipe, run.folder, reachable=False)
+    check.notes += found.notes
+    if found.data is not None:
+        check.fields = dict(found.data.batch)
+        _show_examples(config, run, found.data, check)
+    if found.model is not None:
+        _count(config, found.model, check)
+    _promise_model(config, run, found.data, found.facts)
     small = check.parameters is not None and check.parameters[0] < 20_000_000
-    if config.model.source is None and data is not None and small:
-        _time_step(config, run, data, objective, facts, check)
+    if config.model.source is None and found.data is not None and small:
+        _time_step(config, run, found.data, found.objective, found.facts, check)
 
 
-def _check_model(config: FitConfig, run: StageRun, facts: Mapping[str, Any], check: StageCheck) -> None:
-    """Build the real model on the meta device, which takes neither memory nor time, and count it."""
-    import torch
-
+def _count(config: FitConfig, model: Any, check: StageCheck) -> None:
+    """Count what the model, which lies on the meta device, will take."""
     from omnitrain.engine.models import count_parameters
 
-    if config.model.source is not None and run.model_source is None:
-        return
-    with torch.device("meta"):
-        model = run.build(config.model, facts)
     every, trainable = count_parameters(model)
     check.parameters = (every, trainable)
     moments = {"adamw": 2, "adam": 2, "sgd": 1 if config.fit.optimiser.momentum else 0, "adafactor": 0}
@@ -211,7 +196,7 @@ def _show_examples(config: FitConfig, run: StageRun, data: Any, check: StageChec
     batch = batches[0]
     absent = [name for name in data.batch if name not in batch]
     if absent:
-        check.problems.append(f"{config.data.use}: a batch lacks the declared fields {', '.join(absent)}")
+        raise PluginError(f"{config.data.use}: a batch lacks the declared fields {', '.join(absent)}.")
     if isinstance(data, ExplainsBatches):
         check.examples = [data.explain(batch, row) for row in range(rows)]
     else:

@@ -38,9 +38,19 @@ def choose_device(name: str) -> torch.device:
         raise UsageError(f"There is no device named {name!r}; write auto, cpu or cuda:0.") from error
     if device.type == "meta":
         raise UsageError(f"The device {name!r} holds shapes only and computes nothing; write auto, cpu or cuda:0.")
-    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+    if device.type != "cpu" and not _is_there(device):
         raise EnvironmentFault(f"The device {name!r} is not there; choose auto or cpu.")
     return device
+
+
+def _is_there(device: torch.device) -> bool:
+    if device.type == "cuda":
+        return torch.cuda.is_available() and (device.index or 0) < torch.cuda.device_count()
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, NotImplementedError, ImportError, AssertionError):
+        return False
+    return True
 
 
 @dataclass(frozen=True, slots=True)

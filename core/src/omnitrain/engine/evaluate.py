@@ -14,9 +14,9 @@ from omnitrain.api.protocols import Evaluator, TellsFacts
 from omnitrain.api.results import Evaluation
 from omnitrain.api.run import Opened, Run
 from omnitrain.engine.engine import evaluating
-from omnitrain.engine.opening import ASSETS
 from omnitrain.engine.rng import seed_everything
 from omnitrain.engine.settings import EvaluateConfig
+from omnitrain.runs.directory import ASSETS
 from omnitrain.runs.measured import checked
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from omnitrain.engine.beforehand import check_recipe
 from omnitrain.engine.staging import StageRuns
 from omnitrain.errors import Stopped, UsageError
 from omnitrain.masking import lacking, mask
@@ -19,6 +20,7 @@ from omnitrain.places import cache_folder
 from omnitrain.plugins import Registry, installed
 from omnitrain.recipes import ResolvedRecipe, locked_stage, plain
 from omnitrain.runs import Display, RunDirectory, RunLock, StopRequest
+from omnitrain.runs.directory import RUN_FILE
 from omnitrain.runs.files import explained_disk_faults
 from omnitrain.runs.notices import told_to
 from omnitrain.runs.trackers import Trackers, find_trackers
@@ -60,8 +62,7 @@ def run_recipe(
     lock = RunLock(out) if first else nullcontext()
     with lock, StopRequest(options.time_limit_s) as stop, explained_disk_faults(out), ExitStack() as hears:
         if first:
-            folder.claim(recipe, options.force)
-            folder.sweep()
+            _begin(recipe, folder, registry, stop, options)
         display = Display(stop.raise_if_asked, options.quiet or not first)
         hears.enter_context(told_to(lambda text: _noted(text, display, folder)))
         _check_secrets(recipe, folder)
@@ -107,6 +108,20 @@ def _check_secrets(recipe: ResolvedRecipe, folder: RunDirectory) -> None:
                 f"{stage.name}.{key}: the secret of this address is not stored with the run; go on with the recipe that holds "
                 f"it: omnitrain run RECIPE --out {shlex.quote(str(folder.root))}"
             )
+
+
+def _begin(recipe: ResolvedRecipe, folder: RunDirectory, registry: Registry, stop: StopRequest, options: Options) -> None:
+    """Claim the folder and check what can be checked before anything is trained; a recipe that can't run claims no new one."""
+    claimed = (folder.root / RUN_FILE).exists()
+    if claimed:
+        folder.claim(recipe, options.force)
+        folder.sweep()
+    _check_secrets(recipe, folder)
+    with told_to(lambda text: None):  # the stages tell it again
+        check_recipe(recipe, registry, RunDirectory(folder.root, writes=False), stop, options.quiet)
+    if not claimed:
+        folder.claim(recipe, options.force)
+        folder.sweep()
 
 
 def _tracked_settings(recipe: ResolvedRecipe) -> dict[str, dict[str, Any]]:

@@ -6,15 +6,16 @@ from typing import Any
 
 from omnitrain.api import Run, SavesAssets
 from omnitrain.engine.batches import make_feed
+from omnitrain.engine.beforehand import check_evaluators, check_watched
 from omnitrain.engine.engine import Engine
 from omnitrain.engine.loop import Extras, Loop, plan_batches
 from omnitrain.engine.memory import explained_shortage
 from omnitrain.engine.models import count_parameters
-from omnitrain.engine.opening import ASSETS
 from omnitrain.engine.parts import build_parts
 from omnitrain.engine.rng import seed_everything
 from omnitrain.engine.settings import FitConfig
 from omnitrain.engine.validation import Validation
+from omnitrain.runs.directory import ASSETS
 
 
 def fit(config: FitConfig, run: Run) -> None:
@@ -24,6 +25,8 @@ def fit(config: FitConfig, run: Run) -> None:
     plan = plan_batches(settings, engine, run.seed("data"))
     engine.warn(run)
     parts = build_parts(config, run)
+    check_evaluators(config.evaluators, parts.data, parts.facts, run)
+    check_watched(config, parts.data)
     assets = run.directory / ASSETS
     assets.mkdir(parents=True, exist_ok=True)
     if isinstance(parts.data, SavesAssets) and engine.is_main:
@@ -36,6 +39,7 @@ def fit(config: FitConfig, run: Run) -> None:
         return run.predictor(parts.model, address, assets)
 
     validation = Validation(run, parts, engine, settings, config.evaluators, predictor)
+    validation.check_watched()
     loop = Loop(
         settings, run, engine, parts.model, parts.objective, feed, validation, Extras(objective_use=parts.objective_use)
     )

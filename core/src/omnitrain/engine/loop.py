@@ -25,7 +25,7 @@ from omnitrain.engine.rng import rng_state, set_rng_state
 from omnitrain.engine.settings import FitSettings
 from omnitrain.engine.state import map_tree
 from omnitrain.engine.tally import Tally
-from omnitrain.engine.validation import Validation
+from omnitrain.engine.validation import Validation, check_measured
 from omnitrain.errors import DataError, EnvironmentFault, NumericalError, Stopped, UsageError
 from omnitrain.runs.progress import Pace
 
@@ -343,7 +343,10 @@ class Loop:
     def _evaluate(self) -> dict[str, float]:
         lines = self.run.line_counts()
         try:
-            return self.validation.run(self.step)
+            values = self.validation.run(self.step)
+            if self.settings.early_stop is not None:
+                check_measured(self.settings.early_stop.metric, list(values))
+            return values
         except Exception:
             self.run.rewind(*lines)  # the evaluation is repeated after resuming
             raise

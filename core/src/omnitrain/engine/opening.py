@@ -22,9 +22,8 @@ from omnitrain.masking import masked
 from omnitrain.plugins import Registry
 from omnitrain.recipes import resolve_component
 from omnitrain.runs import StageRun, with_facts, with_saved
+from omnitrain.runs.directory import ASSETS
 from omnitrain.runs.files import write_whole
-
-ASSETS = "assets"
 
 
 def open_use(use: Use, run: StageRun, device: str, data: Data | None, facts: Mapping[str, Any]) -> Opened:

@@ -18,9 +18,16 @@ from omnitrain.engine.evaluate import labelled
 from omnitrain.engine.parts import Parts
 from omnitrain.engine.rng import isolated
 from omnitrain.engine.settings import FitSettings
+from omnitrain.errors import UsageError
 from omnitrain.runs.measured import checked
 
 SPLIT = "valid"
+
+
+def check_measured(metric: str, measured: Sequence[str]) -> None:
+    """Refuse an early stop on what is not among the numbers that were measured. Raises UsageError that lists them."""
+    if metric not in measured:
+        raise UsageError(f"fit.early_stop.metric {metric!r} is never measured; measured are {', '.join(sorted(measured))}.")
 
 
 class Validation:
@@ -49,6 +56,20 @@ class Validation:
     @property
     def _has_split(self) -> bool:
         return self._settings.evaluate_batches > 0 and SPLIT in self._parts.data.splits()
+
+    def check_watched(self) -> None:
+        """Refuse an early stop on a part of the loss on the split "valid" that the objective does not tell.
+
+        Raises UsageError that lists those that it tells; one batch is measured to know them.
+        """
+        stop = self._settings.early_stop
+        if stop is None or stop.metric == f"{SPLIT}/loss" or not stop.metric.startswith(f"{SPLIT}/") or not self._has_split:
+            return
+        size, data = max(self._settings.batch_size // self._settings.accumulate, 1), self._parts.data
+        with isolated(self._run.seed("evaluation")), evaluating(self._parts.model):
+            self._parts.model.to(self._engine.device)
+            for batch in in_order(data, SPLIT, size, seed=self._run.seed("evaluation"), most=1):
+                check_measured(stop.metric, [f"{SPLIT}/{name}" for name in ("loss", *self._forward(batch).parts)])
 
     def run(self, step: int) -> dict[str, float]:
         """Measure everything; return the numbers by "split/name".

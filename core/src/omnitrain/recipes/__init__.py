@@ -3,7 +3,7 @@
 from omnitrain.recipes.inputs import NamedInput, named_inputs
 from omnitrain.recipes.loading import load_recipe, read_recipe, written_out
 from omnitrain.recipes.lock import canonical, fingerprint, lock_text, locked_stage, locked_values
-from omnitrain.recipes.model import ResolvedRecipe, Stage, plain, uses
+from omnitrain.recipes.model import ResolvedRecipe, Stage, configs, plain, uses
 from omnitrain.recipes.resolving import resolve, resolve_component
 
 __all__ = [
@@ -11,6 +11,7 @@ __all__ = [
     "ResolvedRecipe",
     "Stage",
     "canonical",
+    "configs",
     "fingerprint",
     "load_recipe",
     "lock_text",

@@ -60,6 +60,23 @@ def _search(value: Any, path: Path_) -> Iterator[tuple[Path_, Use]]:
             yield from _search(item, (*path, key))
 
 
+def configs(config: Config) -> Iterator[tuple[Path_, Config]]:
+    """Yield a config and every one in it with its path, also those of the components that it uses."""
+    yield from _configs(config, ())
+
+
+def _configs(value: Any, path: Path_) -> Iterator[tuple[Path_, Config]]:
+    if isinstance(value, Use):
+        value = value.config if value.is_resolved else None
+    if isinstance(value, Config):
+        yield path, value
+        for name in type(value).model_fields:
+            yield from _configs(getattr(value, name), (*path, name))
+    elif isinstance(value, (list, tuple, dict)):
+        for key, item in value.items() if isinstance(value, dict) else enumerate(value):
+            yield from _configs(item, (*path, key))
+
+
 def plain(config: Config) -> dict[str, Any]:
     """Return a config as plain values for lock files, with every default filled in and every use written out."""
     return {name: _plain(getattr(config, name)) for name in type(config).model_fields}

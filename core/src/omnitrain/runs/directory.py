@@ -12,7 +12,7 @@ from typing import Any
 
 from omnitrain.api.checksums import check_files, files_of
 from omnitrain.api.stored import OWN_STAGE, RUN, check_shape, read_as, read_plain
-from omnitrain.errors import Damaged, EnvironmentFault, UsageError
+from omnitrain.errors import Damaged, EnvironmentFault, NotMadeYet, UsageError
 from omnitrain.masking import masked
 from omnitrain.recipes import ResolvedRecipe, canonical, fingerprint, lock_text, locked_values
 from omnitrain.runs.environment import describe_environment
@@ -25,6 +25,7 @@ LOCK_FILE = "recipe.lock.yaml"
 RUN_FILE = "run.json"
 STAGE_FILE = "stage.json"
 COMPONENT_FILE = "component.json"
+ASSETS = "assets"
 SPACE_NEEDED = 64 * 2**20
 
 
@@ -100,7 +101,8 @@ class RunDirectory:
     def claim(self, recipe: ResolvedRecipe, force: bool = False) -> bool:
         """Take the folder for a recipe; return True when an earlier run of the same recipe is continued.
 
-        force: go on although settings differ; stages whose inputs changed run again.
+        force: go on although settings differ; stages whose inputs changed run again. A run in which nothing was made yet, such
+        as one that failed at once, gives its folder to any recipe.
         Raises UsageError with the differences when the folder belongs to another recipe, or holds other files.
         """
         values = locked_values(recipe)
@@ -113,7 +115,9 @@ class RunDirectory:
                 if not (self.root / LOCK_FILE).exists():  # the first run was killed between the two files
                     write_whole(self.root / LOCK_FILE, lock_text(recipe))
                 return True
-            if not force:
+            if self._clear_if_nothing_ran(stored["recipe"]):
+                resumed = False
+            elif not force:
                 shown = "\n".join(f"  {c}" for c in changes[:12])
                 raise UsageError(
                     f"{self.root} belongs to another recipe ({stored['address']}); it differs in:\n{shown}\n"
@@ -133,6 +137,18 @@ class RunDirectory:
         write_json(self.root / RUN_FILE, record)
         write_whole(self.root / LOCK_FILE, lock_text(recipe))
         return resumed
+
+    def _clear_if_nothing_ran(self, recipe: Mapping[str, Any]) -> bool:
+        """Remove the folders of a run whose stages made nothing yet, so that a corrected recipe can have its place."""
+        stages = [self.root / stage["name"] for stage in recipe["stages"]]
+        made = (p for stage in stages for p in stage.rglob("*") if p.is_file() and not _is_made_at_once(p.relative_to(stage)))
+        records = [self.stage_record(stage.name) for stage in stages]
+        finished = any(record is not None and record.status == "finished" for record in records)
+        if finished or self.metrics.stages() or next(made, None) is not None:
+            return False
+        for stage in stages:
+            self.reset_stage(stage.name)
+        return True
 
     def tell_damage(self, say: Callable[[str], None]) -> None:
         """Say which lines of the run's records are damaged, and keep it as an event, once for each."""
@@ -218,12 +234,15 @@ class RunDirectory:
     def artifact(self, stage: str, name: str) -> StoredArtifact:
         """Return an artifact of a finished stage.
 
-        Raises EnvironmentFault when the stage has none of that name, or its files are gone or not as the stage wrote them.
+        Raises NotMadeYet before the stage ran, EnvironmentFault when it has none of that name, or its files are gone or not as
+        the stage wrote them.
         """
         record = self.stage_record(stage)
-        found = record.artifacts.get(name) if record else None
+        if record is None:
+            raise NotMadeYet(f"Stage {stage!r} of {self.root} has not run, so there is no {name!r} of it.")
+        found = record.artifacts.get(name)
         if found is None:
-            known = ", ".join(record.artifacts) if record and record.artifacts else "nothing"
+            known = ", ".join(record.artifacts) or "nothing"
             raise EnvironmentFault(f"Stage {stage!r} of {self.root} has no artifact {name!r}; it made {known}.")
         path = inside(self.root, found["path"])
         if not path.exists():
@@ -238,6 +257,11 @@ class RunDirectory:
         """Close the open record files."""
         for records in (self.metrics, self.timing, self.events):
             records.close()
+
+
+def _is_made_at_once(path: Path) -> bool:
+    """Whether a file of a stage is there before the stage's work: its record, and what its data saves for the model."""
+    return path.parts[0] in (STAGE_FILE, ASSETS) or path.name.startswith(TEMPORARY)
 
 
 _ABSENT = object()

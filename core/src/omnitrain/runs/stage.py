@@ -90,6 +90,11 @@ class StageRun:
         self._notes = notes
         self._ledgers: dict[Path, Ledger] = {}
 
+    @property
+    def folder(self) -> RunDirectory:
+        """The run's folder."""
+        return self._folder
+
     def __enter__(self) -> StageRun:
         return self
 

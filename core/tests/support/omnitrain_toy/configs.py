@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from omnitrain.api import Config
+from omnitrain.api import Config, UseData
 
 
 class Rows(Config):
@@ -32,6 +32,14 @@ class Rows(Config):
     """Whether batches carry the field "weight"."""
     slow_s: float = Field(default=0.0, ge=0)
     """Seconds that each batch takes."""
+    path: str | None = None
+    """Where an earlier stage left rows."""
+    library: str = ""
+    """A module that is needed."""
+
+    def needs(self) -> dict[str, str]:
+        """Return it."""
+        return {self.library: "toy[more]"} if self.library else {}
 
 
 class Net(Config):
@@ -41,6 +49,8 @@ class Net(Config):
     """Hidden units."""
     dropout: float = Field(default=0.1, ge=0, lt=1)
     """Share of hidden units that are dropped."""
+    asks: bool = False
+    """Whether the data must tell how many numbers a row has."""
 
 
 class Square(Config):
@@ -61,5 +71,18 @@ class Error(Config):
 
     slow_s: float = Field(default=0.0, ge=0)
     """Seconds that one measurement takes."""
+    needs_split: str = ""
+    """A split that the data must have."""
     odd: str = ""
     """A Python expression over np, torch, Decimal and Metric whose value is given as one more metric's value."""
+
+
+class Collect(Config):
+    """Leave rows."""
+
+    refuses: bool = False
+    """Whether the plan refuses."""
+
+    def artifacts(self) -> dict[str, UseData]:
+        """Return what the stage leaves."""
+        return {"data": UseData(use="toy/rows")}

@@ -9,7 +9,7 @@ from torch import nn
 
 from omnitrain.api import Evaluation, Loss, Metric, Part
 from omnitrain.api.results import Auxiliary
-from omnitrain.errors import DataError
+from omnitrain.errors import DataError, UsageError
 
 WIDTH = 4
 
@@ -67,6 +67,9 @@ class _Base:
             self.y[row] = np.nan
         for row in config.big_at:
             self.y[row] = config.big
+
+    def facts(self):
+        return {"inputs": WIDTH} if self.config.path else {}
 
     def splits(self):
         return ["train", "valid"] if self.config.validation else ["train"]
@@ -151,6 +154,8 @@ def Rows(config, context):  # noqa: N802
 
 def net(config, context):
     """Build the net."""
+    if config.asks and "inputs" not in context.facts:
+        raise UsageError("toy/net lacks inputs: use it with data that tells them.")
     return nn.Sequential(nn.Linear(WIDTH, config.width), nn.Tanh(), nn.Dropout(config.dropout), nn.Linear(config.width, 1))
 
 
@@ -212,6 +217,10 @@ class Error:
     def __init__(self, config, context):
         self.config = config
 
+    def check_data(self, data, /):
+        if self.config.needs_split and self.config.needs_split not in data.splits():
+            raise DataError(f"the data has no split {self.config.needs_split!r}")
+
     def __call__(self, predictor, data, run, /):
         with run.progress("error", 10) as bar:
             for _ in range(10):
@@ -224,3 +233,17 @@ class Error:
             value = eval(self.config.odd, names)  # noqa: S307 - written by the test
             return Evaluation(metrics={"odd": value if isinstance(value, Metric) else Metric(value, 1)})
         return Evaluation(metrics={"mean_error": Metric(error, len(batch["x"]), "lower")})
+
+
+class _Collect:
+    def __call__(self, config, run):
+        with run.artifact("data", "data", use="toy/rows", config={}) as path:
+            path.mkdir()
+
+    def plan(self, config, run):
+        if config.refuses:
+            raise UsageError("refuses: this can't work.")
+        return ["rows: 50"]
+
+
+collect = _Collect()

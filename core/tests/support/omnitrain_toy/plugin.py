@@ -16,6 +16,7 @@ def omnitrain_plugin() -> Plugin:
             Component("model", "net", "A small net with dropout.", ".configs:Net", ".parts:net"),
             Component("objective", "square", "Squared error.", ".configs:Square", ".parts:Square"),
             Component("evaluator", "error", "Mean error.", ".configs:Error", ".parts:Error"),
+            Component("stage", "collect", "Leave rows as data.", ".configs:Collect", ".parts:collect"),
         ),
         recipes=(Recipe("tiny", "Seconds.", "tiny.yaml"), Recipe("mini", "Seconds.", "tiny.yaml")),
         claims=CLAIMS,

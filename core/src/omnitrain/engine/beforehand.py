@@ -1,0 +1,225 @@
+"""What must hold before the first stage begins, so that nothing is trained for a recipe that can't come to its end.
+
+The dry run checks the same and shows more. What only an earlier stage's product can tell is not checked here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any
+
+from omnitrain.api.config import Config, Use, UseEvaluator
+from omnitrain.api.data import Data
+from omnitrain.api.protocols import ChecksData, Evaluator, PlansStage, TellsArtifacts, TellsNeeds
+from omnitrain.engine.building import ComponentBuilder
+from omnitrain.engine.settings import EvaluateConfig, FitConfig
+from omnitrain.errors import EnvironmentFault, NotMadeYet, OmnitrainError, Unreachable, UsageError
+from omnitrain.places import cache_folder
+from omnitrain.plugins import Registry
+from omnitrain.recipes import ResolvedRecipe, Stage, configs, uses
+from omnitrain.recipes.sources import data_field
+from omnitrain.runs import Display, RunDirectory, StageRun, StopRequest
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+def check_stage(stage: Stage, run: StageRun, registry: Registry) -> list[str]:
+    """Check what takes no data: libraries, components, devices, and what the stage's own plan refuses; return its lines."""
+    check_needs(stage)
+    for _, use in uses(stage.config):
+        if use.use is not None:
+            component = registry.component(use.use, use.kind)
+            registry.builder(component)
+            registry.predictor(component)
+    builder = registry.builder(stage.component)
+    check_devices(stage)
+    if not isinstance(builder, PlansStage):
+        return []
+    try:
+        return list(builder.plan(stage.config, run))
+    except NotMadeYet as error:
+        return [f"not checked here: {error}"]
+
+
+def check_needs(stage: Stage) -> None:
+    """Refuse settings whose libraries are not installed.
+
+    Raises EnvironmentFault that names the setting and what installs it.
+    """
+    for path, config in configs(stage.config):
+        if not isinstance(config, TellsNeeds):
+            continue
+        for module, install in config.needs().items():
+            if find_spec(module) is None:
+                key = ".".join(map(str, (stage.name, *path)))
+                raise EnvironmentFault(f"{key} needs {module}, which is not installed: pip install '{install}'.")
+
+
+def check_devices(stage: Stage) -> None:
+    """Refuse a setting `device` that names none of this machine's. Raises UsageError or EnvironmentFault with the setting."""
+    for path, config in configs(stage.config):
+        if isinstance(name := getattr(config, "device", None), str):
+            from omnitrain.engine.engine import choose_device
+
+            try:
+                choose_device(name)
+            except OmnitrainError as error:
+                raise type(error)(f"{'.'.join(map(str, (stage.name, *path, 'device')))}: {error}") from error
+
+
+def awaited(config: Config | Use, recipe: ResolvedRecipe, folder: RunDirectory) -> str | None:
+    """Return the stage whose product a field or its settings take and that has not run yet, or None."""
+    found = [config] if isinstance(config, Use) else []
+    inner = config if isinstance(config, Config) else config.config if config.is_resolved else None
+    found += [use for _, use in uses(inner)] if inner is not None else []
+    return next((stage for use in found if (stage := _awaited(use, recipe, folder)) is not None), None)
+
+
+def _awaited(use: Use, recipe: ResolvedRecipe, folder: RunDirectory) -> str | None:
+    if use.stage is None:
+        return None
+    record = folder.stage_record(use.stage)
+    if record is not None and str(use.artifact) in record.artifacts:
+        return None
+    config = recipe.stage(use.stage).config
+    makes = isinstance(config, TellsArtifacts) and str(use.artifact) in config.artifacts()
+    field = data_field(config)
+    if use.kind != "data" or makes or "/" in str(use.source) or field is None:
+        return use.stage
+    return awaited(_data_of(field, recipe) or field, recipe, folder)
+
+
+def _data_of(field: Use, recipe: ResolvedRecipe) -> Use | None:
+    """Return the data field behind a stage's own: of a model, that of the stage it is from."""
+    while field.kind != "data":
+        found = None if field.stage is None else data_field(recipe.stage(field.stage).config)
+        if found is None:
+            return None
+        field = found
+    return field
+
+
+def is_finished(stage: str, folder: RunDirectory) -> bool:
+    """Whether a stage has run to its end in this folder."""
+    record = folder.stage_record(stage)
+    return record is not None and record.status == "finished"
+
+
+def check_evaluators(evaluators: Sequence[UseEvaluator], data: Data | None, facts: Mapping[str, Any], run: Any) -> None:
+    """Ask evaluators whether they can measure on data that is there. Raises UsageError or DataError with the evaluator."""
+    for use in evaluators:
+        evaluator: Evaluator = run.build(use, facts)
+        if isinstance(evaluator, ChecksData):
+            try:
+                evaluator.check_data(data)
+            except OmnitrainError as error:
+                raise type(error)(f"{run.name}: the evaluator {use.label}: {error}") from error
+
+
+def check_watched(config: FitConfig, data: Data) -> None:
+    """Refuse an early stop on what is never measured. Raises UsageError that lists what is, as far as it is known."""
+    stop = config.fit.early_stop
+    if stop is None:
+        return
+    has_split = config.fit.evaluate_batches > 0 and "valid" in data.splits()
+    known = (["valid/loss"] if has_split else []) + [f"{use.label}/..." for use in config.evaluators]
+    begins = [name.removesuffix("loss").removesuffix("...") for name in known]
+    if not any(stop.metric.startswith(begin) and stop.metric != begin for begin in begins):
+        measured = ", ".join(known) or "nothing: the data has no split 'valid', and there are no evaluators"
+        raise UsageError(f"fit.early_stop.metric {stop.metric!r} is never measured; measured are {measured}.")
+
+
+def check_measured(config: EvaluateConfig, run: StageRun, recipe: ResolvedRecipe, folder: RunDirectory) -> list[str]:
+    """Check the evaluators of a stage core/evaluate on its data; return what could not be checked.
+
+    Raises whatever building the data and asking the evaluators raises.
+    """
+    use = config.data or run.model_data(config.model)
+    waits = next((found for e in [use, *config.evaluators] if e is not None and (found := awaited(e, recipe, folder))), None)
+    if waits is not None:
+        return [f"not checked here: its evaluators, until stage {waits} has run"]
+    if use is None:
+        check_evaluators(config.evaluators, None, {}, run)
+    elif any(isinstance(run.build(evaluator, {}), ChecksData) for evaluator in config.evaluators):
+        data, facts = run.data(use)
+        check_evaluators(config.evaluators, data, facts, run)
+    return []
+
+
+@dataclass
+class Training:
+    """What a training is made of, as far as it is known beforehand. model: on the meta device, without memory."""
+
+    data: Any = None
+    objective: Any = None
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    model: nn.Module | None = None
+    notes: list[str] = field(default_factory=list)
+
+
+def check_training(
+    config: FitConfig, run: StageRun, recipe: ResolvedRecipe, folder: RunDirectory, reachable: bool = True
+) -> Training:
+    """Check the data, objective, model and evaluators of a stage core/fit; the slow work of the data is done and kept.
+
+    reachable: whether data that can't be reached from here is a fault, or only not checked.
+    Raises whatever building them raises.
+    """
+    import torch
+
+    from omnitrain.engine.parts import prepare_data
+
+    found = Training()
+    waits = awaited(config.data, recipe, folder) or awaited(config.objective, recipe, folder)
+    if waits is None:
+        try:
+            found.data, found.objective, found.facts = prepare_data(config, run)
+        except Unreachable as error:
+            if reachable:
+                raise
+            found.notes.append(f"not checked here: {error}")
+    if found.data is not None:
+        if config.train_split not in found.data.splits():
+            splits = ", ".join(found.data.splits())
+            raise UsageError(f"{run.name}.train_split: the data has no split {config.train_split!r}; it has {splits}.")
+        there = [use for use in config.evaluators if awaited(use, recipe, folder) is None]
+        check_evaluators(there, found.data, found.facts, run)
+        check_watched(config, found.data)
+    if (config.model.source is None or run.model_source is not None) and awaited(config.model, recipe, folder) is None:
+        try:
+            with torch.device("meta"):
+                found.model = run.build(config.model, found.facts)
+        except OmnitrainError as error:
+            if found.data is not None:
+                raise
+            found.notes.append(f"not checked here: the model, before its data is there ({error})")
+    return found
+
+
+def check_recipe(recipe: ResolvedRecipe, registry: Registry, folder: RunDirectory, stop: StopRequest, quiet: bool) -> None:
+    """Check all stages that are still to be run. The first one checks its own training when it begins, which is now.
+
+    Raises what the first stage that can't run raises.
+    """
+    display, builder = _Bars(stop.raise_if_asked, quiet), ComponentBuilder(registry, folder, recipe)
+    left = [stage for stage in recipe.stages if not is_finished(stage.name, folder)]
+    runs = [StageRun(s.name, folder, recipe.seed, cache_folder(), builder, stop, display) for s in left]
+    for stage, run in zip(left, runs, strict=True):
+        run.model_source = builder.stage_model_source(stage)
+        check_stage(stage, run, registry)
+    for stage, run in zip(left, runs, strict=True):
+        stop.raise_if_asked()
+        if isinstance(stage.config, EvaluateConfig):
+            check_measured(stage.config, run, recipe, folder)
+        elif isinstance(stage.config, FitConfig) and stage is not left[0]:
+            check_training(stage.config, run, recipe, folder)
+
+
+class _Bars(Display):
+    """Shows progress and no notes, which the stages say when they run."""
+
+    def say(self, text: str) -> None:
+        """Say nothing."""
