@@ -69,7 +69,7 @@ REFUSED = {
     "number beyond any index": (
         [stage(data={"use": "toy/rows", "rows": 2**70})],
         2,
-        "expected a whole number of at most 64 bits",
+        "train.data.rows: expected a whole number between",
     ),
     "early stop on nothing": (
         [stage(fit={**FIT, "evaluate_batches": 5, "evaluate_every": 1, "early_stop": {"metric": "vaild/loss"}})],

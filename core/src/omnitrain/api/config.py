@@ -26,15 +26,6 @@ class Config(BaseModel):
         protected_namespaces=(),
     )
 
-    @field_validator("*")
-    @classmethod
-    def _fits_the_machine(cls, value: Any) -> Any:
-        """Refuse whole numbers that no array, index or generator of seeds holds."""
-        for number in value if isinstance(value, (list, tuple)) else (value,):
-            if isinstance(number, int) and not -(2**63) <= number < 2**63:
-                raise ValueError("expected a whole number of at most 64 bits")
-        return value
-
 
 class Use(BaseModel):
     """A field that holds another component: `{use: plugin/name, ...its settings}` or `{from: stage}`.
