@@ -118,7 +118,8 @@ def test_dry_run_ends_with_the_exit_code_of_the_run(name, tmp_path, capsys):
 
 def test_early_stop_on_what_an_evaluator_does_not_give_ends_at_the_first_evaluation(tmp_path, capsys):
     settings = {**FIT, "evaluate_every": 1, "early_stop": {"metric": "toy/error/eror"}}
-    assert guarded(["run", written(tmp_path, [stage(fit=settings, evaluators=["toy/error"])]), "--quiet"]) == 2
+    recipe = written(tmp_path, [stage(fit=settings, evaluators=["toy/error"])])
+    assert guarded(["run", recipe, "--out", str(tmp_path / "run"), "--quiet"]) == 2
     assert "'toy/error/eror' is never measured; measured are toy/error/mean_error." in capsys.readouterr().err
 
 
