@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from omnitrain.api import BatchPlan
+from omnitrain_language.detokenising import Detokeniser
 from omnitrain_language.encoding import Encoder
 from omnitrain_language.predictor import LanguagePredictor
 from omnitrain_language.tokenizers import load_tokenizer
@@ -13,6 +14,7 @@ from omnitrain_phf.configs.data import ScoredTextConfig
 from omnitrain_phf.configs.models import CausalWithValuesConfig
 from omnitrain_phf.data.scored_text import ScoredTextData
 from omnitrain_phf.data.segment_ids import SegmentEncoder
+from omnitrain_phf.data.stretches import segment_of_tokens
 from omnitrain_phf.evaluators.last_word import predict_words
 from omnitrain_phf.models.causal import build
 from omnitrain_phf.models.writing import WritingSettings, texts_of, write
@@ -104,3 +106,17 @@ def test_words_and_continuations_are_read_behind_what_they_follow(family, tmp_pa
     with torch.no_grad():
         (_, nll), (_, longer) = predict_words(model, [("the old", " mill"), ("the old", " mill grinds")])
     assert 0 < nll < longer
+
+
+def test_tokens_of_a_stretch_find_their_segment(folder):
+    tokenizer = load_tokenizer(folder)
+    whole = Encoder(tokenizer).with_offsets(["the old mill grinds wheat into flour while the baker waits"])[0]
+    cut = whole.behind(len("the old mill"))
+    read = Detokeniser(tokenizer, whole.ids[:cut])
+    text = read(whole.ids[cut:])
+    assert text == " grinds wheat into flour while the baker waits"
+    segments = [text[:18], text[18:24], text[24:]]
+    owner = segment_of_tokens(whole.ids[cut:], segments, read)
+    for number, segment in enumerate(segments):
+        ids = [i for i, own in zip(whole.ids[cut:], owner.tolist(), strict=True) if own == number]
+        assert "".join(tokenizer.decode(ids).split()) == segment.replace(" ", "")
