@@ -13,6 +13,7 @@ from omnitrain_phf.configs.scorers import (
 )
 from omnitrain_phf.scorers.base import segment_scores
 from omnitrain_phf.scorers.make import header, make_scorer
+from omnitrain_phf.scorers.toxicity import read_words
 
 
 def test_missing_library_is_named_with_its_command():
@@ -55,5 +56,10 @@ def test_word_list_counts_whole_words(tmp_path):
     path.write_text("darn\nholy cow\n", "utf-8")
     scorer = make_scorer(WordListConfig(path=str(path)))
     assert scorer.score(["Darn it, darned thing", "holy cow!", ""]) == [1 / 4, 1 / 2, 0.0]
-    with pytest.raises(DataError, match="can't be read"):
+    with pytest.raises(DataError, match=r"scorer.path: .*none.txt is not there; expected a text file"):
         make_scorer(WordListConfig(path=str(tmp_path / "none.txt")))
+
+
+def test_entries_of_a_word_list_end_at_line_ends_only(tmp_path):
+    (tmp_path / "words.txt").write_bytes("\ufeffbad\r\nvery\u2028bad\x0cword\n".encode())
+    assert read_words(str(tmp_path / "words.txt")) == ["very\u2028bad\x0cword", "bad"]

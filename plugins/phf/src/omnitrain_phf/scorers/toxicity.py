@@ -96,7 +96,10 @@ def read_words(path: str) -> list[str]:
 
     Raises DataError where it can't be read or holds none.
     """
-    lines = [line.strip().lower() for _, line in text_lines(Path(path).expanduser())]
+    try:
+        lines = [line.strip().lower() for _, line in text_lines(Path(path).expanduser())]
+    except DataError as error:
+        raise DataError(f"scorer.path: {error}") from error
     words = sorted({line for line in lines if line}, key=lambda w: (-len(w), w))
     if not words:
         raise DataError(f"scorer.path {path}: holds no words; expected one a line")
