@@ -251,3 +251,33 @@ def test_what_a_terminal_would_obey_is_shown_as_text(place: Path, capsys: pytest
         assert "\\x1b]0;owned" in shown.out or "\\u001b]0;owned" in shown.out
     assert run(["runs", str(place), "--json"]) == 0
     assert evil in {entry["recipe"] for entry in json.loads(capsys.readouterr().out)}
+
+
+@pytest.mark.parametrize("at", ["a step", "the model", "an evaluator"])
+def test_a_run_directory_that_is_removed_under_the_run_is_told(
+    at: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from omnitrain.engine.building import ComponentBuilder
+    from omnitrain_toy import parts
+
+    out = tmp_path / "run"
+    owner, name = {
+        "a step": (parts._Square, "__call__"),
+        "the model": (ComponentBuilder, "write_model"),
+        "an evaluator": (parts.Error, "__call__"),
+    }[at]
+    own, times = getattr(owner, name), []
+
+    def removing(*arguments: Any, **more: Any) -> Any:
+        times.append(1)
+        if len(times) == (5 if at == "a step" else 1):
+            shutil.rmtree(out)
+        return own(*arguments, **more)
+
+    monkeypatch.setattr(owner, name, removing)
+    steps = ["train.fit.steps=12", "train.fit.checkpoint_every=0", "train.fit.log_every=2"]
+    assert run(["run", "toy/tiny", *steps, "--out", str(out), "--quiet"]) == 5
+    told = capsys.readouterr().err
+    assert "removed" in told
+    assert " bug " not in told
+    assert not (out / "run.json").exists()

@@ -17,8 +17,9 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from omnitrain.api.stored import read_plain
 from omnitrain.engine.state import pack, unpack
-from omnitrain.errors import EnvironmentFault
+from omnitrain.errors import Damaged, EnvironmentFault
 from omnitrain.runs.files import TEMPORARY, apply_umask, remove, sync_folder
 
 SCHEMA = 1
@@ -230,10 +231,10 @@ class Checkpoints:
 
     def _manifest(self, path: Path) -> dict[str, Any]:
         try:
-            manifest = json.loads((path / MANIFEST).read_text(encoding="utf-8"))
+            manifest = read_plain(path / MANIFEST)
         except FileNotFoundError as error:
             raise _Damaged(f"{MANIFEST} is missing") from error
-        except (OSError, ValueError) as error:
+        except Damaged as error:
             raise _Damaged(f"{MANIFEST} is damaged") from error
         if not isinstance(manifest, dict) or manifest.get("schema") != SCHEMA:
             found = manifest.get("schema") if isinstance(manifest, dict) else None

@@ -77,7 +77,7 @@ def lock_text(recipe: ResolvedRecipe) -> str:
     origins = {".".join(map(str, leaf)): mask(str(_origin(leaf, recipe))) for leaf in _leaves(values)}
     head = "# A complete, checked recipe: 'omnitrain run' takes this file as it is.\n"
     document = {"lock": {"schema": SCHEMA, "recipe": recipe.address, "origins": origins}}
-    return head + dump(values) + "".join(f"# {line}\n" for line in dump(document, 200).splitlines())
+    return head + dump(values) + "".join(f"# {line}\n" for line in dump(document, 200).rstrip("\n").split("\n"))
 
 
 def canonical(values: Any) -> Any:

@@ -164,7 +164,7 @@ def _times(info: os.stat_result) -> list[int]:
 def _remembered(memo: Path) -> Mapping[str, list[Any]]:
     try:
         known = json.loads(memo.read_bytes())
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     whole = isinstance(known, dict) and all(isinstance(seen, list) and len(seen) == 5 for seen in known.values())
     return known if whole else {}

@@ -16,7 +16,7 @@ from omnitrain.errors import Damaged, EnvironmentFault, NotMadeYet, UsageError
 from omnitrain.masking import masked
 from omnitrain.recipes import ResolvedRecipe, canonical, fingerprint, lock_text, locked_values
 from omnitrain.runs.environment import describe_environment
-from omnitrain.runs.files import TEMPORARY, inside, remove, sweep, write_json, write_whole
+from omnitrain.runs.files import REMOVED, TEMPORARY, inside, remove, sweep, write_json, write_whole
 from omnitrain.runs.notices import tell
 from omnitrain.runs.records import Records, read_records
 
@@ -159,6 +159,11 @@ class RunDirectory:
                     say(note)
                     self.events.append("", event="damage", note=note)
 
+    def check_there(self) -> None:
+        """Raise EnvironmentFault where the folder was removed, before anything makes a part of it again."""
+        if not self.root.is_dir():
+            raise EnvironmentFault(f"The run directory {self.root} was removed while the run was under way; {REMOVED}.")
+
     def sweep(self) -> None:
         """Remove temporary files that a killed process left; only for the process that holds the lock."""
         sweep(self.root)
@@ -201,6 +206,7 @@ class RunDirectory:
         """Store what is known of a stage; of one that finished, with the checksums of the files that it made."""
         if not self.writes:
             return
+        self.check_there()
         (self.root / stage).mkdir(exist_ok=True)
         content = asdict(record)
         if record.status == "finished":

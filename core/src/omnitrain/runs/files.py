@@ -16,21 +16,25 @@ from omnitrain.api.stored import read_plain
 from omnitrain.errors import EnvironmentFault
 
 TEMPORARY = ".tmp-"
+REMOVED = "nothing more can be kept there, run the same command again to begin anew"
 DISK_FAULTS = frozenset(
     {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO, errno.ESTALE, errno.EMFILE, errno.ENFILE}
 )
 
 
 @contextmanager
-def explained_disk_faults(folder: Path, advice: str = "") -> Iterator[None]:
+def explained_disk_faults(folder: Path, advice: str = "", sign: str = "run.json") -> Iterator[None]:
     """Turn what a full or failing disk raises anywhere in a block into one error.
 
-    folder: a run directory, or another one with its own `advice`, the end of the sentence on what to do.
+    folder: a run directory, or another one with its own `advice`, the end of the sentence on what to do. sign: the file
+    without which it was removed, whatever parts of it were made again since.
     Raises EnvironmentFault that names the file where it is known, else the folder.
     """
     try:
         yield
     except OSError as error:
+        if isinstance(error, FileNotFoundError) and not (folder / sign).exists():
+            raise EnvironmentFault(f"{folder} was removed while it was written; {REMOVED}.") from error
         if error.errno not in DISK_FAULTS:
             raise
         place = error.filename if isinstance(error.filename, str) else folder

@@ -40,7 +40,7 @@ def build_once(folder: Path, build: Callable[[Path], Any]) -> Path:
         return folder
     if damage:
         tell(f"{damage}; {folder} is built again")
-    with explained_disk_faults(folder.parent, CACHE_ADVICE):
+    with explained_disk_faults(folder.parent, CACHE_ADVICE, sign=""):
         _build(folder, build)
     return folder
 

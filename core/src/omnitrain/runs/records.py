@@ -15,7 +15,7 @@ from omnitrain.api.shapes import Shape
 from omnitrain.api.stored import LINE, Line, damage_of, read_lines, with_numbers
 from omnitrain.errors import EnvironmentFault
 from omnitrain.masking import mask
-from omnitrain.runs.files import write_whole
+from omnitrain.runs.files import REMOVED, write_whole
 
 _STAGE = re.compile(rb'"stage": ?"([^"\\]*)"')
 
@@ -59,10 +59,11 @@ class Records:
             return
         if self._file is None:
             self.open()
-        assert self._file is not None
         line = json.dumps({"stage": stage, **values}, default=str, allow_nan=True)
         if "NaN" in line or "Infinity" in line:
             line = json.dumps({"stage": stage, **_readable(values)}, default=str)
+        self._check_there()
+        assert self._file is not None
         data = mask(line).encode() + b"\n"
         try:
             if self._file.write(data) != len(data):
@@ -119,7 +120,14 @@ class Records:
     def sync(self) -> None:
         """Force what was written to disk."""
         if self._file is not None:
+            self._check_there()
             os.fsync(self._file.fileno())
+
+    def _check_there(self) -> None:
+        """Raise EnvironmentFault where the open file was removed, since what is written to it is kept nowhere."""
+        if self._file is not None and os.fstat(self._file.fileno()).st_nlink == 0:
+            self.close()
+            raise EnvironmentFault(f"{self.path} was removed while it was written; {REMOVED}.")
 
     def close(self) -> None:
         """Close the file; the next append opens it again."""

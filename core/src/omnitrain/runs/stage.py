@@ -229,6 +229,7 @@ class StageRun:
         """Yield a temporary path; on success it becomes <stage>/<name> and is recorded with kind and details."""
         if not self._folder.writes:
             raise RuntimeError("only the first of several processes makes artifacts")
+        self._folder.check_there()
         target = self.directory / name
         with whole(target) as temporary:
             if folder:
@@ -267,6 +268,7 @@ class StageRun:
         evaluation = checked(name, evaluation)
         if not self._folder.writes:
             return
+        self._folder.check_there()
         try:
             write_evaluation(self.directory / EVALUATIONS, name, step, evaluation)
         except (TypeError, ValueError, AttributeError) as error:

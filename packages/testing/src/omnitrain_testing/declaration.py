@@ -9,6 +9,7 @@ from typing import Any
 
 from omnitrain.api import Plugin
 from omnitrain.errors import UsageError
+from omnitrain.recipes.reading import read_file
 
 FILE = "contract.yaml"
 
@@ -45,12 +46,7 @@ def with_file(declared: Declaration, described: Plugin, package: Path | None) ->
 
 
 def _read(path: Path) -> dict[str, Any]:
-    import yaml
-
-    try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path}: can't be read: {error}.") from error
+    values = read_file(path).value
     known = {"settings", "exceptions"}
     if not isinstance(values, dict) or set(values) - known or not all(isinstance(v, dict) for v in values.values()):
         raise UsageError(f"{path}: expected the mappings 'settings' and 'exceptions', and nothing else.")
