@@ -12,7 +12,7 @@ import pytest
 from omnitrain.api import Piece
 from omnitrain.cli import run
 from omnitrain.cli.examples import marked
-from omnitrain.errors import UsageError
+from omnitrain.errors import DataError, Unreachable, UsageError
 
 SHORT = ["train.fit.steps=6", "train.fit.evaluate_every=3", "train.fit.log_every=1"]
 
@@ -252,7 +252,7 @@ def parrot(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_generate_answers_prompts_of_options_and_file(
     finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (tmp_path / "prompts.txt").write_text("b\n\nc\n")
+    (tmp_path / "prompts.txt").write_text("b\n\nc\n", "utf-8-sig")
     asked = ["--prompt", "a", "--file", str(tmp_path / "prompts.txt"), "--set", "times=2", "--json"]
     assert run(["generate", str(finished), *asked]) == 0
     assert [e["text"] for e in json.loads(capsys.readouterr().out)] == ["aa", "bb", "cc"]
@@ -404,6 +404,33 @@ def test_dry_run_shows_once_what_data_took_of_a_file(
     monkeypatch.setattr(Toy, "prepare", prepare, raising=False)
     assert run(["run", "toy/tiny", "--dry-run"]) == 0
     assert capsys.readouterr().out.count("  read: path a.csv, note line 1 is taken for column names") == 1
+
+
+@pytest.mark.parametrize(("error", "code"), [(None, 0), (Unreachable("a hub is away"), 0), (DataError("a.csv:1: no row"), 4)])
+def test_dry_run_reads_the_data_of_stages_that_ask_for_it(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], error: Exception | None, code: int
+) -> None:
+    from omnitrain.engine import reads_data
+    from omnitrain.plugins import Registry
+    from omnitrain_toy.parts import _Base as Toy
+
+    @reads_data
+    def measure(config: Any, run: Any) -> None:
+        raise AssertionError("a dry run started a stage")
+
+    def prepare(self: Toy, workspace: Path, context: Any) -> None:
+        if context.name == "measure":
+            context.event("read", note="line 1 names columns")
+            if error is not None:
+                raise error
+
+    own = Registry.builder
+    monkeypatch.setattr(Registry, "builder", lambda self, c: measure if c.build.endswith("evaluate") else own(self, c))
+    monkeypatch.setattr(Toy, "prepare", prepare, raising=False)
+    assert run(["run", "toy/tiny", "--dry-run", "measure.data=toy/rows"]) == code
+    shown = capsys.readouterr().out
+    assert "\n  read: note line 1 names columns" in shown
+    assert ("\n  data: not checked here: a hub is away" in shown) == isinstance(error, Unreachable)
 
 
 def test_examples_are_marked_by_role() -> None:

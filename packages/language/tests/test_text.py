@@ -127,7 +127,7 @@ def test_parquet_is_read_and_its_bad_rows_are_named(tmp_path: Path) -> None:
     assert [t for _, t in read_all(data)] == ["good", "fine"]
     assert data.problems.shown == [f"{path}:2: text is NoneType, not a string"]
     path.write_bytes(b"no parquet")
-    with pytest.raises(DataError, match="not a readable parquet file"):
+    with pytest.raises(DataError, match="can't be read as a parquet file"):
         read_all(data)
 
 

@@ -5,8 +5,11 @@ import pytest
 from helpers import image_config
 from PIL import Image
 
+from omnitrain.api import PlansStage
 from omnitrain.errors import DataError
 from omnitrain_lae.data.images import build
+from omnitrain_lae.stages.continual import continual
+from omnitrain_lae.stages.scenario import scenario
 from omnitrain_testing.contexts import FakeContext
 
 SIZE = 8
@@ -398,3 +401,8 @@ def test_what_lists_leave_open_is_said(tmp_path):
     assert "1 images are listed twice or more" in notes
     assert "1 of 1 images are in the list for training too" in notes
     assert "no image to learn from of 1 of 2 classes: class 0" in notes
+
+
+def test_a_dry_run_of_continual_learning_reads_its_images():
+    assert isinstance(continual, PlansStage)
+    assert isinstance(scenario, PlansStage)

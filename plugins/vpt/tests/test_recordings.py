@@ -166,7 +166,7 @@ def test_index_files_name_recordings_and_may_not_leave_their_folder(make_recordi
     with pytest.raises(DataError, match="lies outside"):
         find_segments(index, folder, ReadingProblems())
     index.write_text("[]")
-    with pytest.raises(DataError, match="is no index file"):
+    with pytest.raises(DataError, match="can't be read as an index file"):
         find_segments(index, folder, ReadingProblems())
     with pytest.raises(DataError, match="is missing"):
         find_segments(tmp_path / "nowhere", None, ReadingProblems())
@@ -283,6 +283,10 @@ def test_lines_are_written_one_object_each(tmp_path):
     write_lines(tmp_path / "a.jsonl", [line(["w"]), line()])
     assert len((tmp_path / "a.jsonl").read_text().splitlines()) == 2
     assert read_lines(tmp_path / "a.jsonl", ReadingProblems())[0] == line(["w"])
+    (tmp_path / "mark.jsonl").write_text((tmp_path / "a.jsonl").read_text(), encoding="utf-8-sig")
+    problems = ReadingProblems()
+    assert read_lines(tmp_path / "mark.jsonl", problems)[0] == line(["w"])
+    assert not problems.counts
     (tmp_path / "b.jsonl").write_text("\n\n")
     with pytest.raises(DataError, match=r"b\.jsonl is empty"):
         read_lines(tmp_path / "b.jsonl", ReadingProblems())

@@ -84,11 +84,15 @@ def test_a_stream_that_goes_on_gives_what_an_uninterrupted_one_gives_whatever_th
 def test_a_stretch_that_is_cut_holds_the_frames_of_its_lines(tmp_path, times):
     write_timed(tmp_path / "a.mp4", times)
     write_lines(tmp_path / "a.jsonl", [line(tick=number) for number in range(COUNT)])
+    text = (tmp_path / "a.jsonl").read_text("utf-8")
+    (tmp_path / "a.jsonl").write_text(text, encoding="utf-8-sig")
     (segment,) = find_segments(tmp_path, None, ReadingProblems())
     out = tmp_path / "out"
     _cut(segment, 20.0, out / "a-20", 20, 40)
     assert numbers(read_frames(out / "a-20.mp4")) == list(range(20, 40))
     assert [found["tick"] for found in read_lines(out / "a-20.jsonl", ReadingProblems())] == list(range(20, 40))
+    _cut(segment, 20.0, out / "a-00", 0, 10)
+    assert (out / "a-00.jsonl").read_bytes()[:1] == b"{"
 
 
 class AlwaysClean:

@@ -6,10 +6,12 @@ import networkx as nx
 import numpy as np
 import pytest
 
+from omnitrain.api import PlansStage
 from omnitrain.errors import DataError
 from omnitrain_w2pgnn.configs.data import GraphsConfig
 from omnitrain_w2pgnn.data.graphs import GraphsData
 from omnitrain_w2pgnn.graphs.sources import read_source
+from omnitrain_w2pgnn.stages.feasibility import feasibility
 
 # A house with a chimney; its edges, in this order, number the nodes 0 to 5 by appearance.
 EDGES = [(0, 1), (0, 2), (1, 2), (1, 3), (2, 4), (3, 4), (4, 5)]
@@ -222,3 +224,7 @@ def test_names_carry_their_labels(tmp_path):
     found = read(tmp_path, SAME["names"], labels=str(tmp_path / "labels.csv"))
     assert found.graphs.labels.tolist() == [0, -1, -1, -1, -1, 1]
     assert json.dumps(found.notes).count("names of columns") == 1
+
+
+def test_a_dry_run_of_feasibility_reads_its_graphs():
+    assert isinstance(feasibility, PlansStage)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from omnitrain.engine.models import count_parameters, load_adapter_state, read_component, save_model, weights_digest
     from omnitrain.engine.optimisers import MovingAverage, make_optimiser, make_schedule, set_learning_rate
     from omnitrain.engine.parts import Parts, build_parts, check_fields
+    from omnitrain.engine.planning import reads_data
     from omnitrain.engine.pretrained import (
         check_model_folder,
         check_settings_files,
@@ -55,6 +56,7 @@ _MODULES = {
     "optimisers": ("MovingAverage", "make_optimiser", "make_schedule", "set_learning_rate"),
     "pretrained": ("check_model_folder", "check_settings_files", "explained_loading", "find_pretrained", "weight_files"),
     "parts": ("Parts", "build_parts", "check_fields"),
+    "planning": ("reads_data",),
     "rng": ("Streams", "generator_state", "isolated", "rng_state", "seed_everything", "set_generator_state", "set_rng_state"),
     "scratch": ("ScratchRun", "scratch_run"),
     "settings": ("FitSettings", "OptimiserConfig", "ScheduleConfig"),
@@ -117,6 +119,7 @@ __all__ = [
     "make_optimiser",
     "make_schedule",
     "read_component",
+    "reads_data",
     "rng_state",
     "run_recipe",
     "save_model",

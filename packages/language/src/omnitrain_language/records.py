@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from omnitrain.api import reading
 from omnitrain.errors import DataError, EnvironmentFault
 
 _log = logging.getLogger("omnitrain.language")
@@ -127,16 +128,13 @@ def parquet_records(path: Path, fields: Sequence[str]) -> Iterator[tuple[int, Ma
         import pyarrow.parquet as parquet
     except ImportError as error:
         raise EnvironmentFault(f"{path} needs pyarrow: pip install 'omnitrain-language[parquet]'") from error
-    try:
-        with parquet.ParquetFile(path) as file:
-            present = [name for name in fields if name in file.schema_arrow.names]
-            number = 0
-            for batch in file.iter_batches(batch_size=1024, columns=present):
-                for record in batch.to_pylist():
-                    number += 1
-                    yield number, record
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path}: not a readable parquet file ({error})") from error
+    with reading(path, "a parquet file"), parquet.ParquetFile(path) as file:
+        present = [name for name in fields if name in file.schema_arrow.names]
+        number = 0
+        for batch in file.iter_batches(batch_size=1024, columns=present):
+            for record in batch.to_pylist():
+                number += 1
+                yield number, record
 
 
 def read_fields(path: Path, fields: Sequence[str], problems: Problems) -> Iterator[tuple[int, dict[str, str]]]:

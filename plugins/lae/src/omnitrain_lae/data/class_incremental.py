@@ -27,6 +27,8 @@ from omnitrain.api import (
     TellsFacts,
     numpy_generator,
     parse_field,
+    read_text,
+    reading,
 )
 from omnitrain.engine import write_json
 from omnitrain.errors import DataError, UsageError, nearest
@@ -159,7 +161,8 @@ class IncrementalData:
             file = Path(self.config.path) / SCENARIO_FILE
             if not file.is_file():
                 raise DataError(f"{file} is missing; expected a folder that the stage lae/scenario wrote.")
-            return [int(label) for label in json.loads(file.read_text("utf-8"))["order"]]
+            with reading(file, "a scenario with an order of classes"):
+                return [int(label) for label in json.loads(read_text(file))["order"]]
         if isinstance(order, list):
             return list(order)
         if order == "identity":

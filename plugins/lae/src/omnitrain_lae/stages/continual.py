@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from omnitrain.api import Data, Run
-from omnitrain.engine import Engine, count_parameters, in_order, isolated, seed_everything, to_device, write_json
+from omnitrain.engine import Engine, count_parameters, in_order, isolated, reads_data, seed_everything, to_device, write_json
 from omnitrain.errors import UsageError
 from omnitrain_lae.configs.stages import ContinualConfig
 from omnitrain_lae.data.class_incremental import HasTasks
@@ -16,6 +16,7 @@ from omnitrain_lae.models.learner import Learner
 from omnitrain_lae.stages.learning import Learning, check_engine
 
 
+@reads_data
 def continual(config: ContinualConfig, run: Run) -> None:
     """Learn all tasks; leave the artifacts "model", "answers" (of every expert after every task) and "accuracy"."""
     engine = Engine(config.precision, config.device)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from omnitrain.api import Run
+from omnitrain.engine import reads_data
 from omnitrain.errors import UsageError
 from omnitrain_lae.configs.stages import ScenarioConfig
 from omnitrain_lae.data.class_incremental import IncrementalData, write_scenario
 
 
+@reads_data
 def scenario(config: ScenarioConfig, run: Run) -> None:
     """Stage `lae/scenario`: draw the class order and leave it as the artifact "data"."""
     data, _ = run.data(config.data)

@@ -137,8 +137,8 @@ class RecordingsConfig(Config):
         if not index.is_file():
             return []
         try:
-            names = [str(name) for name in json.loads(index.read_text("utf-8"))["relpaths"]]
-        except (OSError, ValueError, KeyError, TypeError):
+            names = [str(name) for name in json.loads(index.read_text("utf-8-sig"))["relpaths"]]
+        except (OSError, ValueError, KeyError, TypeError, RecursionError):
             return []
         root = Path(self.base) if self.base is not None else index.parent
         places = [place for name in names for place in (root / name, root / f"{name}.mp4", (root / name).with_suffix(".jsonl"))]

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from omnitrain.api import read_text, reading
 from omnitrain.engine import whole, write_whole
 from omnitrain.errors import DataError
 from omnitrain_control.video import VideoFacts, probe_video, write_video
@@ -126,11 +127,9 @@ def _lines_beside(video: Path) -> Path | None:
 
 def _index_videos(path: Path) -> list[Path]:
     """Return the videos that an index file names; one without a known ending is an .mp4."""
-    try:
-        named = [Path(str(name)) for name in json.loads(path.read_text("utf-8"))["relpaths"]]
+    with reading(path, 'an index file: {"basedir": ..., "relpaths": [...]}'):
+        named = [Path(str(name)) for name in json.loads(read_text(path))["relpaths"]]
         return sorted(p if p.suffix.lower() in VIDEO_SUFFIXES else p.with_name(f"{p.name}.mp4") for p in named)
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DataError(f'{path} is no index file: expected {{"basedir": ..., "relpaths": [...]}} ({error!r}).') from error
 
 
 def read_lines(path: Path, problems: ReadingProblems) -> list[Mapping[str, Any] | None]:
@@ -139,7 +138,7 @@ def read_lines(path: Path, problems: ReadingProblems) -> list[Mapping[str, Any] 
     Blank lines at the end are no lines. Raises DataError when the file can't be read or is empty.
     """
     try:
-        texts = path.read_text(encoding="utf-8", errors="replace").split("\n")
+        texts = path.read_text(encoding="utf-8-sig", errors="replace").split("\n")
     except OSError as error:
         raise DataError(f"{path} can't be read: {error.strerror}.") from error
     while texts and not texts[-1].strip():

@@ -195,7 +195,7 @@ def _cut(segment: Segment, rate: float, target: Path, begin: int, end: int) -> N
         for frame in chain([first], frames):
             writer.write(frame)
     if segment.lines is not None:
-        lines = segment.lines.read_text("utf-8", errors="replace").split("\n")[begin:end]
+        lines = segment.lines.read_text("utf-8-sig", errors="replace").split("\n")[begin:end]
         write_whole(target.with_name(f"{target.name}.jsonl"), "\n".join(lines) + "\n")
 
 

@@ -121,7 +121,7 @@ def _take(where: str, fields: list[str], columns: Columns, found: _Edges, keep_w
     except ValueError as error:
         wanted = "two whole numbers" if columns.numbers else "two names"
         text = shown((" " if all(fields) else ",").join(fields))
-        faults.found(f"{where}: expected {wanted} and at most a weight, found {text!r} ({error}).")
+        faults.found(f"{where}: expected {wanted} and at most a weight, found {text!r} ({shown(str(error), 120)}).")
         return
     if columns.bipartite:
         first, second = ("left", first), ("right", second)

@@ -33,13 +33,14 @@ def read_node_labels(path: Path, faults: Faults, ids: Sequence[Any] = ()) -> dic
         elif len(fields) != 2 or node is None or not fields[0]:
             faults.found(f"{path}:{number}: expected a node id and a label, found {shown(' '.join(fields))!r}.")
         elif found.setdefault(node, (number, fields[1]))[1] != fields[1]:
-            faults.found(
-                f"{path}:{number}: node {fields[0]} has the label {found[node][1]!r} in line {found[node][0]} already."
-            )
+            before, label = found[node]
+            told = f"node {shown(fields[0], 40)} has the label {shown(label, 40)!r} in line {before} already"
+            faults.found(f"{path}:{number}: {told}.")
     if not found:
         raise DataError(f"{path} holds no labels; expected lines of a node id and a label.")
     if ids and not set(ids) & set(found):
-        raise DataError(f"{path}: none of its nodes, such as {next(iter(found))!r}, is in the edge list; it has {ids[0]!r}.")
+        first, known = shown(str(next(iter(found))), 40), shown(str(ids[0]), 40)
+        raise DataError(f"{path}: none of its nodes, such as {first}, is in the edge list; it has {known}.")
     return _as_labels(path, found, faults)
 
 
@@ -51,7 +52,9 @@ def _as_labels(path: Path, found: dict[Any, tuple[int, str]], faults: Faults) ->
     numbers = {text: value for text in given if (value := whole(text)) is not None}
     strange = [(number, text) for number, text in found.values() if text in given and text not in numbers]
     for number, text in strange if numbers else []:
-        faults.found(f"{path}:{number}: expected a node id and a label, a whole number as in other lines, found {text!r}.")
+        faults.found(
+            f"{path}:{number}: expected a node id and a label, a whole number as in other lines, found {shown(text, 40)!r}."
+        )
     if numbers and min(numbers.values()) >= 0 and max(numbers.values()) < LARGEST:
         return {node: numbers.get(text, -1) for node, (_, text) in found.items()}
     if numbers:

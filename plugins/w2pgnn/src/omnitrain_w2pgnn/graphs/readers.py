@@ -98,7 +98,8 @@ class _PlainUnpickler(pickle.Unpickler):
 
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) not in self._ALLOWED:
-            raise DataError(f"The file would load {module}.{name}; only arrays, lists and dictionaries are taken.")
+            named = shown(f"{module}.{name}")
+            raise DataError(f"The file would load {named}; only arrays, lists and dictionaries are taken.")
         if module.startswith("numpy") and name == "_reconstruct":
             return np.empty(0).__reduce__()[0]
         return {"ndarray": np.ndarray, "dtype": np.dtype, "defaultdict": defaultdict, "list": list}[name]

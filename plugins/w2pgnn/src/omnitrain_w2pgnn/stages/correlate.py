@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from omnitrain.api import Evaluation, Metric, Run, Scatter, Table, bootstrap_metric
+from omnitrain.engine import reads_data
 from omnitrain.errors import DataError
 from omnitrain_w2pgnn.configs.stages import CorrelateConfig, EstimatorConfig
 from omnitrain_w2pgnn.graphs.structure import join
@@ -24,6 +25,7 @@ COEFFICIENTS = {"pearson": pearson, "spearman": spearman}
 FEASIBILITY, MEAN, INTEGRATED, SINGLE = "feasibility", "uniform mean", "integrated", "best single basis"
 
 
+@reads_data
 def correlate(config: CorrelateConfig, run: Run) -> None:
     """Compute every predictor for every measured selection, and correlate."""
     best = best_scores(read_cells(run.input(config.scores).path))

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from omnitrain.api import Evaluation, Heatmap, Metric, Run, Table
-from omnitrain.engine import write_json
+from omnitrain.engine import reads_data, write_json
 from omnitrain_w2pgnn.configs.stages import FeasibilityConfig
 from omnitrain_w2pgnn.graphs.structure import Floats, Graphs
 from omnitrain_w2pgnn.paper.bases import Bases, make_bases, split_graphs
@@ -76,6 +76,7 @@ def _plain(value: float) -> float | None:
     return value if np.isfinite(value) else None
 
 
+@reads_data
 def feasibility(config: FeasibilityConfig, run: Run) -> None:
     """Tell for each target how near a mixture of the candidates comes, which one, and how sure that is."""
     pool = read_pool(config, run)

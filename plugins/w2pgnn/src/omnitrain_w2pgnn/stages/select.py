@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from omnitrain.api import Evaluation, Metric, Run, Table
-from omnitrain.engine import write_json
+from omnitrain.engine import reads_data, write_json
 from omnitrain_w2pgnn.configs.stages import SelectConfig
 from omnitrain_w2pgnn.data.saved import save_graphs
 from omnitrain_w2pgnn.graphs.structure import join
@@ -16,6 +16,7 @@ from omnitrain_w2pgnn.paper.selection import Ranked, choose
 from omnitrain_w2pgnn.stages.pools import estimator_settings, graphons_of, make_fitter, read_pool
 
 
+@reads_data
 def select(config: SelectConfig, run: Run) -> None:
     """Rank the subsets of candidates, and leave the best one's graphs as the artifact `data`."""
     pool = read_pool(config, run)

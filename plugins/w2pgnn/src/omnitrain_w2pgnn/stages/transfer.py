@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from omnitrain.api import Evaluation, Metric, Run, Table
-from omnitrain.engine import choose_device, write_json
+from omnitrain.engine import choose_device, reads_data, write_json
 from omnitrain.errors import EnvironmentFault
 from omnitrain_w2pgnn.configs.stages import TransferConfig
 from omnitrain_w2pgnn.data.collection import Held
@@ -40,6 +40,7 @@ def selections_of(config: TransferConfig, pool: Pool) -> list[Selection]:
     return list(dict.fromkeys(useful))
 
 
+@reads_data
 def transfer(config: TransferConfig, run: Run) -> None:
     """Pre-train and measure cell by cell; a stopped run goes on at the cell that it was in."""
     pool, device = read_pool(config, run), choose_device(config.device)

@@ -26,8 +26,9 @@ def _inside(root: Path, relative: str, where: str) -> Path:
     path = root / relative
     try:
         out = Path(relative).is_absolute() or not path.resolve().is_relative_to(root.resolve())
+        path.is_file()  # raises for what is too long for a name
     except (ValueError, OSError, RuntimeError) as error:
-        raise DataError(f"{where}: {shown(relative)!r} is no path: {error}.") from error
+        raise DataError(f"{where}: {shown(relative)!r} is no path.") from error
     if out:
         raise DataError(f"{where}: {shown(relative)!r} leads out of {root}; expected a path inside it.")
     return path
