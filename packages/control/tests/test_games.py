@@ -282,7 +282,7 @@ def test_faults_of_an_environment_are_told_with_its_own_words(name):
         raise fault_of(name, 0)
 
 
-@pytest.mark.parametrize("name", ["Fails", "Old", "Nowhere"])
+@pytest.mark.parametrize("name", ["Fails", "Nowhere"])
 def test_faults_are_the_same_in_processes(name):
     here, apart = fault_of(name, 0), fault_of(name, 2)
     assert (type(here), str(here)) == (type(apart), str(apart))
