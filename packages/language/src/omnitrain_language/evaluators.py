@@ -23,7 +23,7 @@ from omnitrain.api import (
     TellsFacts,
 )
 from omnitrain.engine import in_order
-from omnitrain.errors import UsageError
+from omnitrain.errors import DataError, UsageError
 from omnitrain_language.configs.evaluators import NllEvaluatorConfig, SamplesConfig
 from omnitrain_language.detokenising import continuation
 from omnitrain_language.objectives import group_names
@@ -69,6 +69,21 @@ class NllEvaluator:
 
     def __init__(self, config: NllEvaluatorConfig) -> None:
         self.config = config
+
+    def check_data(self, data: Any, /) -> None:
+        """See `omnitrain.api.ChecksData`: a split that is not there and tokens that can't be counted are refused."""
+        if data is None:
+            raise UsageError("it scores data; give the stage a setting data.")
+        there = list(data.splits())
+        wanted = self.config.splits or [split for split in there if split != "train"]
+        absent = [split for split in wanted if split not in there]
+        if absent or not wanted:
+            what = f"no split {absent[0]!r}" if absent else "nothing to score beside the split 'train'"
+            raise DataError(
+                f"the data has {what}, only {', '.join(map(repr, there))}; set valid_fraction of the data above 0, or `splits`."
+            )
+        if self.config.unigram and not isinstance(data, CountsTokens):
+            raise UsageError("unigram: this data does not count its tokens; set it to false.")
 
     def __call__(self, predictor: Any, data: Any, run: Run, /) -> Evaluation:
         """Score the splits.

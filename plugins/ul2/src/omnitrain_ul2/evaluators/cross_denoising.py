@@ -135,6 +135,12 @@ class CrossDenoising:
     def __init__(self, config: CrossDenoisingConfig) -> None:
         self.config = config
 
+    def check_data(self, data: Any, /) -> None:
+        """See `omnitrain.api.ChecksData`: other data, no such split, and too few sentinels are refused before training."""
+        config, corrupter = self.config, denoising_data(data, "ul2/cross-denoising").corrupter
+        for denoiser in make_mixture(config.mixture, config.denoisers).denoisers:
+            corrupter.table(config.split, corrupter.plan((denoiser,), config.mode), 0)
+
     def __call__(self, predictor: Any, data: Any, run: Run, /) -> Evaluation:
         """Measure every denoiser.
 

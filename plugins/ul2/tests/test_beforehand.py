@@ -1,0 +1,26 @@
+"""What an evaluator of a later stage can't measure is said before the first stage trains."""
+
+from types import SimpleNamespace
+
+import pytest
+
+from omnitrain.api import ChecksData
+from omnitrain.errors import UsageError
+from omnitrain_ul2.configs.evaluators import CrossDenoisingConfig
+from omnitrain_ul2.data.denoising import DenoisingData
+from omnitrain_ul2.evaluators.cross_denoising import CrossDenoising
+
+
+def test_other_data_and_too_few_sentinels_are_refused():
+    evaluator = CrossDenoising(CrossDenoisingConfig())
+    assert isinstance(evaluator, ChecksData)
+    with pytest.raises(UsageError, match="ul2/cross-denoising measures on ul2/denoising data"):
+        evaluator.check_data(SimpleNamespace())
+
+    def plan(denoisers, mode):
+        raise UsageError("This mixture needs 15 sentinels in one example, but the vocabulary has 3")
+
+    data = DenoisingData.__new__(DenoisingData)
+    data._corrupter = SimpleNamespace(plan=plan)
+    with pytest.raises(UsageError, match="needs 15 sentinels"):
+        evaluator.check_data(data)
