@@ -21,6 +21,6 @@ def test_other_data_and_too_few_sentinels_are_refused():
         raise UsageError("This mixture needs 15 sentinels in one example, but the vocabulary has 3")
 
     data = DenoisingData.__new__(DenoisingData)
-    data._corrupter = SimpleNamespace(plan=plan)
+    data._corrupter = SimpleNamespace(plan=plan, table=None)
     with pytest.raises(UsageError, match="needs 15 sentinels"):
         evaluator.check_data(data)
