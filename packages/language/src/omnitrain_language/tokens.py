@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from omnitrain.api import Context, Data, Progress
 from omnitrain.engine import build_once
+from omnitrain.errors import DataError
 from omnitrain_language.background import Work
 from omnitrain_language.encoding import Encoder, vocabulary_size
 from omnitrain_language.tokenizers import CODE_VERSION, tokenizer_fingerprint
@@ -29,7 +30,9 @@ if TYPE_CHECKING:
 
 _BATCH_CHARACTERS = 2_000_000
 _BATCH_DOCUMENTS = 2048
-_LAYOUT_VERSION = 1
+_LAYOUT_VERSION = 2
+# Shares of a text's tokens that are unknown to its tokenizer: above the first it is told, above the second refused.
+_SAID_UNKNOWN, _MOST_UNKNOWN = 0.01, 0.5
 
 
 @dataclass(frozen=True)
@@ -93,7 +96,7 @@ def write_tokens(texts: Iterable[str], tokenizer: PreTrainedTokenizerFast, folde
     vocabulary = vocabulary_size(tokenizer)
     dtype = "<u2" if vocabulary <= 2**16 else "<u4"
     counts = np.zeros(vocabulary, np.int64)
-    total = 1
+    total, empty = 1, 0
     with (folder / "tokens.bin").open("wb") as tokens, (folder / "offsets.bin").open("wb") as offsets:
         tokens.write(np.asarray([eos], dtype).tobytes())
         offsets.write(np.asarray([total], "<i8").tobytes())
@@ -104,10 +107,11 @@ def write_tokens(texts: Iterable[str], tokenizer: PreTrainedTokenizerFast, folde
             tokens.write(flat.tobytes())
             offsets.write(ends.astype("<i8").tobytes())
             counts += np.bincount(flat, minlength=vocabulary)
+            empty += sum(not row for row in rows)
             total = int(ends[-1])
             progress.advance(len(batch), tokens=total)
     counts.astype("<i8").tofile(folder / "counts.bin")
-    details = {"dtype": dtype, "vocabulary_size": vocabulary, "eos_id": eos}
+    details = {"dtype": dtype, "vocabulary_size": vocabulary, "eos_id": eos, "empty": empty}
     (folder / "details.json").write_text(json.dumps(details), "utf-8")
 
 
@@ -127,7 +131,28 @@ def token_file(
         with context.progress(f"tokenise {label}") as progress:
             write_tokens(texts, tokenizer, folder, progress)
 
-    return TokenFile(build_once(workspace / "tokens" / key, build))
+    file = TokenFile(build_once(workspace / "tokens" / key, build))
+    _tell_coverage(file, tokenizer, context, label)
+    return file
+
+
+def _tell_coverage(file: TokenFile, tokenizer: PreTrainedTokenizerFast, context: Context, label: str) -> None:
+    """Tell how much of a text a tokenizer does not know. Raises DataError where that is most of it."""
+    documents, empty, text = len(file), int(file.details["empty"]), int(file.lengths().sum())
+    unknown = tokenizer.unk_token_id
+    marked = unknown is not None and unknown not in (tokenizer.eos_token_id, tokenizer.bos_token_id)
+    share = int(file.counts[int(unknown)]) / text if marked and text else 0.0
+    if documents and (empty == documents or share > _MOST_UNKNOWN):
+        what = (
+            f"gives no token for any of {documents} documents"
+            if empty == documents
+            else f"does not know {share:.0%} of its tokens"
+        )
+        raise DataError(f"{label}: the tokenizer {what}; it belongs to other text, or to another model: set tokenizer.path")
+    if empty:
+        context.event("documents without tokens", split=label, documents=empty, of=documents)
+    if share > _SAID_UNKNOWN:
+        context.event("unknown tokens", split=label, share=round(share, 4))
 
 
 def texts_of(data: Data, split: str) -> Iterator[str]:

@@ -13,7 +13,8 @@ import transformers
 from torch import Tensor, nn
 
 from omnitrain.api import Context
-from omnitrain.errors import DataError, Unreachable, UsageError, said_by
+from omnitrain.engine import check_model_folder, explained_loading, find_pretrained
+from omnitrain.errors import UsageError
 from omnitrain_lae.configs.models import VisionConfig
 
 transformers.utils.logging.disable_progress_bar()
@@ -115,9 +116,11 @@ def loaded_model(config: VisionConfig, context: Context) -> nn.Module:
     """
     from transformers import AutoConfig, AutoModel, AutoModelForImageClassification
 
-    path = str(config.path)
+    path = find_pretrained(str(config.path))
+    if Path(path).is_dir():
+        check_model_folder(Path(path))
     extra: dict[str, Any] = {"revision": config.revision} if config.revision else {}
-    try:
+    with explained_loading(path):
         settings = AutoConfig.from_pretrained(path, trust_remote_code=False, **extra)
         settings._attn_implementation = config.attention if settings.model_type != "convnext" else None
         if "classes" in context.facts:
@@ -131,15 +134,6 @@ def loaded_model(config: VisionConfig, context: Context) -> nn.Module:
             made = kind.from_pretrained(
                 path, config=settings, use_safetensors=True, ignore_mismatched_sizes=True, **pooler, **extra
             )
-    except (OSError, ValueError) as error:
-        first = (str(error).splitlines() or [""])[0]
-        reason = said_by(error) if "trust_remote_code" in str(error) else first
-        if Path(path).exists():
-            raise DataError(f"{path} holds no vision model that can be loaded: {reason}") from error
-        raise Unreachable(
-            f"The model {path!r} is neither a folder here nor reachable on the hub ({reason}). Download it where there is a "
-            "network and set path to its folder."
-        ) from error
     return made
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
-from omnitrain.errors import DataError, UsageError, said_by
+from omnitrain.engine import check_model_folder, explained_loading, find_pretrained
+from omnitrain.errors import UsageError
 from omnitrain_phf.configs.scorers import ClassifierConfig
 from omnitrain_phf.scorers.base import installed
 
@@ -18,11 +20,12 @@ class Classifier:
 
         self._config = config
         settings: dict[str, Any] = {"revision": config.revision, "trust_remote_code": False}
-        try:
-            self._tokenizer = AutoTokenizer.from_pretrained(config.path, **settings)
-            loaded = AutoModelForSequenceClassification.from_pretrained(config.path, use_safetensors=True, **settings)
-        except (OSError, ValueError) as error:
-            raise DataError(f"scorer.path {config.path}: no classifier could be loaded ({said_by(error)})") from error
+        path = find_pretrained(config.path, "scorer.path")
+        if Path(path).is_dir():
+            check_model_folder(Path(path))
+        with explained_loading(path, "scorer.path"):
+            self._tokenizer = AutoTokenizer.from_pretrained(path, **settings)
+            loaded = AutoModelForSequenceClassification.from_pretrained(path, use_safetensors=True, **settings)
         self._model: Any = loaded.to(config.device).eval()
         names = self._model.config.label2id
         if config.label not in names:

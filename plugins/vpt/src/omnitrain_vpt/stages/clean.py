@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from omnitrain.api import Evaluation, Metric, Run, Table, numpy_generator
-from omnitrain.engine import whole, write_whole
+from omnitrain.engine import check_model_folder, explained_loading, find_pretrained, whole, write_whole
 from omnitrain.errors import DataError, EnvironmentFault, UsageError
 from omnitrain_control.video import Frame, VideoWriter, probe_video, read_frames
 from omnitrain_vpt.configs.stages import CleanConfig
@@ -58,7 +58,11 @@ def embedding(name: str) -> Embed:
         from transformers import AutoProcessor, CLIPModel
     except ImportError as error:
         raise EnvironmentFault("CLIP needs transformers, which is not installed: pip install 'omnitrain-vpt[clip]'.") from error
-    model, processor = CLIPModel.from_pretrained(name, use_safetensors=True).eval(), AutoProcessor.from_pretrained(name)
+    path = find_pretrained(name)
+    if Path(path).is_dir():
+        check_model_folder(Path(path))
+    with explained_loading(path):
+        model, processor = CLIPModel.from_pretrained(path, use_safetensors=True).eval(), AutoProcessor.from_pretrained(path)
 
     def embed(frames: Sequence[Frame]) -> Floats:
         with torch.no_grad():
