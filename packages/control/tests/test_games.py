@@ -253,6 +253,9 @@ FAULTS = {
     "Seedless": (EnvironmentFault, r"fails in reset\(seed=\.\.\.\): TypeError: .*unexpected keyword argument 'seed'"),
     "Shapeless": (EnvironmentFault, r"observations of the shape \(2,\); their space is Box"),
     "Priceless": (EnvironmentFault, r"gives the reward None; expected a number"),
+    "NanSeen": (EnvironmentFault, r"NanSeen-v0: observation array\(.*has NaN, in step 2 of episode 0; correct the environment"),
+    "NanRewarded": (EnvironmentFault, r"NanRewarded-v0: reward .*nan.* has NaN, in step 1 of episode 0; correct the"),
+    "Ragged": (EnvironmentFault, r"Ragged-v0: observation \[0\.0, \[0\.0, 0\.0\]\] is no array of numbers"),
     "Nowhere": (UsageError, r"gymnasium can't make the environment 'toy_games:Nowhere-v0'"),
 }
 

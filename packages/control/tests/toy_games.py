@@ -33,6 +33,22 @@ class Base(gymnasium.Env):
         return self.seen(), 1.0, self.time >= self.length, False, {}
 
 
+class NanSeen(Base):
+    def seen(self):
+        return np.full(3, np.nan if self.time == 2 else 0.0, np.float32)
+
+
+class NanRewarded(Base):
+    def step(self, action):
+        observation, _, *rest = super().step(action)
+        return observation, float("nan"), *rest
+
+
+class Ragged(Base):
+    def seen(self):
+        return [0.0, [0.0, 0.0]]
+
+
 class Notes(Base):
     def step(self, action):
         TAKEN.append(np.asarray(action).tolist())

@@ -101,7 +101,9 @@ class EpisodeEnvironment:
         return found
 
     def _reset(self, seed: int) -> Any:
-        return self._asked("reset(seed=...)", "observation, info", self.environment.reset, seed=seed)
+        observation, info = self._asked("reset(seed=...)", "observation, info", self.environment.reset, seed=seed)
+        self._check_number("observation", observation)
+        return observation, info
 
     def _step(self, action: Any) -> Any:
         gives = "observation, reward, terminated, truncated, info"
@@ -109,7 +111,21 @@ class EpisodeEnvironment:
         number = np.asarray(reward)
         if number.dtype.kind not in "biuf" or number.size != 1:
             raise EnvironmentFault(f"The environment {self.name} gives the reward {reward!r}; expected a number.")
+        self._check_number("reward", number)
+        self._check_number("observation", observation)
         return observation, float(number.item()), *rest
+
+    def _check_number(self, what: str, value: Any) -> None:
+        """Refuse what is not a number: no mean of returns and no update is one after it."""
+        try:
+            array = np.asarray(value)
+        except ValueError as error:
+            raise EnvironmentFault(f"The environment {self.name}: {what} {value!r} is no array of numbers.") from error
+        if array.dtype.kind == "f" and bool(np.isnan(array).any()):
+            raise EnvironmentFault(
+                f"The environment {self.name}: {what} {value!r} has NaN, in step {len(self.actions)} of episode {self.number}; "
+                "correct the environment, or give it a wrapper that replaces the value."
+            )
 
     def repeats(self, steps: int = 3) -> bool:
         """Tell whether the first steps of two episodes with one seed are the same."""
