@@ -66,6 +66,15 @@ def test_too_many_in_a_row_end_the_run_with_a_good_checkpoint(train):
     assert not (outcome.out / "train/model").exists()
 
 
+def test_a_training_without_a_single_good_update_does_not_finish(train):
+    settings = {"rows": {"nan_at": list(range(50))}, "fit": {"steps": 2, "skip_nonfinite": 5}}
+    for _ in range(2):  # what it left does not finish it the next time either
+        outcome = train("run", **settings)
+        assert outcome.code == 7, outcome.error
+        assert "None of 2 updates was applied" in outcome.error["text"]
+        assert not (outcome.out / "train/model").exists()
+
+
 def test_fewer_in_a_row_do_not_add_up(train):
     outcome = train("run", rows={"nan_at": list(range(0, 50, 12))}, fit={"skip_nonfinite": 19})
     assert outcome.code == 0

@@ -50,6 +50,14 @@ class Guard:
             self.note(step, bool(applied), examples)
         return len(flags) - sum(map(bool, flags))
 
+    def ended(self, steps: int) -> None:
+        """Say that a training of `steps` updates is over. Raises NumericalError where none of them was applied."""
+        if 0 < steps <= self.in_a_row:
+            raise NumericalError(
+                f"None of {steps} updates was applied, since each had a NaN or infinite loss or gradient: nothing was trained. "
+                "events.jsonl names the examples; look at them or lower the learning rate."
+            )
+
     def _bad(self, step: int, examples: Sequence[Any]) -> None:
         self.in_a_row += 1
         named = list(examples[:NAMED_EXAMPLES])

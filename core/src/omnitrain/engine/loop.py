@@ -147,6 +147,7 @@ class Loop:
         self.checkpoints.wait()
         if self.step >= self.settings.steps:
             self.loss_check.ended(self.step)
+            self.guard.ended(self.step)
 
     def rescue(self, error: Exception) -> None:
         """Keep what was trained where a fault is not the update's own, so that it need not be trained again.
