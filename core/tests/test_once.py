@@ -1,5 +1,6 @@
 """A folder of slow work is built once, is whole or absent, and is built again when it is damaged."""
 
+import logging
 import multiprocessing
 import os
 import socket
@@ -9,6 +10,7 @@ from racing import race
 
 from omnitrain.engine import build_once, is_complete
 from omnitrain.errors import EnvironmentFault
+from omnitrain.runs.warned import warnings_to
 
 HOST = socket.gethostname().replace("-", "_")
 
@@ -170,3 +172,15 @@ def test_a_full_disk_names_the_cache(tmp_path):
     with pytest.raises(EnvironmentFault, match=rf"{tmp_path} can't be written: No space left.*OMNITRAIN_CACHE"):
         build_once(tmp_path / "key", build)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_was_warned_of_when_a_folder_was_built_is_said_again_by_whoever_finds_it_done(tmp_path):
+    def build(folder):
+        logging.getLogger("a.plugin").warning("left out %d records", 3)
+        logging.getLogger("a.plugin").warning("left out %d records", 3)
+
+    heard = []
+    for _ in range(2):
+        with warnings_to(heard.append):
+            build_once(tmp_path / "made", build)
+    assert heard == ["left out 3 records"] * 2

@@ -100,7 +100,8 @@ def dry_run(recipe: ResolvedRecipe, registry: Registry, out: Path | None = None,
             run.notes, run.seen = check.notes, seen
             run.model_source = builder.stage_model_source(stage)
             try:
-                _check_stage(stage, run, registry, recipe, check)
+                with run:
+                    _check_stage(stage, run, registry, recipe, check)
                 folder.write_stage(stage.name, StageRecord("finished", "", folder.made(stage.name)))
                 _check_space(stage, out or Path.cwd(), check)
             except Stopped:

@@ -24,6 +24,7 @@ from omnitrain.runs.directory import RUN_FILE
 from omnitrain.runs.files import explained_disk_faults
 from omnitrain.runs.notices import told_to
 from omnitrain.runs.trackers import Trackers, find_trackers
+from omnitrain.runs.warned import warnings_to
 from omnitrain.streams import remark
 
 
@@ -117,7 +118,7 @@ def _begin(recipe: ResolvedRecipe, folder: RunDirectory, registry: Registry, sto
         folder.claim(recipe, options.force)
         folder.sweep()
     _check_secrets(recipe, folder)
-    with told_to(lambda text: None):  # the stages tell it again
+    with told_to(lambda text: None), warnings_to(lambda text: None):  # the stages tell it again
         check_recipe(recipe, registry, RunDirectory(folder.root, writes=False), stop, options.quiet)
     if not claimed:
         folder.claim(recipe, options.force)

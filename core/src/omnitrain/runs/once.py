@@ -15,11 +15,12 @@ from pathlib import Path
 from typing import Any
 
 from omnitrain.api.checksums import check_files, files_of
-from omnitrain.api.shapes import ANY, Each, Pair
+from omnitrain.api.shapes import ANY, TEXT, Each, Pair
 from omnitrain.api.stored import read_as
 from omnitrain.errors import Damaged
 from omnitrain.runs.files import TEMPORARY, explained_disk_faults, remove, sync_folder, sync_tree
 from omnitrain.runs.notices import tell
+from omnitrain.runs.warned import warn_again, warnings_to
 
 CACHE_ADVICE = "or the cache is elsewhere (OMNITRAIN_CACHE), run the same command again"
 MANIFEST = "complete.json"
@@ -30,13 +31,15 @@ _OWNER = r"{temporary}(?:{host}-(\d+)-.*|(\d+)-[0-9a-f]+)"
 def build_once(folder: Path, build: Callable[[Path], Any]) -> Path:
     """Return `folder`, filled by `build(temporary folder)` unless it is already complete.
 
-    Its file complete.json says what belongs to it. A damaged folder is built again, which is told; a half-written one can't be.
+    Its file complete.json says what belongs to it, and what was warned of when it was built, which is said again when it is
+    found done. A damaged folder is built again, which is told; a half-written one can't be.
     Of two processes at once the first to finish wins and the other discards its own result, so both use the same valid files.
     What a killed process of this machine left half-built beside it is removed.
     Raises EnvironmentFault that names the cache when its disk is full or fails.
     """
     damage = damage_of(folder)
     if damage is None:
+        warn_again(_manifest(folder).get("warnings", []))
         return folder
     if damage:
         tell(f"{damage}; {folder} is built again")
@@ -58,13 +61,16 @@ def damage_of(folder: Path) -> str | None:
     if not folder.is_dir():
         return ""
     try:
-        files = read_as(folder / MANIFEST, {"files": Each(Pair(ANY))}, "")["files"]
-        check_files(folder, files, "")
+        check_files(folder, _manifest(folder)["files"], "")
     except FileNotFoundError:
         return f"{folder / MANIFEST} is missing"
     except Damaged as damage:
         return re.sub(r"; *(?=\.|\()|\.$", "", str(damage)).rstrip(" ;.")
     return None
+
+
+def _manifest(folder: Path) -> dict[str, Any]:
+    return read_as(folder / MANIFEST, {"files": Each(Pair(ANY)), "warnings?": [TEXT]}, "")
 
 
 def _build(folder: Path, build: Callable[[Path], Any]) -> None:
@@ -73,9 +79,11 @@ def _build(folder: Path, build: Callable[[Path], Any]) -> None:
     _remove_orphans(folder.parent, host)
     temporary = folder.parent / f"{TEMPORARY}{host}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
     temporary.mkdir()
+    warned: list[str] = []
     try:
-        build(temporary)
-        (temporary / MANIFEST).write_text(json.dumps({"files": files_of(temporary)}), "utf-8")
+        with warnings_to(warned.append):
+            build(temporary)
+        (temporary / MANIFEST).write_text(json.dumps({"files": files_of(temporary), "warnings": warned}), "utf-8")
         sync_tree(temporary)
         _publish(temporary, folder)
     finally:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -26,6 +26,7 @@ from omnitrain.runs.progress import Bar, Display
 from omnitrain.runs.seeds import derive
 from omnitrain.runs.stopping import StopRequest
 from omnitrain.runs.trackers import Trackers
+from omnitrain.runs.warned import WARNING, warnings_to
 
 
 class Builder(Protocol):
@@ -55,7 +56,8 @@ class Builder(Protocol):
 class StageRun:
     """The `Run` of one stage; see omnitrain.api.Run for what its methods promise.
 
-    The engine uses it as a context manager, which closes what is open at the end of the stage.
+    The engine uses it as a context manager, which closes what is open at the end of the stage; until then warnings
+    that any code logs are its events.
     """
 
     def __init__(
@@ -89,6 +91,7 @@ class StageRun:
         self._attempt = lines or StageLines(folder, name)
         self._notes = notes
         self._ledgers: dict[Path, Ledger] = {}
+        self._open = ExitStack()
 
     @property
     def folder(self) -> RunDirectory:
@@ -96,9 +99,11 @@ class StageRun:
         return self._folder
 
     def __enter__(self) -> StageRun:
+        self._open.enter_context(warnings_to(lambda text: self.event(WARNING, note=text)))
         return self
 
     def __exit__(self, *problem: object) -> None:
+        self._open.close()
         if self._trackers is not None:
             self._trackers.close(self._tracker_failed)
         for ledger in self._ledgers.values():

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ from omnitrain_language.tokenizers import has_tokenizer, load_tokenizer
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
+_log = logging.getLogger("omnitrain.language")
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 OWN_BASE = "base.safetensors"
 
@@ -164,10 +164,9 @@ def check_missing(path: str, missing: Iterable[str]) -> None:
             f"model {path}: the checkpoint lacks {', '.join(others[:3])}{more}; it is incomplete or of another architecture"
         )
     if names:
-        warnings.warn(
+        _log.warning(
             f"model {path}: the checkpoint lacks {', '.join(names)}; it was set to 1, which is right only for checkpoints that "
-            "were converted without it, such as UL2 20B. Compare the model's outputs with published ones",
-            stacklevel=2,
+            "were converted without it, such as UL2 20B. Compare the model's outputs with published ones"
         )
 
 

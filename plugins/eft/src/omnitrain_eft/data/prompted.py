@@ -111,7 +111,8 @@ class Prompted(ABC, Generic[Item]):
                     f"longest has {max(long)} tokens): raise length, or set malformed: skip"
                 )
             if long:
-                _log.warning("left out %d %ss of split %s, longer than length %d", len(long), self.noun, split, length)
+                told = (self.config.path, len(long), self.noun, split, length)
+                _log.warning("%s: left out %d %ss of split %s, longer than length %d", *told)
             kept = [rows for rows, found in zip(every, lengths, strict=True) if found <= length]
             if not kept:
                 raise DataError(f"{self.config.path}: split {split!r} has no {self.noun} that fits; it needs more records")
@@ -134,7 +135,8 @@ class Prompted(ABC, Generic[Item]):
                     f"turn here: {str(item)[:120]}; write it in another way, or set malformed: skip to leave it out"
                 )
         if left_out:
-            _log.warning("left out %d %ss of split %s, which spell out special tokens", left_out, self.noun, split)
+            told = (self.config.path, left_out, self.noun, split)
+            _log.warning("%s: left out %d %ss of split %s, which spell out special tokens", *told)
 
     def examples(self, split: str) -> Sequence[Mapping[str, Any]]:
         """Return the items of a split by number."""
