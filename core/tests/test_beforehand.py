@@ -140,8 +140,14 @@ def test_dry_run_of_data_that_cannot_be_read_here_has_a_problem(tmp_path, capsys
         raise EnvironmentFault("own.parquet needs pyarrow: pip install 'toy[parquet]'.")
 
     monkeypatch.setattr(_Base, "prepare", prepare, raising=False)
-    assert guarded(["run", written(tmp_path, [stage()]), "--dry-run", "--quiet"]) == 5
+    stages = [stage(), stage("again", train_split="trian", data={"use": "toy/rows"}), {"name": "collect", "use": "toy/collect"}]
+    recipe = written(tmp_path, stages)
+    assert guarded(["run", recipe, "--dry-run", "--quiet"]) == 5
     assert "PROBLEM: own.parquet needs pyarrow" in capsys.readouterr().out
+    assert guarded(["run", recipe, "--dry-run", "--quiet", "--json"]) == 5
+    checked = json.loads(capsys.readouterr().out)["stages"]
+    assert [found["exit_code"] for found in checked] == [5, 5, 0]
+    assert checked[0]["parameters"] == [49, 49]
 
 
 def test_folder_of_a_run_that_made_nothing_is_free_and_of_one_that_trained_is_not(tmp_path, capsys, monkeypatch):

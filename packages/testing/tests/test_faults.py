@@ -2,16 +2,19 @@
 
 import sys
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
 from faults import FAULTS, GROUPS
 from sample import Fault, write_plugin
 
+from omnitrain_testing.checks.recipes import dry_run
 from omnitrain_testing.collecting import DECLARED, checks_of
 from omnitrain_testing.declaration import Declaration
 from omnitrain_testing.examination import Examination
-from omnitrain_testing.findings import Result, carry_out
+from omnitrain_testing.findings import Note, Result, carry_out
 from omnitrain_testing.workers import Workers
 
 torch.set_num_threads(1)
@@ -45,6 +48,18 @@ def test_fault_is_found_by_its_check_alone(names: tuple[str, ...], tmp_path: Pat
     assert set(found) == {fault.check.replace("NAME", plugin) for fault in faults}, found
     for fault in faults:
         assert fault.says.replace("NAME", plugin) in " ".join(found[fault.check.replace("NAME", plugin)])
+
+
+@pytest.mark.parametrize(("code", "kind"), [(5, Note), (4, str), (2, str)])
+def test_dry_run_is_not_judged_only_where_the_machine_lacks_something(code: int, kind: type, tmp_path: Path) -> None:
+    stages = [{"name": "train", "problems": ["own.csv needs a library."], "code": code, "notes": []}]
+    plugin = SimpleNamespace(name="absent")
+    examination: Any = SimpleNamespace(
+        plugin=plugin, registry=None, scratch=tmp_path, ask=lambda *_: {"code": 0, "error": "", "stages": stages}
+    )
+    [found] = dry_run(examination, "paper")
+    assert type(found) is kind
+    assert "own.csv needs a library." in str(found)
 
 
 def test_every_check_of_the_good_plugin_has_a_fault(tmp_path: Path) -> None:

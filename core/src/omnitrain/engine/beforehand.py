@@ -151,36 +151,50 @@ def check_measured(config: EvaluateConfig, run: StageRun, recipe: ResolvedRecipe
 
 @dataclass
 class Training:
-    """What a training is made of, as far as it is known beforehand. model: on the meta device, without memory."""
+    """What a training is made of, as far as it is known beforehand. model: on the meta device, without memory.
+
+    lack: what this machine lacks for the data, for a dry run to tell last.
+    """
 
     data: Any = None
     objective: Any = None
     facts: Mapping[str, Any] = field(default_factory=dict)
     model: nn.Module | None = None
     notes: list[str] = field(default_factory=list)
+    lack: EnvironmentFault | None = None
 
 
 def check_training(
-    config: FitConfig, run: StageRun, recipe: ResolvedRecipe, folder: RunDirectory, reachable: bool = True
+    config: FitConfig,
+    run: StageRun,
+    recipe: ResolvedRecipe,
+    folder: RunDirectory,
+    dry: bool = False,
+    lack: EnvironmentFault | None = None,
 ) -> Training:
     """Check the data, objective, model and evaluators of a stage core/fit; the slow work of the data is done and kept.
 
-    reachable: whether data that can't be reached from here is a fault, or only not checked.
+    dry: data that can't be reached from here is no fault, only not checked, and what the machine lacks for it is kept, so
+    that the model is known all the same. lack: what it was found to lack already; the data is then not asked.
     Raises whatever building them raises.
     """
     import torch
 
     from omnitrain.engine.parts import prepare_data
 
-    found = Training()
+    found = Training(lack=lack)
     waits = awaited(config.data, recipe, folder) or awaited(config.objective, recipe, folder)
-    if waits is None:
+    if waits is None and lack is None:
         try:
             found.data, found.objective, found.facts = prepare_data(config, run)
         except Unreachable as error:
-            if reachable:
+            if not dry:
                 raise
             found.notes.append(f"not checked here: {error}")
+        except EnvironmentFault as error:
+            if not dry:
+                raise
+            found.lack = error
     if found.data is not None:
         if config.train_split not in found.data.splits():
             splits = ", ".join(found.data.splits())

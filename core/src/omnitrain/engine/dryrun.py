@@ -14,7 +14,7 @@ from omnitrain.api.figures import Piece
 from omnitrain.engine.beforehand import check_measured, check_stage, check_training
 from omnitrain.engine.building import ComponentBuilder
 from omnitrain.engine.settings import EvaluateConfig, FitConfig
-from omnitrain.errors import DataError, OmnitrainError, PluginError, Stopped
+from omnitrain.errors import DataError, EnvironmentFault, OmnitrainError, PluginError, Stopped
 from omnitrain.places import cache_folder
 from omnitrain.plugins import Registry
 from omnitrain.recipes import ResolvedRecipe, Stage, uses
@@ -30,13 +30,15 @@ EXAMPLES = 3
 class StageCheck:
     """What was found out about one stage. problems end the dry run with an error, notes do not.
 
-    examples: rendered rows, each {part: [pieces]}. parameters: (all, trainable).
+    exit_code: that of a run which ends with the problem, 0 without one. examples: rendered rows, each {part: [pieces]}.
+    parameters: (all, trainable).
     """
 
     name: str
     use: str
     notes: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
+    exit_code: int = 0
     parameters: tuple[int, int] | None = None
     memory_bytes: int | None = None
     checkpoint_bytes: int | None = None
@@ -108,6 +110,7 @@ def dry_run(recipe: ResolvedRecipe, registry: Registry, out: Path | None = None,
                 raise
             except OmnitrainError as error:
                 check.problems.append(str(error))
+                check.exit_code = error.exit_code
                 result.error = result.error or error
     return result
 
@@ -116,27 +119,38 @@ def _check_stage(stage: Stage, run: StageRun, registry: Registry, recipe: Resolv
     for path, use in uses(stage.config):
         if use.source is not None:
             check.notes.append(f"{'.'.join(map(str, path))}: taken from stage {use.source} when that has run")
-    check.notes += check_stage(stage, run, registry)
+    lack = None
+    try:
+        check.notes += check_stage(stage, run, registry)
+    except EnvironmentFault as error:
+        if not isinstance(stage.config, FitConfig):
+            raise
+        lack = error
     if isinstance(stage.config, FitConfig):
-        _check_fit(stage.config, run, recipe, check)
+        _check_fit(stage.config, run, recipe, check, lack)
     elif isinstance(stage.config, EvaluateConfig):
         check.notes += check_measured(stage.config, run, recipe, run.folder)
 
 
-def _check_fit(config: FitConfig, run: StageRun, recipe: ResolvedRecipe, check: StageCheck) -> None:
+def _check_fit(
+    config: FitConfig, run: StageRun, recipe: ResolvedRecipe, check: StageCheck, lack: EnvironmentFault | None
+) -> None:
+    """Check a training. lack: what the machine was found to lack, raised when the model is counted, which needs none of it."""
     from omnitrain.engine.devices import emulated_bf16
     from omnitrain.engine.engine import choose_device
 
-    warning = emulated_bf16(config.fit.precision, choose_device(config.fit.device))
+    warning = None if lack is not None else emulated_bf16(config.fit.precision, choose_device(config.fit.device))
     if warning is not None:
         check.notes.append(warning)
-    found = check_training(config, run, recipe, run.folder, reachable=False)
+    found = check_training(config, run, recipe, run.folder, dry=True, lack=lack)
     check.notes += found.notes
     if found.data is not None:
         check.fields = dict(found.data.batch)
         _show_examples(config, run, found.data, check)
     if found.model is not None:
         _count(config, found.model, check)
+    if found.lack is not None:
+        raise found.lack
     _promise_model(config, run, found.data, found.facts)
     small = check.parameters is not None and check.parameters[0] < 20_000_000
     if config.model.source is None and found.data is not None and small:

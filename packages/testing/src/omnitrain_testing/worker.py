@@ -142,7 +142,7 @@ def _dry_run(request: dict[str, Any]) -> dict[str, Any]:
 
     def check() -> None:
         found = dry_run(load_recipe(request["recipe"]), installed(), Path(request["out"]), quiet=True)
-        stages.extend({"name": s.name, "problems": s.problems, "notes": s.notes} for s in found.stages)
+        stages.extend({"name": s.name, "problems": s.problems, "code": s.exit_code, "notes": s.notes} for s in found.stages)
 
     return {**_ended(check), "stages": stages}
 

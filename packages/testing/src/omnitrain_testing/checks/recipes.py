@@ -41,7 +41,10 @@ def dry_run(examination: Examination, name: str) -> Iterator[str]:
         yield f"'omnitrain run {recipe} --dry-run' ends with exit code {found['code']}: {found['error']}"
         return
     for stage in found.get("stages", ()):
-        yield from (f"Stage {stage['name']!r} of {recipe}: {problem}." for problem in stage["problems"])
+        if stage["code"] == EnvironmentFault.exit_code:
+            yield from (Note(f"stage {stage['name']!r} is not judged here: {problem}") for problem in stage["problems"])
+        else:
+            yield from (f"Stage {stage['name']!r} of {recipe}: {problem.rstrip('.')}." for problem in stage["problems"])
         yield from (Note(f"stage {stage['name']!r}: {note}") for note in stage["notes"] if "not checked here" in note)
 
 
