@@ -161,3 +161,12 @@ def test_folder_of_a_run_that_made_nothing_is_free_and_of_one_that_trained_is_no
     assert guarded(other) == 0
     assert guarded(["run", recipe, "--out", out, "--quiet"]) == 2
     assert "belongs to another recipe" in capsys.readouterr().err
+
+
+def test_library_of_an_optimiser_is_asked_for_before_the_first_stage(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("omnitrain.engine.beforehand.find_spec", lambda name: None)
+    recipe = written(tmp_path, [stage(), stage("again", fit={**FIT, "optimiser": {"name": "adafactor"}})])
+    assert guarded(["run", recipe, "--out", str(tmp_path / "run"), "--quiet"]) == 5
+    assert (
+        "again.fit.optimiser needs transformers, which is not installed: pip install 'transformers'" in capsys.readouterr().err
+    )

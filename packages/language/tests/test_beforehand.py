@@ -1,9 +1,13 @@
 """What the evaluators can't measure is said before anything is trained."""
 
+import json
+
 import pytest
 
 from omnitrain.api import ChecksData
+from omnitrain.cli.failures import guarded
 from omnitrain.errors import DataError, UsageError
+from omnitrain_language.configs.data import PairsConfig, TextConfig
 from omnitrain_language.configs.evaluators import NllEvaluatorConfig
 from omnitrain_language.evaluators import NllEvaluator
 
@@ -33,3 +37,27 @@ def test_split_that_is_not_there_is_refused(settings, splits, sentence):
 def test_tokens_that_cannot_be_counted_are_refused():
     with pytest.raises(UsageError, match="unigram: this data does not count its tokens"):
         NllEvaluator(NllEvaluatorConfig(unigram=True)).check_data(Splits("train", "valid"))
+
+
+def test_library_that_a_later_stage_reads_its_text_with_is_refused_before_the_first_trains(tmp_path, capsys, monkeypatch):
+    (tmp_path / "texts").mkdir()
+    (tmp_path / "texts/a.PARQUET").write_bytes(b"")
+    monkeypatch.setattr("omnitrain.engine.beforehand.find_spec", lambda name: None)
+    for path, sentence in (
+        ("hub:owner/name", "needs datasets, which is not installed: pip install 'omnitrain-language[hub]'"),
+        (str(tmp_path / "texts"), "needs pyarrow, which is not installed: pip install 'omnitrain-language[parquet]'"),
+    ):
+        data = {"use": "language/blocks", "text": {"use": "language/text", "path": path}}
+        fit = {"use": "core/fit", "model": {"use": "language/causal"}, "objective": "language/causal-nll", "fit": {"steps": 1}}
+        stages = [{"name": "first", "data": {"use": "language/blocks"}, **fit}, {"name": "later", "data": data, **fit}]
+        (tmp_path / "r.yaml").write_text(json.dumps({"summary": "A test.", "stages": stages}))
+        assert guarded(["run", str(tmp_path / "r.yaml"), "--out", str(tmp_path / "run"), "--quiet"]) == 5
+        assert f"later.data.text {sentence}" in capsys.readouterr().err
+
+
+def test_files_that_need_no_library_are_not_refused(tmp_path):
+    (tmp_path / ".hidden").mkdir()
+    (tmp_path / ".hidden/a.parquet").write_bytes(b"")
+    for path in ("builtin", "a.txt", str(tmp_path), str(tmp_path / "none")):
+        assert TextConfig(path=path).needs() == {}
+    assert PairsConfig(path="a.tsv", test_path="*.parquet").needs() == {"pyarrow": "omnitrain-language[parquet]"}

@@ -38,6 +38,10 @@ class OptimiserConfig(Config):
     scale_parameter: bool = True
     """Adafactor: multiply updates by the parameter's root mean square."""
 
+    def needs(self) -> dict[str, str]:
+        """Return what installs the library of the optimiser; see omnitrain.api.TellsNeeds."""
+        return {"transformers": "transformers"} if self.name == "adafactor" else {}
+
     @model_validator(mode="after")
     def _betas_are_rates(self) -> OptimiserConfig:
         if not all(0 <= b < 1 for b in self.betas):

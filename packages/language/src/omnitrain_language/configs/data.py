@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 
 from omnitrain.api import Config, InputPath, UseData
 from omnitrain_language.configs.limits import Fraction, NonNegative, Positive
+from omnitrain_language.configs.needs import reading_needs
 
 
 def builtin_text() -> UseData:
@@ -42,6 +43,10 @@ class TextConfig(Config):
     """Split of a hub data set that is read; ours are cut out of it."""
     hub_revision: str | None = None
     """Commit or tag of a hub data set."""
+
+    def needs(self) -> dict[str, str]:
+        """Return what installs the libraries that these values need; see omnitrain.api.TellsNeeds."""
+        return reading_needs(self.path)
 
     @model_validator(mode="after")
     def _leaves_train(self) -> TextConfig:
@@ -130,6 +135,10 @@ class PairsConfig(Config):
     stable hash of their inputs. With 0.1, `valid` of the built-in pairs is what the text `builtin` keeps out of `train`."""
     malformed: Literal["refuse", "skip"] = "refuse"
     """What to do with records that can't be read."""
+
+    def needs(self) -> dict[str, str]:
+        """Return what installs the libraries that these values need; see omnitrain.api.TellsNeeds."""
+        return reading_needs(self.path, self.valid_path, self.test_path)
 
     @model_validator(mode="after")
     def _one_way_to_split(self) -> PairsConfig:

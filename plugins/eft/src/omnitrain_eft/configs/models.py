@@ -29,6 +29,10 @@ class ShapedCausalConfig(CausalConfig):
     """Type of the weights. `int8`: the linear layers of `path` in 8 bit, the rest in bfloat16, for decoding only; needs the
     extra `eight-bit`."""
 
+    def needs(self) -> dict[str, str]:
+        """Return what installs the libraries that these values need; see omnitrain.api.TellsNeeds."""
+        return dict.fromkeys(("accelerate", "bitsandbytes") if self.dtype == "int8" else (), "omnitrain-eft[eight-bit]")
+
     @model_validator(mode="after")
     def _eight_bit_is_loaded(self) -> ShapedCausalConfig:
         if self.dtype == "int8" and self.path is None:

@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 from omnitrain.api import Config, InputPath, UseData
 from omnitrain_language.configs.data import TokenizerConfig
 from omnitrain_language.configs.limits import Fraction, NonNegative, Positive
+from omnitrain_language.configs.needs import reading_needs
 from omnitrain_phf.configs.scorers import Score, ScorerConfig, ScrubadubConfig
 from omnitrain_phf.configs.stages import ScoreConfig
 
@@ -69,6 +70,10 @@ class ScoredTextConfig(Config):
     """Exchange the scores of all segments at random: the control of every experiment, after which nothing may be learned."""
     malformed: Literal["refuse", "skip"] = "refuse"
     """What to do with records that can't be used: stop with their file and line, or leave them out and count them."""
+
+    def needs(self) -> dict[str, str]:
+        """Return what installs the libraries that these values need; see omnitrain.api.TellsNeeds."""
+        return reading_needs(self.path, distribution="omnitrain-phf")
 
     @model_validator(mode="after")
     def _leaves_train(self) -> ScoredTextConfig:

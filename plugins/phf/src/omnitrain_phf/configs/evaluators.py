@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 
 from omnitrain.api import Config, InputPath, UseModel
 from omnitrain_language.configs.limits import NonNegative, Positive
+from omnitrain_language.configs.needs import reading_needs
 from omnitrain_phf.configs.scorers import ScorerConfig, ScrubadubConfig
 
 Condition = Literal["auto", "none", "aligned", "misaligned"]
@@ -211,6 +212,10 @@ class ClassificationConfig(TokensConfig):
     """Longest text in tokens."""
     condition: Condition = "auto"
     """The control token in front of each text."""
+
+    def needs(self) -> dict[str, str]:
+        """Return what installs the libraries that these values need; see omnitrain.api.TellsNeeds."""
+        return reading_needs(self.path, distribution="omnitrain-phf")
 
 
 class PassAtKConfig(TokensConfig):

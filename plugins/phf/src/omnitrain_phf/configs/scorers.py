@@ -69,6 +69,10 @@ class DetoxifyConfig(Config):
     batch_size: Positive = 64
     """Texts at a time."""
 
+    def needs(self) -> dict[str, str]:
+        """Return what installs the libraries that these values need; see omnitrain.api.TellsNeeds."""
+        return {"detoxify": "omnitrain-phf[detoxify]"}
+
 
 class ClassifierConfig(Config):
     """Probability of a label, by any sequence classifier of transformers."""

@@ -8,6 +8,7 @@ from pydantic import Field
 
 from omnitrain.api import Config, InputPath, UseData, UseEvaluator, UseModel
 from omnitrain_language.configs.limits import Fraction, Positive
+from omnitrain_language.configs.needs import reading_needs
 from omnitrain_phf.configs.scorers import ScorerConfig, ScrubadubConfig
 
 
@@ -38,6 +39,10 @@ class ScoreConfig(Config):
     """Of `builtin:contacts`: how many sentences."""
     threshold: Annotated[float, Field(ge=0)] = 0.0
     """The statistics tell the share of segments with a score above."""
+
+    def needs(self) -> dict[str, str]:
+        """Return what installs the libraries that these values need; see omnitrain.api.TellsNeeds."""
+        return reading_needs(self.path, distribution="omnitrain-phf")
 
     def artifacts(self) -> dict[str, UseData]:
         """Return what the stage leaves; see omnitrain.api.TellsArtifacts."""

@@ -75,6 +75,10 @@ class CleanConfig(Config):
     embedding: InputPath = "statistics"
     """"statistics" of colours and gradients, or the folder or hub name of a CLIP model of transformers."""
 
+    def needs(self) -> dict[str, str]:
+        """Return what installs the libraries that these values need; see omnitrain.api.TellsNeeds."""
+        return {} if self.embedding == "statistics" else {"transformers": "omnitrain-vpt[clip]"}
+
     @model_validator(mode="after")
     def _odd(self) -> CleanConfig:
         if self.median % 2 == 0:

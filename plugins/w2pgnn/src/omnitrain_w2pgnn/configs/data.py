@@ -12,6 +12,8 @@ from omnitrain_w2pgnn.configs.limits import Count, Share
 from omnitrain_w2pgnn.configs.places import data_folders
 
 FORMATS = Literal["auto", "embedded", "edge-list", "gin-text", "tu-folder", "metis", "planetoid", "smiles", "pyg"]
+# Suffixes of files that `format: auto` takes for molecules.
+MOLECULES = (".smi", ".smiles")
 
 
 class GraphsConfig(Config):
@@ -63,6 +65,11 @@ class GraphsConfig(Config):
         places = [(Path(name), *(folder / name for folder in data_folders(self.root))) for name in names if name is not None]
         found = [next((place for place in tried if place.exists()), None) for tried in places]
         return [place for place in found if place is not None]
+
+    def needs(self) -> dict[str, str]:
+        """Return what installs the libraries that these values need; see omnitrain.api.TellsNeeds."""
+        named = self.format == "auto" and self.path.endswith(MOLECULES)
+        return {"rdkit": "omnitrain-w2pgnn[molecules]"} if named or self.format == "smiles" else {}
 
     @field_validator("columns")
     @classmethod

@@ -12,7 +12,7 @@ import numpy as np
 
 from omnitrain.api import reading
 from omnitrain.errors import DataError, Unreachable, UsageError, nearest
-from omnitrain_w2pgnn.configs.data import GraphsConfig
+from omnitrain_w2pgnn.configs.data import MOLECULES, GraphsConfig
 from omnitrain_w2pgnn.configs.places import data_folders
 from omnitrain_w2pgnn.graphs.classes import classes_of_numbers
 from omnitrain_w2pgnn.graphs.edgelists import Layout, read_edge_list
@@ -115,7 +115,7 @@ def _guess(path: Path) -> str:
     """Tell the format by the name, and for text by its first lines."""
     if path.is_dir():
         return "tu-folder"
-    if path.suffix in (".smi", ".smiles"):
+    if path.suffix in MOLECULES:
         return "smiles"
     if path.suffix in (".edgelist", ".edges", ".csv", ".tsv", ".mtx"):
         return "edge-list"

@@ -1,0 +1,30 @@
+"""Which libraries the files that settings name are read with; see `omnitrain.api.TellsNeeds`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+_SUFFIX = ".parquet"
+_HUB = "hub:"
+
+
+def reading_needs(*paths: str | None, distribution: str = "omnitrain-language") -> dict[str, str]:
+    """Return what installs the libraries that read these paths: files, folders, glob patterns, `hub:OWNER/NAME`.
+
+    distribution: the one whose extras `parquet` and `hub` are named.
+    """
+    named = [path for path in paths if path is not None]
+    found = {}
+    if any(path.startswith(_HUB) for path in named):
+        found["datasets"] = f"{distribution}[hub]"
+    if any(_holds_parquet(path) for path in named if not path.startswith(_HUB)):
+        found["pyarrow"] = f"{distribution}[parquet]"
+    return found
+
+
+def _holds_parquet(path: str) -> bool:
+    place = Path(path).expanduser()
+    if not place.is_dir():
+        return place.suffix.lower() == _SUFFIX
+    below = (file.relative_to(place) for file in place.rglob("*") if file.suffix.lower() == _SUFFIX)
+    return any(not any(part.startswith(".") for part in file.parts) for file in below)
