@@ -109,4 +109,8 @@ def test_depth_range_and_matrix_of_colours_are_converted(tmp_path, pixels, colou
 def test_what_pictures_lose_is_told(tmp_path):
     assert probe_video(encode(tmp_path / "a.mkv", codec="ffv1", pixels="yuva420p")).notes == ("transparency dropped",)
     assert probe_video(encode(tmp_path / "b.mkv", color_trc=16)).notes == ("high dynamic range taken as it is",)
+    interlaced = encode(tmp_path / "c.mp4", options={"x264-params": "tff=1"})
+    assert probe_video(interlaced).notes == ("interlaced, taken with both halves of a frame in one picture",)
+    anamorphic = encode(tmp_path / "d.mp4", options={"x264-params": "sar=4/3"})
+    assert probe_video(anamorphic).notes == ("pixels are 4:3, taken as squares",)
     assert probe_video(encode(tmp_path / "c.mkv")).notes == ()

@@ -26,6 +26,8 @@ Order = Literal["rgb24", "bgr24"]
 
 # Transfer functions of television that are brighter than a screen's: SMPTE 2084 and ARIB B67.
 _HIGH_DYNAMIC_RANGE = {16, 18}
+# Orders of the two halves of a frame; 0 is unknown and 1 is whole frames.
+_INTERLACED = {2, 3, 4, 5}
 
 
 @dataclass(frozen=True)
@@ -127,6 +129,11 @@ def _notes(stream: VideoStream) -> tuple[str, ...]:
         found.append("high dynamic range taken as it is")
     if context.format is not None and any(part.is_alpha for part in context.format.components):
         found.append("transparency dropped")
+    if context.field_order in _INTERLACED:
+        found.append("interlaced, taken with both halves of a frame in one picture")
+    aspect = stream.sample_aspect_ratio
+    if aspect and aspect != 1:
+        found.append(f"pixels are {aspect.numerator}:{aspect.denominator}, taken as squares")
     return tuple(found)
 
 
