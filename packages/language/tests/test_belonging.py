@@ -11,7 +11,7 @@ import torch
 from omnitrain.engine import check_model_folder, find_pretrained
 from omnitrain.engine.opening import load_saved_model
 from omnitrain.engine.scratch import scratch_run
-from omnitrain.errors import DataError, UsageError
+from omnitrain.errors import DataError, EnvironmentFault, UsageError
 from omnitrain.plugins import installed
 from omnitrain_language.belonging import check_tokenizers, positions_of, token_identity
 from omnitrain_language.configs.data import TokenizerConfig
@@ -197,4 +197,11 @@ def test_a_folder_without_a_tokenizer_is_refused(base: Path) -> None:
     for name in ("tokenizer.json", "tokenizer_config.json"):
         (base / name).unlink()
     with pytest.raises(DataError, match=r"holds none of tokenizer.json"):
+        load_tokenizer(base)
+
+
+def test_a_sentencepiece_file_alone_asks_for_what_reads_it(base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (base / "tokenizer.json").rename(base / "tokenizer.model")
+    monkeypatch.setattr("omnitrain_language.tokenizers.find_spec", lambda name: None)
+    with pytest.raises(EnvironmentFault, match=r"SentencePiece file tokenizer\.model alone.*pip install sentencepiece"):
         load_tokenizer(base)

@@ -10,12 +10,13 @@ import copy
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from omnitrain.api import Context, Progress
 from omnitrain.engine import build_once, check_settings_files, explained_loading, find_pretrained, read_component
-from omnitrain.errors import DataError, UsageError
+from omnitrain.errors import DataError, EnvironmentFault, UsageError
 from omnitrain_language.belonging import token_identity
 from omnitrain_language.configs.data import TokenizerConfig
 from omnitrain_language.encoding import vocabulary_size
@@ -83,7 +84,8 @@ def _wrap(tokenizer: Any, added: Sequence[str]) -> PreTrainedTokenizerFast:
 
 
 # transformers answers a folder without any of these by a tokenizer of its own invention, which knows no text.
-_VOCABULARIES = ("tokenizer.json", "tokenizer.model", "spiece.model", "sentencepiece.bpe.model", "vocab.json", "vocab.txt")
+_SENTENCE_PIECE = ("tokenizer.model", "spiece.model", "sentencepiece.bpe.model")
+_VOCABULARIES = ("tokenizer.json", *_SENTENCE_PIECE, "vocab.json", "vocab.txt")
 
 
 def has_tokenizer(path: str) -> bool:
@@ -104,13 +106,30 @@ def load_tokenizer(path: str | Path, revision: str | None = None) -> PreTrainedT
         check_settings_files(Path(place))
     if not has_tokenizer(place):
         raise DataError(f"{path}: no tokenizer could be loaded: the folder holds none of {', '.join(_VOCABULARIES)}")
+    _check_readable(Path(place), path)
     with explained_loading(place, "tokenizer"):
         tokenizer = AutoTokenizer.from_pretrained(place, revision=revision, trust_remote_code=False)
     if not getattr(tokenizer, "is_fast", False):
         raise UsageError(f"{path}: its tokenizer has no fast form (tokenizer.json); save one with transformers first")
     if tokenizer.eos_token_id is None:
-        raise UsageError(f"{path}: its tokenizer has no end-of-sequence token, which documents are ended with")
+        raise UsageError(
+            f"{path}: its tokenizer has no end-of-sequence token, which documents are ended with; name one "
+            "of its tokens as eos_token in its tokenizer_config.json"
+        )
     return tokenizer
+
+
+def _check_readable(folder: Path, path: str | Path) -> None:
+    """Refuse a SentencePiece file that nothing here reads; transformers would take it for another format and ask for that.
+
+    Raises EnvironmentFault.
+    """
+    held = [name for name in _VOCABULARIES if (folder / name).exists()]
+    if held and all(name in _SENTENCE_PIECE for name in held) and find_spec("sentencepiece") is None:
+        raise EnvironmentFault(
+            f"{path}: its tokenizer is the SentencePiece file {held[0]} alone, which needs sentencepiece: pip install "
+            "sentencepiece, or save the tokenizer with transformers where that is installed"
+        )
 
 
 def _limited(texts: Iterable[str], characters: int) -> Iterator[str]:
