@@ -108,7 +108,7 @@ MISTAKES = {
     "unknown recipe": (2, ["ul2/tin"], "Did you mean 'ul2/tiny'"),
     "no such file": (2, ["absent.yaml"], "absent.yaml: there is no such file"),
     "batch does not fit": (2, ["ul2/tiny", "pretrain.data.layout=decoder-only"], "field 'decoder_input_ids' "),
-    "plugin not installed": (3, ["ul3"], "pip install omnitrain-ul3"),
+    "plugin not installed": (3, ["ul3"], "Did you mean 'ul2'? 'omnitrain plugins' lists what is installed."),
     "text is not there": (4, ["language/tiny", "pretrain.data.text.path=absent.txt"], "absent.txt: no such file"),
 }
 
