@@ -110,12 +110,15 @@ def generate_ids(
     eos_ids: Sequence[int],
     first_prompt: int = 0,
     on_token: OnToken | None = None,
+    numbers: Sequence[int] | None = None,
 ) -> list[list[int]]:
     """Continue prompts until an end of sequence, which is not returned, or `max_new_tokens`.
 
-    first_prompt: number of the first prompt among all, which chooses its draws. on_token: called as (row, token).
+    first_prompt: number of the first prompt among all, which chooses its draws. numbers: of each prompt, where they don't
+    follow each other. on_token: called as (row, token).
     """
-    draws = torch.stack([uniform_draws(settings.seed, first_prompt + i, settings.max_new_tokens) for i in range(len(prompts))])
+    known = range(first_prompt, first_prompt + len(prompts)) if numbers is None else numbers
+    draws = torch.stack([uniform_draws(settings.seed, number, settings.max_new_tokens) for number in known])
     found: list[list[int]] = [[] for _ in prompts]
     open_rows = set(range(len(prompts)))
     ends = set(eos_ids)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from omnitrain_language.chat import turn_end
+from omnitrain_language.chat_templates import turn_end
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast

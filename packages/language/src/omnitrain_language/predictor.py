@@ -44,17 +44,23 @@ class LanguagePredictor:
         kind = Seq2SeqDecoder if self.config.is_encoder_decoder else CausalDecoder
         return kind(self.model, pad_id(self.tokenizer))
 
+    def prompt_ids(self, prompt: str) -> list[int]:
+        """Return the ids of a prompt as the tokenizer's template has it, open at its end where the model goes on with it."""
+        row: list[int] = self.tokenizer(prompt).input_ids
+        if self.config.is_encoder_decoder:
+            return row
+        eos = self.tokenizer.eos_token_id
+        return row[:-1] if len(row) > 1 and row[-1] == eos else row or [eos]
+
     def encode_prompts(self, prompts: Sequence[str], room: int) -> list[list[int]]:
         """Return the ids of prompts as the tokenizer's template has them.
 
         room: new tokens to leave space for in a decoder-only model, which loses the beginning of a longer prompt.
         Raises UsageError when no space for a prompt would be left.
         """
-        ids: list[list[int]] = [self.tokenizer(p).input_ids for p in prompts]
+        ids = [self.prompt_ids(p) for p in prompts]
         if self.config.is_encoder_decoder:
             return ids
-        eos = self.tokenizer.eos_token_id
-        ids = [row[:-1] if len(row) > 1 and row[-1] == eos else row or [eos] for row in ids]
         limit = getattr(self.config, "max_position_embeddings", None)
         if limit is None:
             return ids

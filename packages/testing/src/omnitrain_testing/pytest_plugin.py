@@ -5,6 +5,7 @@ Every pytest session of an environment with this package loads this module, so i
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,7 @@ import pytest
 from omnitrain_testing.contract import ATTRIBUTE
 
 if TYPE_CHECKING:
+    from omnitrain_testing.chat_server import ChatServer
     from omnitrain_testing.examination import Examination
     from omnitrain_testing.findings import Check, Result
 
@@ -86,3 +88,12 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
         terminalreporter.section("omnitrain contract")
         for line in lines:
             terminalreporter.line(line)
+
+
+@pytest.fixture
+def chat_server() -> Iterator[ChatServer]:
+    """A server in OpenAI's form on this machine; see omnitrain_testing.chat_server."""
+    from omnitrain_testing.chat_server import ChatServer
+
+    with ChatServer() as server:
+        yield server

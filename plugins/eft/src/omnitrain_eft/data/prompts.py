@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from omnitrain.errors import UsageError
-from omnitrain_language.chat import Message, rendered_chat
+from omnitrain_language.chat_templates import Message, rendered_chat
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from omnitrain.errors import DataError
 from omnitrain_eft.data.prompts import Prompt, messages_of, prompt_text, reply_text
 from omnitrain_eft.data.world import Reply
-from omnitrain_language.chat import Message, rendered_chat
+from omnitrain_language.chat_templates import Message, rendered_chat
 from omnitrain_language.encoding import Encoded, Encoder, encode_with_specials, special_ids, start_ids
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ from omnitrain_eft.models.decoding.processors import Processing
 from omnitrain_eft.models.decoding.speculative import generate_speculatively
 from omnitrain_eft.models.ensemble import Prompts
 from omnitrain_eft.paper.composition import Dials
-from omnitrain_language.chat import turn_end
+from omnitrain_language.chat_templates import turn_end
 from omnitrain_language.detokenising import OnText, TextStream, continuation
 from omnitrain_language.ends import end_ids
 from omnitrain_language.predictor import LanguagePredictor
