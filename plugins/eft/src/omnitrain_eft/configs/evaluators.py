@@ -6,8 +6,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from omnitrain.api import Config, UseData, UseModel
+from omnitrain.api import Config, UseData
 from omnitrain_eft.configs.models import Share
+from omnitrain_language.configs.chat import ChatConfig
 from omnitrain_language.configs.limits import NonNegative, Positive
 
 Member = Literal["composition", "large base", "small base", "small fine-tuned", "large fine-tuned", "large LoRA"]
@@ -89,38 +90,24 @@ class JudgeConfig(Config):
 
     name: str
     """Name of the criterion, such as factuality."""
-    kind: Literal["overlap", "contains", "distinct", "opens-with", "model", "endpoint"]
+    kind: Literal["overlap", "contains", "distinct", "opens-with", "chat"]
     """Word overlap (F1) with the reference, whether it holds the reference, whether it repeats no word group, whether it
-    begins with `text`; or a model, or an endpoint in OpenAI's form, that is asked for a number."""
+    begins with `text`; or a language model that is asked for a number."""
     text: str = ""
     """For `opens-with`: the beginning, upper and lower case alike."""
     question: str = "Question: {prompt}\nReference: {reference}\nAnswer: {reply}\nGrade the answer from 1 to 10.\nGrade:"
-    """What a model or endpoint is asked, with {prompt}, {reply} and {reference}."""
+    """What a language model is asked, with {prompt}, {reply} and {reference}."""
     lowest: float = 1.0
-    """Least grade of a model or endpoint."""
+    """Least grade of a language model."""
     highest: float = 10.0
     """Best grade; what lies outside, or holds no number, is unparsable and counted."""
-    model: UseModel | None = None
-    """The model of `model`."""
-    url: str | None = None
-    """Of `endpoint`: address of the API up to /v1."""
-    endpoint_model: str = ""
-    """Of `endpoint`: name of the model."""
-    key_variable: str = "OPENAI_API_KEY"
-    """Of `endpoint`: environment variable that holds the key; the key itself is written nowhere."""
-    timeout_s: Annotated[float, Field(gt=0)] = 60.0
-    """Of `endpoint`: seconds for one answer."""
-    retries: NonNegative = 4
-    """Of `endpoint`: further tries after a fault of the network or a busy server."""
+    chat: ChatConfig | None = None
+    """Of `chat`: the language model, at an endpoint, of a stage, or recorded. An answer that is cut gives no grade."""
 
     @model_validator(mode="after")
     def _complete(self) -> JudgeConfig:
-        if self.kind == "endpoint" and (not self.url or not self.endpoint_model):
-            raise ValueError("kind endpoint needs url and endpoint_model")
-        if self.url and not self.url.startswith(("https://", "http://localhost", "http://127.0.0.1")):
-            raise ValueError("url must begin with https:// (or be on this machine), since a key is sent to it")
-        if self.kind == "model" and self.model is None:
-            raise ValueError("kind model needs model")
+        if self.kind == "chat" and self.chat is None:
+            raise ValueError("kind chat needs chat")
         if self.kind == "opens-with" and not self.text:
             raise ValueError("kind opens-with needs text")
         if self.lowest >= self.highest:

@@ -1,28 +1,19 @@
-"""Judges: functions of reply and reference, a local model, an endpoint in OpenAI's form. A grade that can't be read is None."""
+"""Judges: functions of reply and reference, and language models that are asked. A grade that can't be read is None."""
 
 from __future__ import annotations
 
-import hashlib
-import json
-import os
 import re
-import time
-import urllib.error
-import urllib.request
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
-from typing import Any, Protocol
+from typing import Protocol
 
-from omnitrain.api import Generates, Run
-from omnitrain.engine import Ledger
-from omnitrain.errors import EnvironmentFault, UsageError
+from omnitrain.api import Run
 from omnitrain_eft.configs.evaluators import JudgeConfig
+from omnitrain_language.chat.asking import Chat, open_chat
+from omnitrain_language.chat.messages import ask_for
 
 _NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
-_BUSY = (408, 409, 429, 500, 502, 503, 504)
-_WAIT_S, _LONGEST_WAIT_S = 1.0, 30.0
 
 
 @dataclass(frozen=True)
@@ -85,92 +76,32 @@ def question(config: JudgeConfig, item: Submission) -> str:
     return pattern.sub(lambda match: places[match.group()], config.question)
 
 
-class ModelJudge:
-    """A local model that writes a grade."""
+class ChatJudge:
+    """A language model that writes a grade. What is no whole answer, a cut or filtered one, is no grade."""
 
-    def __init__(self, config: JudgeConfig, predictor: Generates) -> None:
-        self.config, self.predictor = config, predictor
-
-    def __call__(self, items: Sequence[Submission], /) -> list[float | None]:
-        """Ask for every reply, greedily."""
-        prompts = [question(self.config, item) for item in items]
-        answers = self.predictor.generate_text(prompts, max_new_tokens=8)
-        return [read_grade(answer, self.config.lowest, self.config.highest) for answer in answers]
-
-
-class EndpointJudge:
-    """A chat endpoint in OpenAI's form, with answers kept on disk and tries repeated when it is busy.
-
-    The key is read from the environment when a request is made and is never stored. answers: opens the ledger of answers,
-    which several runs may fill at the same time.
-    """
-
-    def __init__(self, config: JudgeConfig, answers: Callable[[], Ledger], sleep: Callable[[float], None] = time.sleep) -> None:
-        self.config, self._answers, self._sleep = config, answers, sleep
+    def __init__(self, config: JudgeConfig, chat: Chat, run: Run | None = None) -> None:
+        self.config, self.chat, self._run = config, chat, run
 
     def __call__(self, items: Sequence[Submission], /) -> list[float | None]:
-        """Ask for every reply, once each.
-
-        Raises UsageError without a key, EnvironmentFault when the endpoint can't be had after all tries.
-        """
+        """Ask for every reply, once each; say how many answers could not be used."""
         config = self.config
-        asked = [self._request(question(config, item)) for item in items]
-        with self._answers() as ledger:
-            found = ledger.map(self._ask, asked, key=self._key, label=f"judge {config.name}")
-            return [read_grade(str(answer), config.lowest, config.highest) for _, answer in found]
-
-    def _request(self, text: str) -> dict[str, Any]:
-        return {"model": self.config.endpoint_model, "temperature": 0, "messages": [{"role": "user", "content": text}]}
-
-    def _key(self, asked: dict[str, Any]) -> str:
-        return hashlib.blake2b(json.dumps([self.config.url, asked]).encode(), digest_size=16).hexdigest()
-
-    def _ask(self, asked: dict[str, Any]) -> str:
-        config = self.config
-        key = os.environ.get(config.key_variable)
-        if not key:
-            raise UsageError(f"judge {config.name}: the environment variable {config.key_variable} holds no key; set it")
-        request = urllib.request.Request(
-            f"{str(config.url).rstrip('/')}/chat/completions",
-            data=json.dumps(asked).encode(),
-            headers={"Content-Type": "application/json", "Authorization": f"Bearer {key}"},
-        )
-        fault = ""
-        for attempt in range(config.retries + 1):
-            if attempt:
-                self._sleep(min(_LONGEST_WAIT_S, _WAIT_S * 2 ** (attempt - 1)))
-            try:
-                with urllib.request.urlopen(request, timeout=config.timeout_s) as response:
-                    content = json.load(response)
-                return str(content["choices"][0]["message"]["content"])
-            except urllib.error.HTTPError as error:
-                fault = f"HTTP {error.code}"
-                error.close()
-                if error.code not in _BUSY:
-                    break
-            except (OSError, ValueError, KeyError, IndexError, TypeError) as error:
-                fault = type(error).__name__
-        raise EnvironmentFault(f"judge {config.name}: {config.url} gave no answer ({fault}); check url, model and key")
+        requests = [ask_for(question(config, item)) for item in items]
+        if self._run is None:
+            answers = self.chat.ask(requests)
+        else:
+            with self._run.progress(f"judge {config.name}", len(requests)) as bar:
+                answers = self.chat.ask(requests, bar)
+            self._run.event("judged", judge=config.name, summary=self.chat.summary())
+        return [None if a.text is None else read_grade(a.text, config.lowest, config.highest) for a in answers]
 
 
 def make_judge(config: JudgeConfig, run: Run) -> Judge:
-    """Make the judge that a config asks for.
-
-    Raises UsageError for a judge model without a tokenizer, and for one that can't generate.
-    """
+    """Make the judge that a config asks for. Raises what `omnitrain_language.chat.asking.open_chat` raises."""
     if config.kind == "opens-with":
         opening = config.text.lower()
         return FunctionJudge(lambda item: float(item.reply.strip().lower().startswith(opening)))
     functions = {"overlap": overlap, "contains": contains, "distinct": distinct}
     if config.kind in functions:
         return FunctionJudge(functions[config.kind])
-    if config.kind == "endpoint":
-        opens = partial(Ledger, run.workspace / "judges", warn=run.say, progress=run.progress, check=run.stop_if_asked)
-        return EndpointJudge(config, opens)
-    assert config.model is not None
-    if config.model.source is None and getattr(config.model.config, "path", None) is None:
-        raise UsageError(f"judge {config.name}: its model has no tokenizer; write {{from: stage}} or name its path")
-    opened = run.open(config.model)
-    if not isinstance(opened.predictor, Generates):
-        raise UsageError(f"judge {config.name}: a model of {opened.address} can't write text; name one that can")
-    return ModelJudge(config, opened.predictor)
+    assert config.chat is not None
+    return ChatJudge(config, open_chat(config.chat, run), run)
