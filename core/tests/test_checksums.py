@@ -54,6 +54,14 @@ def test_a_flipped_bit_stops_the_next_stage(file: str, copy: Path, capsys: pytes
     assert run(["run", "toy/tiny", "--out", str(copy), "--quiet"]) == 0
 
 
+@pytest.mark.parametrize("kept", [0, 30, -1])
+def test_checksums_that_end_too_soon_are_damage(kept: int, copy: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    sums = copy / "train/model" / CHECKSUMS
+    sums.write_bytes(sums.read_bytes()[:kept])
+    assert run(["export", str(copy / "train/model"), str(copy.parent / "exported")]) == 5
+    assert "is damaged: it ends inside a line" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("place", ["run", "model", "elsewhere"])
 @pytest.mark.parametrize("command", [["evaluate", "--with", "toy/error"], ["generate", "--prompt", "a"], ["export", "TARGET"]])
 def test_a_flipped_bit_is_noticed_outside_a_run(

@@ -203,6 +203,10 @@ FAULTS = {
         ARM.replace("    use: core/evaluate\n    model: {from: train}\n    evaluators: [toy/error]", "    base: trian"),
         r"^r\.yaml:13: base: no earlier stage is named 'trian'.*'train'",
     ),
+    "stage like a list": (
+        ARM.replace("    use: core/evaluate\n    model: {from: train}\n    evaluators: [toy/error]", "    base: [train]"),
+        r"^r\.yaml:13: base: no earlier stage is named \['train'\]",
+    ),
     "stage like a later one": (
         ARM.replace("    use: core/fit\n    data", "    base: measure\n    data"),
         r"stages\.0\.data: unknown key",

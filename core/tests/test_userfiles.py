@@ -5,8 +5,9 @@ import struct
 from pathlib import Path
 
 import pytest
+from pydantic import TypeAdapter
 
-from omnitrain.api import read_text, reading, shown, text_lines
+from omnitrain.api import InputPath, read_text, reading, shown, text_lines, user_path
 from omnitrain.errors import DataError, EnvironmentFault, UsageError
 
 TEXT = "a 1\r\né 2\n"
@@ -72,3 +73,15 @@ def test_the_machines_faults_and_omnitrains_own_errors_keep_their_class() -> Non
 def test_shown_text_is_short_and_obeys_nothing() -> None:
     assert shown("a\x1b[31m\x00b\n c") == "a [31m b c"
     assert shown("x" * 10_000) == "x" * 80 + "..."
+
+
+def test_a_home_is_found_and_that_of_no_user_is_a_name_like_any_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert user_path("~/texts") == tmp_path / "texts"
+    assert user_path("~no-such-user/texts") == Path("~no-such-user/texts")
+
+
+@pytest.mark.parametrize("text", ["", " ", "\n"])
+def test_a_path_of_nothing_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="expected the name of a file or folder"):
+        TypeAdapter(InputPath).validate_python(text)

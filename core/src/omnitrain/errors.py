@@ -88,6 +88,6 @@ def nearest(name: str, known: Iterable[str], limit: int = 3) -> str:
     if matches:
         return f"Did you mean {' or '.join(repr(m) for m in matches)}?"
     if not names:
-        return "Nothing of this kind is installed."
+        return "There are none."
     shown = ", ".join(name[:LONGEST_COMPARED] for name in names[:12])
     return f"Known: {shown}{', ...' if len(names) > 12 else ''}."

@@ -8,6 +8,7 @@ import pytest
 from conftest import FakeContext
 
 from omnitrain.errors import DataError
+from omnitrain_language.configs.data import TokenizerConfig
 from omnitrain_language.folders import find_files, list_files, tell_files
 
 TEXT = (".txt", ".md", ".jsonl")
@@ -80,3 +81,13 @@ def test_data_of_a_folder_tells_what_it_leaves_out(name: str, tmp_path: Path, co
     data = context.make(name, "data", path=str(tmp_path / "data"), **settings)
     data.prepare(context.workspace, context)
     assert [event["note"][:34] for event in context.events] == ["1 file of other suffixes not read "]
+
+
+def test_the_home_of_no_user_is_a_folder_that_is_not_there() -> None:
+    with pytest.raises(DataError, match="~no-such-user/texts: no such file, folder or pattern"):
+        list_files("~no-such-user/texts", [".txt"])
+
+
+def test_a_vocabulary_that_no_memory_holds_is_refused() -> None:
+    with pytest.raises(ValueError, match="less than or equal to 4000000"):
+        TokenizerConfig(vocabulary_size=10**9)

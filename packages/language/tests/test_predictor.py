@@ -211,3 +211,11 @@ def test_mean_of_weighted_rows_and_entropy_are_their_formulas() -> None:
     import numpy as np
 
     assert unigram_entropy(np.asarray([2, 2, 0, 4])) == pytest.approx(1.5 * math.log(2))
+
+
+@pytest.mark.parametrize(
+    "setting", [{"top_p": 0.0}, {"temperature": -1.0}, {"temperature": float("nan")}, {"max_new_tokens": 0}]
+)
+def test_settings_of_generation_that_mean_nothing_are_refused(setting: dict[str, Any]) -> None:
+    with pytest.raises(UsageError, match="max_new_tokens must be at least 1"):
+        GenerationSettings(**setting)

@@ -63,7 +63,7 @@ if TYPE_CHECKING:
     from omnitrain.api.results import Auxiliary, Direction, Evaluation, Loss, Metric, Part, Sample, Table
     from omnitrain.api.run import Artifact, Context, Ledger, Opened, Progress, Run
     from omnitrain.api.trackers import OpensTracker, Tracker
-    from omnitrain.api.userfiles import read_text, reading, shown, text_lines
+    from omnitrain.api.userfiles import read_text, reading, shown, text_lines, user_path
 
 _MODULES = {
     "bench": ("Bar", "Bench"),
@@ -114,7 +114,7 @@ _MODULES = {
     "results": ("Auxiliary", "Direction", "Evaluation", "Loss", "Metric", "Part", "Sample", "Table"),
     "run": ("Artifact", "Context", "Ledger", "Opened", "Progress", "Run"),
     "trackers": ("OpensTracker", "Tracker"),
-    "userfiles": ("read_text", "reading", "shown", "text_lines"),
+    "userfiles": ("read_text", "reading", "shown", "text_lines", "user_path"),
 }
 _HOME = {name: f"omnitrain.api.{module}" for module, names in _MODULES.items() for name in names}
 
@@ -212,6 +212,7 @@ __all__ = [
     "share_metric",
     "shown",
     "text_lines",
+    "user_path",
     "wilson_interval",
 ]
 

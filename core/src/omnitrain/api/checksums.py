@@ -59,7 +59,10 @@ def check_folder(folder: Path) -> list[str]:
         return []
     advice = f"copy it again from where it was saved, or remove {place} if the change is meant"
     files: dict[str, list[int | str]] = {}
-    for number, line in enumerate(read_text(place).split("\n")[:-1], 1):
+    *lines, rest = read_text(place).split("\n")
+    if rest or not lines:
+        raise Damaged(f"{place}:{len(lines) + 1}: is damaged: it ends inside a line; {advice}.")
+    for number, line in enumerate(lines, 1):
         entry = _ENTRY.fullmatch(line)
         if entry is None or not (folder / entry[2]).resolve().is_relative_to(folder.resolve()):
             raise Damaged(f"{place}:{number}: is damaged: it holds no checksum of a file; {advice}.")

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal, Protocol, runtime_checkable
 
+from pydantic import AfterValidator
+
 
 @dataclass(frozen=True, slots=True)
 class Input:
@@ -22,7 +24,13 @@ class NotInput:
     reason: str
 
 
-InputPath = Annotated[str, Input("path")]
+def _not_empty(text: str) -> str:
+    if not text.strip():
+        raise ValueError("expected the name of a file or folder; nothing would be the folder that one happens to be in")
+    return text
+
+
+InputPath = Annotated[str, Input("path"), AfterValidator(_not_empty)]
 """A file, folder or glob pattern, whose content belongs to the identity of each stage that names it.
 
 Text that names nothing on this machine, such as a name of a hub or of something built in, is only text.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import errno
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,6 +26,11 @@ _PACKED = {
 }
 _MACHINE = (errno.ENOSPC, errno.EMFILE, errno.ENFILE, errno.EIO)
 SHOWN = 80
+
+
+def user_path(text: str | Path) -> Path:
+    """Return the path that a setting names, with ~ for the home; that of no user, as ~nobody/x, is a name like any other."""
+    return Path(os.path.expanduser(text))
 
 
 @contextmanager

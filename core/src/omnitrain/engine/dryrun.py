@@ -226,6 +226,7 @@ def _time_step(
     from omnitrain.engine.batches import make_feed, to_device
     from omnitrain.engine.engine import Engine
     from omnitrain.engine.losses import LossCheck
+    from omnitrain.engine.misfits import AT_FIRST
     from omnitrain.engine.rng import isolated
 
     if isinstance(objective, CarriesState):
@@ -238,8 +239,12 @@ def _time_step(
             batches = feed.next() or []
             started = time.perf_counter()
             for batch in batches:
-                with engine.autocast():
-                    loss = objective(model, to_device(batch, engine.device))
+                try:
+                    with engine.autocast():
+                        loss = objective(model, to_device(batch, engine.device))
+                except AT_FIRST as error:
+                    losses.explain(error, model)
+                    raise
                 losses.loss(loss)
                 engine.backward(loss.total)
             check.step_seconds = time.perf_counter() - started

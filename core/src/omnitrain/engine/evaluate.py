@@ -14,6 +14,7 @@ from omnitrain.api.protocols import Evaluator, TellsFacts
 from omnitrain.api.results import Evaluation
 from omnitrain.api.run import Opened, Run
 from omnitrain.engine.engine import evaluating
+from omnitrain.engine.misfits import UNLIKE, explain
 from omnitrain.engine.rng import seed_everything
 from omnitrain.engine.settings import EvaluateConfig
 from omnitrain.runs.directory import ASSETS
@@ -46,7 +47,11 @@ def measure(
         evaluator: Evaluator = run.build(use, facts)
         seed_everything(run.seed("evaluation"))
         with evaluating(opened.model) if isinstance(opened.model, nn.Module) else nullcontext():
-            found[label] = checked(label, evaluator(opened.predictor, data, run))
+            try:
+                found[label] = checked(label, evaluator(opened.predictor, data, run))
+            except UNLIKE as error:
+                explain(error, f"The evaluator {label}", opened.predictor)
+                raise
         if report:
             run.report(label, found[label])
     return found

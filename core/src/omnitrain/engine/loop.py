@@ -19,6 +19,7 @@ from omnitrain.engine.engine import Engine, Update
 from omnitrain.engine.guard import Guard
 from omnitrain.engine.journal import stage_checkpoints
 from omnitrain.engine.losses import LossCheck
+from omnitrain.engine.misfits import AT_FIRST, UNLIKE
 from omnitrain.engine.models import load_model_state, model_state
 from omnitrain.engine.optimisers import MovingAverage, make_optimiser, make_schedule, set_learning_rate
 from omnitrain.engine.rng import rng_state, set_rng_state
@@ -224,7 +225,12 @@ class Loop:
         return update
 
     def _forward(self, batch: Batch) -> Loss:
-        loss = self._measure(batch)
+        try:
+            loss = self._measure(batch)
+        except AT_FIRST as error:
+            if self.step == 0 or isinstance(error, UNLIKE):
+                self.loss_check.explain(error, self.model)
+            raise
         self.loss_check.loss(loss)
         if self._after is not None:
             self._losses.append(loss)

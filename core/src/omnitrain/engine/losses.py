@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from omnitrain.api.results import Loss
+from omnitrain.engine.misfits import explain
 from omnitrain.errors import NumericalError, PluginError
 
 WITHOUT_LOSS = 100
@@ -28,6 +29,10 @@ class LossCheck:
         self._unread: list[Tensor] = []
         # Whether a line of the log had a weight, and whether one had none.
         self._weighed = self._empty = False
+
+    def explain(self, error: Exception, model: Any) -> None:
+        """Raise PluginError for what the objective raised on a model; see `misfits.explain`."""
+        explain(error, f"The objective {self._name}", model)
 
     def loss(self, loss: Any) -> None:
         """Refuse what is no loss to differentiate.

@@ -12,7 +12,8 @@ from omnitrain.errors import EnvironmentFault
 _CPU_MESSAGES = ("can't allocate memory", "not enough memory", "Cannot allocate memory")
 
 
-def _is_shortage(error: BaseException) -> bool:
+def is_shortage(error: BaseException) -> bool:
+    """Whether an error is one of those by which memory runs out."""
     if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
         return True
     return isinstance(error, (RuntimeError, OSError)) and any(text in str(error) for text in _CPU_MESSAGES)
@@ -27,7 +28,7 @@ def explained_shortage(batch_size: int, accumulate: int) -> Iterator[None]:
     try:
         yield
     except (MemoryError, RuntimeError, OSError) as error:
-        if not _is_shortage(error):
+        if not is_shortage(error):
             raise
         rows = -(-batch_size // accumulate)
         raise EnvironmentFault(

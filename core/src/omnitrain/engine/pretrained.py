@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from omnitrain.api.userfiles import user_path
 from omnitrain.errors import DataError, EnvironmentFault, OmnitrainError, Unreachable, said_by
 
 WEIGHTS = "model.safetensors"
@@ -23,7 +24,7 @@ def find_pretrained(name: str, what: str = "model") -> str:
     A name is a folder's if there is one, if it is written as a path, or if its first part is a folder here; such a name
     is never asked of the hub. what: for the message. Raises DataError that names the nearest folder.
     """
-    folder = Path(name).expanduser()
+    folder = user_path(name)
     if folder.is_dir():
         return str(folder.absolute())
     if folder.exists():

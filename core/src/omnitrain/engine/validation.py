@@ -15,6 +15,7 @@ from omnitrain.api.run import Run
 from omnitrain.engine.batches import count_batches, in_order, to_device
 from omnitrain.engine.engine import Engine, evaluating
 from omnitrain.engine.evaluate import labelled
+from omnitrain.engine.misfits import UNLIKE, explain
 from omnitrain.engine.parts import Parts
 from omnitrain.engine.rng import isolated
 from omnitrain.engine.settings import FitSettings
@@ -111,6 +112,10 @@ class Validation:
     def _evaluate(self, label: str, use: UseEvaluator, step: int) -> dict[str, float]:
         evaluator = self._run.build(use, self._parts.facts)
         predictor = self._predictor() if self._predictor is not None else self._parts.model
-        evaluation = checked(label, evaluator(predictor, self._parts.data, self._run))
+        try:
+            evaluation = checked(label, evaluator(predictor, self._parts.data, self._run))
+        except UNLIKE as error:
+            explain(error, f"The evaluator {label}", predictor)
+            raise
         self._run.report(label, evaluation, step)
         return {f"{label}/{name}": metric.value for name, metric in evaluation.metrics.items()}

@@ -188,7 +188,7 @@ def _like_earlier(built: dict[str, Any], places: dict[Path_, Origin], index: int
     _check_keys(stage, path, _STAGE, origins)
     earlier = {s["name"]: i for i, s in enumerate(stages[:index]) if isinstance(s, dict) and isinstance(s.get("name"), str)}
     at = origins[(*path, "base")]
-    if stage["base"] not in earlier:
+    if not isinstance(stage["base"], str) or stage["base"] not in earlier:
         raise UsageError(f"{at}: base: no earlier stage is named {stage['base']!r}. {nearest(str(stage['base']), earlier)}")
     model = ("stages", earlier[stage["base"]])
     copied = _below(places, model)

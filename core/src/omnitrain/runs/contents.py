@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from omnitrain.api.digests import is_settled, read_digest, remember, state_of
+from omnitrain.api.userfiles import user_path
 from omnitrain.errors import EnvironmentFault
 from omnitrain.runs.files import write_whole
 
@@ -55,11 +56,11 @@ class Contents:
         """
         try:
             root = Path(text)
-            root = root if root.exists() else root.expanduser()
+            root = root if root.exists() else user_path(text)
             if root.exists():
                 return self._of(root, list(_files(root)))
             found = sorted(glob.glob(text, recursive=True)) if glob.has_magic(text) else []
-        except (OSError, ValueError, RuntimeError):  # a name that no file system takes, or nobody's home
+        except (OSError, ValueError):  # a name that no file system takes
             return None
         if not found:
             return None

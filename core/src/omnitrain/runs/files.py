@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from omnitrain.api.stored import read_plain
+from omnitrain.api.userfiles import user_path
 from omnitrain.errors import EnvironmentFault
 
 TEMPORARY = ".tmp-"
@@ -190,5 +191,5 @@ def _names_path(key: Any) -> bool:
 def _absolute(value: Any) -> Any:
     if not isinstance(value, str):
         return absolute_paths(value)
-    place = Path(value).expanduser()
+    place = user_path(value)
     return str(place.absolute()) if value and (place.is_file() or place.is_dir()) else value

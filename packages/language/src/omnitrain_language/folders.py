@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from omnitrain.api import Context
+from omnitrain.api import Context, user_path
 from omnitrain.errors import DataError, EnvironmentFault
 
 _CARDS = ("readme", "license", "licence", "copying", "notice", "changelog", "contributing", "authors", "citation")
@@ -72,7 +72,7 @@ def list_files(path: str, suffixes: Sequence[str]) -> Listing:
     Linked folders are followed, each folder once. Names that begin with a dot are left out where the path does not name them.
     Raises DataError where there are none, or where a file that is named has a suffix that can't be read.
     """
-    place = Path(path).expanduser()
+    place = user_path(path)
     if place.is_dir():
         found = _below(place, suffixes)
     else:

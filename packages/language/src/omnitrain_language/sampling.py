@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -9,6 +10,7 @@ import torch
 from torch import Tensor
 
 from omnitrain.api import numpy_generator
+from omnitrain.errors import UsageError
 
 
 @dataclass(frozen=True)
@@ -28,8 +30,9 @@ class GenerationSettings:
     banned_ids: Sequence[int] = ()
 
     def __post_init__(self) -> None:
-        if self.max_new_tokens < 1 or self.temperature < 0 or self.top_k < 0 or not 0 < self.top_p <= 1:
-            raise ValueError(
+        drawn = 0 <= self.temperature < math.inf and self.top_k >= 0 and 0 < self.top_p <= 1
+        if self.max_new_tokens < 1 or not drawn:
+            raise UsageError(
                 f"max_new_tokens must be at least 1, temperature and top_k at least 0, top_p in (0, 1]; found {self}"
             )
 

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from omnitrain.api import Config, InputPath, UseData
-from omnitrain_language.configs.limits import Fraction, NonNegative, Positive
+from omnitrain_language.configs.limits import MOST_TOKENS, Fraction, NonNegative, Positive
 from omnitrain_language.configs.needs import reading_needs
 
 
@@ -66,7 +66,7 @@ class TokenizerConfig(Config):
     """A folder with a saved tokenizer or a hub name; nothing means: train one."""
     revision: str | None = None
     """Commit or tag of a hub tokenizer."""
-    vocabulary_size: Annotated[int, Field(ge=260)] = 4096
+    vocabulary_size: Annotated[int, Field(ge=260, le=MOST_TOKENS)] = 4096
     """Number of ids of a trained tokenizer, special tokens included; a small text may give fewer."""
     sentinels: NonNegative = 0
     """How many <extra_id_i> tokens; <extra_id_0> has the highest id and they count down."""

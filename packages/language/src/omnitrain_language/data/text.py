@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from omnitrain.api import Batch, Context, Fields
+from omnitrain.api import Batch, Context, Fields, user_path
 from omnitrain.errors import DataError, EnvironmentFault, Unreachable
 from omnitrain_language.configs.data import TextConfig
 from omnitrain_language.data.builtin.prose import builtin_documents, library_digest
@@ -123,7 +123,7 @@ class TextData:
 
     def _files(self) -> list[tuple[str, Path]]:
         files = find_files(self.config.path, PLAIN + RECORDS)
-        base = Path(self.config.path).expanduser()
+        base = user_path(self.config.path)
         return [(f.relative_to(base).as_posix() if base.is_dir() else f.name, f) for f in files]
 
     def prepare(self, workspace: Path, context: Context) -> None:

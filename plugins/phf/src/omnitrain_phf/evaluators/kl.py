@@ -5,12 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from itertools import islice
-from pathlib import Path
 from typing import Any
 
 import torch
 
-from omnitrain.api import Context, Evaluation, Metric, Run, mean_metric
+from omnitrain.api import Context, Evaluation, Metric, Run, mean_metric, user_path
 from omnitrain.engine import evaluating
 from omnitrain.errors import DataError, UsageError
 from omnitrain_language.records import Problems, json_records
@@ -55,7 +54,7 @@ class Kl:
 
     def _file(self, path: str) -> tuple[list[str], list[float]]:
         """Read texts with log-probabilities. Raises DataError naming the line of a malformed one."""
-        place, problems = Path(path).expanduser(), Problems(refuse=True)
+        place, problems = user_path(path), Problems(refuse=True)
         if not place.is_file():
             raise DataError(f'texts {path}: no such file; expected JSON lines {{"text": ..., "logprob": ...}}')
         texts: list[str] = []

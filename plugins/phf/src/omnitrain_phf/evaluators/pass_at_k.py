@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
-from omnitrain.api import Context, Evaluation, Metric, Run, Sample, Table
+from omnitrain.api import Context, Evaluation, Metric, Run, Sample, Table, user_path
 from omnitrain.errors import DataError, UsageError
 from omnitrain_language.records import Problems, read_fields
 from omnitrain_phf.configs.evaluators import PassAtKConfig
@@ -44,7 +43,7 @@ def read_problems(path: str) -> list[Problem]:
     """
     if path == "builtin":
         return list(BUILTIN)
-    place = Path(path).expanduser()
+    place = user_path(path)
     if not place.is_file():
         raise DataError(f"problems {path}: no such file; expected JSON lines with {', '.join(FIELDS)}")
     found = [Problem(**record) for _, record in read_fields(place, FIELDS, Problems(refuse=True))]

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
 
-from omnitrain.api import Progress, Run, Use
+from omnitrain.api import Progress, Run, Use, user_path
 from omnitrain.engine import evaluating
 from omnitrain.errors import DataError, UsageError
 from omnitrain_language.decoding import Decoder, generate_ids, left_padded
@@ -208,7 +207,7 @@ def read_prompts(path: str, field: str = "text") -> list[str]:
 
     Raises DataError when there is none, naming malformed ones.
     """
-    place = Path(path).expanduser()
+    place = user_path(path)
     if not place.is_file():
         raise DataError(f"prompts {path}: no such file; expected JSON lines with a field {field!r}")
     found = [record[field] for _, record in read_fields(place, [field], Problems(refuse=True))]

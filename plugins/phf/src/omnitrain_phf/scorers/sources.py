@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 
+from omnitrain.api import user_path
 from omnitrain.errors import DataError, UsageError, nearest
 from omnitrain_language.data.builtin.prose import builtin_documents, library_digest
 from omnitrain_language.folders import find_files
@@ -46,7 +47,7 @@ def _source(config: ScoreConfig, problems: Problems) -> Iterator[Document]:
 
 def _named_files(path: str) -> list[tuple[str, Path]]:
     files = find_files(path, PLAIN + RECORDS)
-    base = Path(path).expanduser()
+    base = user_path(path)
     return [(f.relative_to(base).as_posix() if base.is_dir() else f.name, f) for f in files]
 
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
-from omnitrain.api import text_lines
+from omnitrain.api import text_lines, user_path
 from omnitrain.errors import DataError, EnvironmentFault
 from omnitrain_phf.configs.scorers import DetoxifyConfig, ProfanityConfig, WordListConfig
 from omnitrain_phf.scorers.base import installed
@@ -97,7 +96,7 @@ def read_words(path: str) -> list[str]:
     Raises DataError where it can't be read or holds none.
     """
     try:
-        lines = [line.strip().lower() for _, line in text_lines(Path(path).expanduser())]
+        lines = [line.strip().lower() for _, line in text_lines(user_path(path))]
     except DataError as error:
         raise DataError(f"scorer.path: {error}") from error
     words = sorted({line for line in lines if line}, key=lambda w: (-len(w), w))

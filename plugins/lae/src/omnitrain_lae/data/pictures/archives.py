@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from omnitrain.api import reading
+from omnitrain.api import reading, user_path
 from omnitrain.errors import DataError, Unreachable
 from omnitrain_lae.data.pictures.decoding import Decoding
 from omnitrain_lae.data.pictures.sources import ArrayPictures, Source
@@ -91,7 +91,7 @@ def cifar10(path: str) -> Source:
 
 
 def _cifar_folder(path: str, name: str) -> Path:
-    root = Path(path).expanduser()
+    root = user_path(path)
     found = next((p for p in (root, root / name) if p.is_dir() and any(p.glob("*meta"))), None)
     if found is None:
         raise Unreachable(f"{path}: expected the folder {name} (or the one it lies in) with its files and its meta file.")
@@ -112,7 +112,7 @@ def omniglot(path: str, alphabets: Sequence[str], size: int) -> Source:
     alphabet that occurs in two archives is read from the first only. Drawers 01-15 are the train split, 16-20 the test.
     Raises DataError for an unknown alphabet or a broken image.
     """
-    root = Path(path).expanduser()
+    root = user_path(path)
     archives = sorted(root.glob("*.zip")) if root.is_dir() else [root]
     if not archives or not archives[0].is_file():
         raise Unreachable(f"{path}: expected an Omniglot archive (.zip) or a folder of them.")

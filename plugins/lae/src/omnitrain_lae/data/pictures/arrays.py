@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from omnitrain.api import reading
+from omnitrain.api import reading, user_path
 from omnitrain.errors import DataError, Unreachable
 from omnitrain_lae.data.pictures.decoding import WHITE_OF_16_BITS, scaled
 from omnitrain_lae.data.pictures.lists import MOST_CLASSES
@@ -43,7 +42,7 @@ def arrays(path: str, taking: Taking | None = None) -> Source:
 
 
 def _load(path: str) -> dict[str, Array]:
-    file = Path(path).expanduser()
+    file = user_path(path)
     if not file.is_file():
         raise Unreachable(f"{path}: there is no such file; expected an .npz with {', '.join(NAMES)}.")
     # Opened here, since numpy leaves a damaged file open.

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from omnitrain.api import user_path
 from omnitrain.errors import DataError, Unreachable
 from omnitrain_lae.data.pictures.sources import FilePictures, Pictures, Source, by_position
 from omnitrain_lae.data.pictures.taking import (
@@ -38,7 +39,7 @@ class Layout:
 
 def image_folder(path: str) -> Path:
     """Return an existing folder. Raises Unreachable."""
-    root = Path(path).expanduser()
+    root = user_path(path)
     if not root.is_dir():
         raise Unreachable(f"{path}: there is no such folder; expected the images' root folder.")
     return root
