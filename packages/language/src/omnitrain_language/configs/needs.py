@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from omnitrain.api import user_path
 
 _SUFFIX = ".parquet"
 _HUB = "hub:"
@@ -23,7 +23,7 @@ def reading_needs(*paths: str | None, distribution: str = "omnitrain-language") 
 
 
 def _holds_parquet(path: str) -> bool:
-    place = Path(path).expanduser()
+    place = user_path(path)
     if not place.is_dir():
         return place.suffix.lower() == _SUFFIX
     below = (file.relative_to(place) for file in place.rglob("*") if file.suffix.lower() == _SUFFIX)
