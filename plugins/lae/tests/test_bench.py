@@ -6,7 +6,7 @@ import torch
 from omnitrain_lae.evidence import bench
 from omnitrain_lae.models.backbone import Backbone
 from omnitrain_lae.models.learner import Learner
-from omnitrain_lae.pets.adapter import AdapterPet
+from omnitrain_tuning.adapter import AdapterPet
 
 
 def test_every_comparison_runs_and_has_its_peers(monkeypatch):

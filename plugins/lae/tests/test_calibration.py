@@ -5,7 +5,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from omnitrain_lae.paper.calibration import compensate, explicit_prefix_attention, extend_mask, fast_prefix_attention
+from omnitrain_lae.paper.calibration import compensate, explicit_prefix_attention, fast_prefix_attention
+from omnitrain_tuning.prefix import extend_mask
 
 
 def tensors(seed, heads, queries, keys, prefix, batch=2, width=4):

@@ -12,17 +12,17 @@ from omnitrain.engine import Engine, scratch_run
 from omnitrain.errors import DataError, NumericalError, Stopped
 from omnitrain_lae.models.backbone import Backbone
 from omnitrain_lae.models.learner import Learner
-from omnitrain_lae.pets.adapter import AdapterPet
-from omnitrain_lae.pets.lora import LoraPet
-from omnitrain_lae.pets.pool import PromptPoolPet
-from omnitrain_lae.pets.prefix import PrefixPet
+from omnitrain_lae.paper.calibration import calibrated_prefix
 from omnitrain_lae.stages.learning import Learning
 from omnitrain_lae.stages.training import Task, TaskTraining
+from omnitrain_tuning.adapter import AdapterPet
+from omnitrain_tuning.lora import LoraPet
+from omnitrain_tuning.pool import PromptPoolPet
 
 METHODS = {
     "adapter": lambda: AdapterPet(2, (0, 1)),
     "lora": lambda: LoraPet(2, (0, 1)),
-    "prefix": lambda: PrefixPet(2, (0, 1)),
+    "prefix": lambda: calibrated_prefix(2, (0, 1)),
     "pool": lambda: PromptPoolPet(3, 1, 2, 0.5),
 }
 

@@ -10,16 +10,17 @@ from omnitrain.errors import UsageError
 from omnitrain_lae.models.backbone import Backbone
 from omnitrain_lae.models.learned import make_learner
 from omnitrain_lae.models.learner import Learner
-from omnitrain_lae.pets.adapter import AdapterPet, ConvAdapterPet
-from omnitrain_lae.pets.layouts import find_blocks, paper_blocks
-from omnitrain_lae.pets.lora import LoraPet
-from omnitrain_lae.pets.pool import PromptPoolPet
-from omnitrain_lae.pets.prefix import PrefixPet
+from omnitrain_lae.paper.calibration import calibrated_prefix
+from omnitrain_lae.paper.places import paper_blocks
+from omnitrain_tuning.adapter import AdapterPet, ConvAdapterPet
+from omnitrain_tuning.blocks import find_blocks
+from omnitrain_tuning.lora import LoraPet
+from omnitrain_tuning.pool import PromptPoolPet
 
 METHODS = {
     "adapter": lambda blocks: AdapterPet(2, blocks),
     "lora": lambda blocks: LoraPet(2, blocks),
-    "prefix": lambda blocks: PrefixPet(3, blocks),
+    "prefix": lambda blocks: calibrated_prefix(3, blocks),
 }
 PLACES = [
     ("vit", "adapter"),
@@ -115,7 +116,7 @@ def test_prefix_is_the_same_on_eager_and_sdpa_backbones(attention):
 def test_trainable_parameters_on_vit_b_are_those_of_the_paper(method, count):
     with torch.device("meta"):
         model = transformers.ViTModel(transformers.ViTConfig(), add_pooling_layer=False)
-        sizes = {"adapter": AdapterPet(5, ()), "lora": LoraPet(5, ()), "prefix": PrefixPet(10, ())}
+        sizes = {"adapter": AdapterPet(5, ()), "lora": LoraPet(5, ()), "prefix": calibrated_prefix(10, ())}
         learner = make_learner(model, sizes[method])
         learner.measure({"pixel_values": torch.empty(1, 3, 224, 224)})
         head = learner.add_head(100)
@@ -150,25 +151,6 @@ def test_a_fixed_scale_is_no_parameter():
     learned, fixed = (Learner(Backbone(vit()), AdapterPet(2, (0,), scale=s)).double() for s in (None, 0.1))
     assert "0.scale" in learned.expert_state("online")
     assert "0.scale" not in fixed.expert_state("online")
-
-
-def test_places_are_found_in_text_models_too():
-    causal = transformers.LlamaModel(
-        transformers.LlamaConfig(
-            vocab_size=32, hidden_size=16, intermediate_size=32, num_hidden_layers=2, num_attention_heads=2
-        )
-    )
-    gpt2 = transformers.GPT2Model(transformers.GPT2Config(vocab_size=32, n_embd=16, n_layer=2, n_head=2))
-    t5 = transformers.T5EncoderModel(
-        transformers.T5Config(vocab_size=32, d_model=16, d_kv=8, d_ff=32, num_layers=2, num_heads=2)
-    )
-    bert = transformers.BertModel(
-        transformers.BertConfig(vocab_size=32, hidden_size=16, num_hidden_layers=2, num_attention_heads=2, intermediate_size=32)
-    )
-    assert [len(find_blocks(m)) for m in (causal, gpt2, t5, bert)] == [2, 2, 2, 2]
-    assert find_blocks(gpt2)[0].attention.key is None
-    with pytest.raises(UsageError, match="one projection for query, key and value"):
-        LoraPet(2, (0,)).attach(gpt2, find_blocks(gpt2))
 
 
 @pytest.mark.parametrize("method", ["adapter", "lora", "prefix"])
@@ -226,9 +208,9 @@ def test_any_module_gives_features_by_the_name_of_its_classifier():
 
 
 def test_methods_in_the_wrong_place_say_which_one_fits():
-    with pytest.raises(UsageError, match="lae/conv-adapter"):
+    with pytest.raises(UsageError, match="take the method conv-adapter"):
         Learner(Backbone(convnext()), AdapterPet(2, (0,)))
-    with pytest.raises(UsageError, match="lae/adapter"):
+    with pytest.raises(UsageError, match="take the method adapter"):
         Learner(Backbone(swin()), ConvAdapterPet(2, (0,)))
     with pytest.raises(UsageError, match="there is no block 3; the backbone has 3"):
         Learner(Backbone(vit()), AdapterPet(2, (3,)))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -98,7 +99,14 @@ def reading_guide(examination: Examination) -> Iterator[str]:
 
 
 def _files(root: Path, module: str) -> Iterator[Path]:
-    """Yield the files that a module of the guide may be: its name may leave out the folders above it."""
+    """Yield the files that a module of the guide may be: its name may leave out the folders above it.
+
+    A name that begins with another package is of a shared one, which holds what several papers have in common.
+    """
+    first, _, rest = module.partition(".")
+    shared = find_spec(first) if rest and first.startswith("omnitrain_") and first != root.name else None
+    if shared is not None and shared.submodule_search_locations:
+        root, module = Path(shared.submodule_search_locations[0]), rest
     inside = module.removeprefix(f"{root.name}.").replace(".", "/")
     for pattern in (f"{inside}.py", f"{inside}/__init__.py"):
         yield from root.rglob(pattern)

@@ -33,7 +33,7 @@ from omnitrain.api import (
 from omnitrain.engine import write_json
 from omnitrain.errors import DataError, UsageError, nearest
 from omnitrain_lae.configs.data import ClassIncrementalConfig
-from omnitrain_lae.paper.scenario import Scenario, check_class_order, task_sizes
+from omnitrain_tuning.scenario import Scenario, check_class_order, task_sizes
 
 Ints = NDArray[np.int64]
 TRAIN, TEST = "train", "test"

@@ -21,7 +21,7 @@ from omnitrain_lae.data.pictures.domains import changed
 from omnitrain_lae.data.pictures.sources import ArrayPictures, FilePictures, Pictures, Source
 from omnitrain_lae.data.pictures.taking import Taking
 from omnitrain_lae.data.pictures.transforms import Floats, centre_crop, normalised, shifted, to_unit, train_crop
-from omnitrain_lae.paper.scenario import validation_split
+from omnitrain_tuning.scenario import validation_split
 
 Example = dict[str, Any]
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))

@@ -16,7 +16,7 @@ from omnitrain.engine import Engine, in_order, to_device
 from omnitrain.errors import EnvironmentFault
 from omnitrain_lae.models.learner import Learner
 from omnitrain_lae.paper.ensemble import answer, task_of_class
-from omnitrain_lae.paper.metrics import accuracy_by_task, incremental_accuracy, summarise
+from omnitrain_tuning.metrics import accuracy_by_task, incremental_accuracy, summarise
 
 Ints = NDArray[np.int64]
 ENSEMBLE, TASK_KNOWN = "ensemble", "task known"

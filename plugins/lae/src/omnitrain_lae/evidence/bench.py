@@ -16,13 +16,12 @@ from omnitrain.engine import Engine, scratch_run
 from omnitrain_lae.configs.stages import ContinualConfig
 from omnitrain_lae.models.backbone import Backbone
 from omnitrain_lae.models.learner import ONLINE, Learner
-from omnitrain_lae.paper.calibration import explicit_prefix_attention, fast_prefix_attention
-from omnitrain_lae.pets.adapter import AdapterPet
-from omnitrain_lae.pets.base import Pet
-from omnitrain_lae.pets.lora import LoraPet
-from omnitrain_lae.pets.prefix import PrefixPet
+from omnitrain_lae.paper.calibration import calibrated_prefix, explicit_prefix_attention, fast_prefix_attention
 from omnitrain_lae.stages.losslog import LossLog
 from omnitrain_lae.stages.training import Task, TaskTraining
+from omnitrain_tuning.adapter import AdapterPet
+from omnitrain_tuning.lora import LoraPet
+from omnitrain_tuning.methods import Pet
 
 WIDTH, DEPTH, HEADS, SIZE, PATCH = 192, 12, 3, 64, 8
 BATCH, CLASSES, RANK = 24, 10, 5
@@ -198,7 +197,7 @@ def benches() -> list[Bench]:
         "lae/continual": _shipped(adapter),
         "by hand": _by_hand(),
         "LoRA": _shipped(lambda: LoraPet(RANK, BLOCKS)),
-        "prefix": _shipped(lambda: PrefixPet(10, BLOCKS)),
+        "prefix": _shipped(lambda: calibrated_prefix(10, BLOCKS)),
     }
     frozen = {
         "frozen": _shipped(adapter, frozen=True),

@@ -8,7 +8,7 @@ import numpy as np
 
 from omnitrain.api import FinishedRun
 from omnitrain_lae.evaluators.answers import ENSEMBLE, Answered, is_sequence, matrix, new_and_old, read_answers
-from omnitrain_lae.paper.metrics import forgetting, incremental_accuracy
+from omnitrain_tuning.metrics import forgetting, incremental_accuracy
 
 Runs = Mapping[str, FinishedRun]
 PETS = ("adapter", "lora", "prefix")

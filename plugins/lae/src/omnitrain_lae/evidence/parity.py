@@ -11,16 +11,15 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from omnitrain_lae.evidence.tracing import tiny_vit, tokens_of, trace
-from omnitrain_lae.paper import metrics
 from omnitrain_lae.paper.accumulation import accumulate
-from omnitrain_lae.paper.calibration import compensate
+from omnitrain_lae.paper.calibration import calibrated_prefix, compensate
 from omnitrain_lae.paper.ensemble import answer, task_of_class
-from omnitrain_lae.paper.scenario import class_incremental
 from omnitrain_lae.paper.schedules import learning_rate_at
-from omnitrain_lae.pets import adapter as adapters
-from omnitrain_lae.pets.layouts import find_blocks
-from omnitrain_lae.pets.lora import LoraPet, convolution_update, low_rank_update
-from omnitrain_lae.pets.prefix import PrefixPet
+from omnitrain_tuning import adapter as adapters
+from omnitrain_tuning import metrics
+from omnitrain_tuning.blocks import find_blocks
+from omnitrain_tuning.lora import LoraPet, convolution_update, low_rank_update
+from omnitrain_tuning.scenario import class_incremental
 
 Case = Mapping[str, Any]
 TOLERANCES = {
@@ -215,7 +214,7 @@ def _pet_prefix(case: Case, shared: Case) -> dict[str, Any]:
         return {"attn": rows, "row_sums": rows.sum(dim=-1)}
     attention = _vit_attention(case)
     holder = _OneBlock(attention)
-    attached = PrefixPet(case["length"], [0], case["compensate"]).attach(holder, find_blocks(holder))
+    attached = calibrated_prefix(case["length"], [0], case["compensate"]).attach(holder, find_blocks(holder))
     expert = attached.add("online")
     for role in ("key", "value"):
         _set(expert.get_parameter(f"0.{role}.tokens"), case[f"prefix_{role}"])

@@ -14,12 +14,12 @@ from omnitrain_lae.configs.stages import ContinualConfig
 from omnitrain_lae.evaluators.answers import Answered
 from omnitrain_lae.models.backbone import Backbone
 from omnitrain_lae.models.learner import ONLINE, Learner
-from omnitrain_lae.paper.metrics import incremental_accuracy
-from omnitrain_lae.pets.adapter import AdapterPet
-from omnitrain_lae.pets.base import Pet
-from omnitrain_lae.pets.lora import LoraPet
-from omnitrain_lae.pets.prefix import PrefixPet
+from omnitrain_lae.paper.calibration import calibrated_prefix
 from omnitrain_lae.stages.learning import Learning
+from omnitrain_tuning.adapter import AdapterPet
+from omnitrain_tuning.lora import LoraPet
+from omnitrain_tuning.methods import Pet
+from omnitrain_tuning.metrics import incremental_accuracy
 
 Case = Mapping[str, Any]
 BLOCK_NAMES = {
@@ -113,7 +113,7 @@ def pet_of(case: Case) -> Pet:
         return AdapterPet(settings["down_sample"], blocks, settings["mode"], settings["scale"])
     if case["pet"] == "LoRA":
         return LoraPet(settings["rank"], blocks, settings["scale"])
-    return PrefixPet(settings["length"], blocks, settings["compensatory"], settings["key_scale"])
+    return calibrated_prefix(settings["length"], blocks, settings["compensatory"], settings["key_scale"])
 
 
 def load_official(learner: Learner, pet: str, given: Case) -> None:

@@ -15,8 +15,8 @@ from omnitrain_lae.configs.models import LearnedConfig
 from omnitrain_lae.models.backbone import Backbone, Pooling
 from omnitrain_lae.models.learner import Learner
 from omnitrain_lae.paper.ensemble import ensemble_scores
-from omnitrain_lae.pets.base import Pet
-from omnitrain_lae.pets.layouts import paper_blocks
+from omnitrain_lae.paper.places import paper_blocks
+from omnitrain_tuning.methods import Pet
 
 
 def make_learner(

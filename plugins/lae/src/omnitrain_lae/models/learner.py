@@ -15,8 +15,8 @@ from omnitrain.engine import write_json
 from omnitrain.errors import EnvironmentFault
 from omnitrain_lae.models.backbone import Backbone, repeated_from
 from omnitrain_lae.paper.accumulation import Chain, accumulate
-from omnitrain_lae.pets.base import Attached, Pet, Queries
-from omnitrain_lae.pets.layouts import Block, find_blocks, select_blocks
+from omnitrain_tuning.blocks import Block, find_blocks, select_blocks
+from omnitrain_tuning.methods import Attached, Pet, Queries
 
 ONLINE = "online"
 HEAD_DEVIATION = 0.001

@@ -1,4 +1,4 @@
-"""The tuning methods as components: from settings to `omnitrain_lae.pets`."""
+"""The tuning methods as components: from settings to `omnitrain_tuning`."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ from omnitrain_lae.configs.models import (
     PrefixConfig,
     PromptPoolConfig,
 )
-from omnitrain_lae.pets.adapter import AdapterPet, ConvAdapterPet
-from omnitrain_lae.pets.lora import LoraPet
-from omnitrain_lae.pets.pool import PromptPoolPet
-from omnitrain_lae.pets.prefix import PrefixPet
+from omnitrain_lae.paper.calibration import calibrated_prefix
+from omnitrain_tuning.adapter import AdapterPet, ConvAdapterPet
+from omnitrain_tuning.lora import LoraPet
+from omnitrain_tuning.pool import PromptPoolPet
+from omnitrain_tuning.prefix import PrefixPet
 
 UNSET: tuple[int, ...] = ()
 
@@ -38,7 +39,7 @@ def build_lora(config: LoraConfig, context: Context) -> LoraPet:
 
 def build_prefix(config: PrefixConfig, context: Context) -> PrefixPet:
     """Make the method `lae/prefix`."""
-    return PrefixPet(config.length, _numbers(config.blocks), config.compensated, config.scale)
+    return calibrated_prefix(config.length, _numbers(config.blocks), config.compensated, config.scale)
 
 
 def build_prompt_pool(config: PromptPoolConfig, context: Context) -> PromptPoolPet:

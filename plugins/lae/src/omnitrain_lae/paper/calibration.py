@@ -7,9 +7,13 @@ With lambda the share of the prefix in a row of the softmax, plain prefix tuning
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+
+from omnitrain_tuning.prefix import PrefixAttention, PrefixPet, extend_mask, prefix_attention
 
 SMALLEST_SHARE = 1e-12
 
@@ -23,17 +27,6 @@ def compensate(attention: Tensor, position: int, length: int) -> Tensor:
     before, prefix, after = torch.split(attention, [position, length, attention.shape[-1] - position - length], dim=-1)
     share = prefix.sum(dim=-1, keepdim=True).clamp(min=SMALLEST_SHARE)
     return torch.cat([before, prefix / share, after], dim=-1)
-
-
-def extend_mask(mask: Tensor | None, position: int, length: int) -> Tensor | None:
-    """Let every query see the prefix: columns that change nothing (0, or true) are put in at `position`.
-
-    mask: None, or additive float or bool [..., queries, keys].
-    """
-    if mask is None:
-        return None
-    free = mask.new_ones((*mask.shape[:-1], length)) if mask.dtype == torch.bool else mask.new_zeros((*mask.shape[:-1], length))
-    return torch.cat([mask[..., :position], free, mask[..., position:]], dim=-1)
 
 
 def explicit_prefix_attention(
@@ -88,22 +81,38 @@ def fast_prefix_attention(
     (1 - lambda) Attn(q, K, V) is attention over [P_k, K] with values [0, V]: the prefix only takes its share of the softmax
     away. Differs from the explicit form where lambda < 1e-12, whose clamp is not repeated. Arguments as there.
     """
+    if not compensated:
+        return prefix_attention(query, key, value, prefix_key, prefix_value, mask=mask, scaling=scaling, dropout=dropout)
     batch = query.shape[0]
     prefix_key, prefix_value = prefix_key.expand(batch, -1, -1, -1), prefix_value.expand(batch, -1, -1, -1)
-    in_front = torch.zeros_like(prefix_value) if compensated else prefix_value
-    main = F.scaled_dot_product_attention(
-        query,
-        torch.cat([prefix_key, key], dim=2),
-        torch.cat([in_front, value], dim=2),
-        attn_mask=extend_mask(mask, 0, prefix_key.shape[2]),
-        dropout_p=dropout,
-        scale=scaling,
+    shared = prefix_attention(
+        query, key, value, prefix_key, torch.zeros_like(prefix_value), mask=mask, scaling=scaling, dropout=dropout
     )
-    if not compensated:
-        return main
-    return main + F.scaled_dot_product_attention(query, prefix_key, prefix_value, dropout_p=dropout, scale=scaling)
+    return shared + F.scaled_dot_product_attention(query, prefix_key, prefix_value, dropout_p=dropout, scale=scaling)
 
 
-def causal_mask(queries: int, device: torch.device) -> Tensor:
-    """Return bool[queries, queries]: each query sees itself and what is before it."""
-    return torch.ones(queries, queries, dtype=torch.bool, device=device).tril()
+def attention_of(compensated: bool) -> PrefixAttention:
+    """Return how a block attends to a prefix: by the formula on backbones that compute it too (eager), else fused."""
+
+    def attend(
+        query: Tensor,
+        key: Tensor,
+        value: Tensor,
+        prefix_key: Tensor,
+        prefix_value: Tensor,
+        *,
+        mask: Tensor | None,
+        scaling: float | None,
+        dropout: float,
+        explicit: bool,
+    ) -> Tensor:
+        chosen = explicit_prefix_attention if explicit else fast_prefix_attention
+        given = (query, key, value, prefix_key, prefix_value)
+        return chosen(*given, mask=mask, scaling=scaling, dropout=dropout, compensated=compensated)
+
+    return attend
+
+
+def calibrated_prefix(length: int, blocks: Sequence[int], compensated: bool = True, scale: float | None = None) -> PrefixPet:
+    """Return the prefix of the paper; compensated is false in its ablation."""
+    return PrefixPet(length, blocks, scale, attention_of(compensated))

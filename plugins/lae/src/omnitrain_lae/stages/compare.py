@@ -9,7 +9,7 @@ import numpy as np
 from omnitrain.api import Evaluation, Figure, Metric, Run, Table
 from omnitrain_lae.configs.stages import CompareConfig
 from omnitrain_lae.evaluators.answers import ENSEMBLE, Answered, is_sequence, read_answers
-from omnitrain_lae.paper.metrics import forgetting, incremental_accuracy
+from omnitrain_tuning.metrics import forgetting, incremental_accuracy
 
 
 def compare(config: CompareConfig, run: Run) -> None:

@@ -16,10 +16,10 @@ from omnitrain.errors import Stopped, UsageError
 from omnitrain_lae.configs.stages import ContinualConfig
 from omnitrain_lae.evaluators.answers import ENSEMBLE, Answered, AnswerSettings, answers_after
 from omnitrain_lae.models.learner import Learner, set_means
-from omnitrain_lae.paper.ewc import Consolidation
-from omnitrain_lae.paper.metrics import incremental_accuracy
 from omnitrain_lae.stages.losslog import LossLog
 from omnitrain_lae.stages.training import Task, TaskTraining
+from omnitrain_tuning.consolidation import Consolidation
+from omnitrain_tuning.metrics import incremental_accuracy
 
 
 class Learning:

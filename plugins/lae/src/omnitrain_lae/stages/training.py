@@ -15,9 +15,9 @@ from omnitrain_lae.data.feeding import FeatureData, TaskFeed, can_be_cached, ste
 from omnitrain_lae.models.learner import Learner
 from omnitrain_lae.objectives import local_cross_entropy
 from omnitrain_lae.paper.accumulation import decay_and_rule
-from omnitrain_lae.paper.ewc import Consolidation
 from omnitrain_lae.paper.schedules import learning_rate_at, scaled_learning_rate
 from omnitrain_lae.stages.losslog import LossLog
+from omnitrain_tuning.consolidation import Consolidation
 
 
 class Task:

@@ -13,8 +13,6 @@ QUERY = ("q_proj", "query", "q", "to_q", "q_lin", "wq")
 KEY = ("k_proj", "key", "k", "to_k", "k_lin", "wk")
 VALUE = ("v_proj", "value", "v", "to_v", "v_lin", "wv")
 FUSED = ("qkv", "c_attn", "query_key_value", "Wqkv", "in_proj", "qkv_proj")
-FIRST_BLOCKS = {"tokens": 5, "swin": 10, "maps": 15}
-"""How many blocks the paper tunes, from the first: of ViT and DeiT, of Swin, of ConvNeXt."""
 
 
 @dataclass(frozen=True)
@@ -114,7 +112,7 @@ def find_blocks(backbone: nn.Module) -> tuple[Block, ...]:
         raise UsageError(
             f"No blocks were found in {type(backbone).__name__}. Looked for a list of modules of one class, each with one "
             f"attention (children named like {KEY[0]}, {KEY[1]} and {VALUE[0]}, {VALUE[1]}, or fused like {FUSED[0]}) or a "
-            f"depthwise convolution; found {_described(lists)}. Use tune: heads, or a backbone of transformers."
+            f"depthwise convolution; found {_described(lists)}. Tune its head alone, or take a backbone of transformers."
         )
     return blocks_in_order
 
@@ -132,13 +130,5 @@ def select_blocks(blocks: Sequence[Block], numbers: Sequence[int]) -> tuple[Bloc
     """
     beyond = [n for n in numbers if not 0 <= n < len(blocks)]
     if beyond:
-        raise UsageError(f"pet.blocks: there is no block {beyond[0]}; the backbone has {len(blocks)}, numbered from 0.")
+        raise UsageError(f"blocks: there is no block {beyond[0]}; the backbone has {len(blocks)}, numbered from 0.")
     return tuple(blocks[n] for n in numbers)
-
-
-def paper_blocks(trunk: nn.Module) -> tuple[int, ...]:
-    """Return the places of the paper: blocks 0-4 of ViT and DeiT, 0-9 of Swin, 0-14 of ConvNeXt, as far as there are."""
-    blocks = find_blocks(trunk)
-    kind = getattr(getattr(trunk, "config", None), "model_type", "")
-    layout = "maps" if blocks[0].attention is None else "swin" if "swin" in str(kind) else "tokens"
-    return tuple(range(min(FIRST_BLOCKS[layout], len(blocks))))

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from omnitrain.errors import UsageError
-from omnitrain_lae.pets.base import Detach, Sites
-from omnitrain_lae.pets.layouts import Block
+from omnitrain_tuning.blocks import Block
+from omnitrain_tuning.methods import Detach, Sites
 
 
 class PromptPool(nn.Module):
@@ -79,5 +79,5 @@ class PromptPoolPet:
     def attach(self, backbone: nn.Module, blocks: Sequence[Block]) -> PoolSites:
         """Put the pool in front of the first block. Raises UsageError for backbones without attention."""
         if blocks[0].attention is None:
-            raise UsageError("A pool of prompts needs attention; this backbone has none (use lae/conv-adapter).")
+            raise UsageError("A pool of prompts needs attention; this backbone has none (take the method conv-adapter).")
         return PoolSites(blocks[0], *self.settings)

@@ -1,4 +1,4 @@
-"""Adapter: a bottleneck parallel to a sub-layer (section 3.1), with linear maps or 1x1 convolutions."""
+"""Adapter: a bottleneck parallel to a sub-layer, with linear maps or 1x1 convolutions."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from omnitrain.errors import UsageError
-from omnitrain_lae.pets.base import Detach, Sites, by_parts, kaiming_, scale_parameter
-from omnitrain_lae.pets.layouts import Block
+from omnitrain_tuning.blocks import Block
+from omnitrain_tuning.methods import Detach, Sites, by_parts, kaiming_, scale_parameter
 
 Mode = Literal["parallel", "before", "after"]
 Modules = Callable[[], Sequence[nn.Module]]
@@ -55,7 +55,7 @@ def install(target: nn.Module, mode: Mode, modules: Modules) -> Detach:
     """Put adapters around a module that takes a tensor first and returns a tensor, or a tuple that begins with one.
 
     parallel: y = f(x) + delta(x). before: y = f(x + delta(x)). after: y = x + delta(f(x)), which adds the module's INPUT
-    and not its output, as the official code does.
+    and not its output, as the official code of LAE (arXiv 2303.10070) does.
     """
     if mode == "before":
 
@@ -91,7 +91,7 @@ class AdapterPet:
         """Put hooks on the attention sub-layers. Raises UsageError where a block has no attention."""
         lacking = [block.name for block in blocks if block.attention is None]
         if lacking:
-            raise UsageError(f"Block {lacking[0]} has no attention for an adapter; use {{use: lae/conv-adapter}}.")
+            raise UsageError(f"Block {lacking[0]} has no attention for an adapter; take the method conv-adapter.")
 
         def put(block: Block, modules: Modules) -> Detach:
             assert block.attention is not None
@@ -110,7 +110,7 @@ class ConvAdapterPet:
         """Put hooks on the blocks. Raises UsageError for blocks with attention, whose inputs are no feature maps."""
         other = [block.name for block in blocks if block.attention is not None]
         if other:
-            raise UsageError(f"Block {other[0]} has attention and no feature maps; use {{use: lae/adapter}}.")
+            raise UsageError(f"Block {other[0]} has attention and no feature maps; take the method adapter.")
         return Sites(
             blocks,
             lambda block: ConvBottleneck(block.width, self.rank, self.scale),

@@ -9,7 +9,7 @@ from typing import Protocol, runtime_checkable
 import torch
 from torch import Tensor, nn
 
-from omnitrain_lae.pets.layouts import Block
+from omnitrain_tuning.blocks import Block
 
 Detach = Callable[[], None]
 
@@ -28,7 +28,7 @@ class Attached(Protocol):
 
 
 class Pet(Protocol):
-    """A component of kind model that builds this is a tuning method for `lae/continual` (`pet: {use: plugin/name}`).
+    """A tuning method before it is on a backbone; a component of kind model builds it (`pet: {use: plugin/name}`).
 
     blocks: the numbers of the blocks it is placed on.
     """

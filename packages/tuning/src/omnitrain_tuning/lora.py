@@ -1,4 +1,4 @@
-"""LoRA on the key and value projections, by peft, with the learnable scale that peft lacks (section 3.1)."""
+"""LoRA on the key and value projections, by peft, with the learnable scale that peft lacks."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import Any
 from torch import Tensor, nn
 
 from omnitrain.errors import UsageError
-from omnitrain_lae.pets.base import kaiming_, scale_parameter
-from omnitrain_lae.pets.layouts import Block
+from omnitrain_tuning.blocks import Block
+from omnitrain_tuning.methods import kaiming_, scale_parameter
 
 
 class LowRank(nn.Module):
@@ -124,10 +124,10 @@ class LoraPet:
         """Find the projections. Raises UsageError where key and value have none of their own."""
         for block in blocks:
             if block.attention is None:
-                raise UsageError(f"Block {block.name} has no attention for LoRA; use {{use: lae/conv-adapter}}.")
+                raise UsageError(f"Block {block.name} has no attention for LoRA; take the method conv-adapter.")
             if block.attention.key is None:
                 raise UsageError(
                     f"Block {block.name} has one projection for query, key and value, so LoRA can't be put on key and value "
-                    "alone; use {use: lae/adapter}."
+                    "alone; take the method adapter."
                 )
         return LoraSites(backbone, blocks, self.rank, self.scale)

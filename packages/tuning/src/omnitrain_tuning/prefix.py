@@ -4,18 +4,82 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from omnitrain.errors import UsageError
-from omnitrain_lae.paper.calibration import causal_mask, explicit_prefix_attention, fast_prefix_attention
-from omnitrain_lae.pets.base import Detach, Sites, scale_parameter
-from omnitrain_lae.pets.layouts import Block
+from omnitrain_tuning.blocks import Block
+from omnitrain_tuning.methods import Detach, Sites, scale_parameter
 
-NAME = "lae_prefix"
+NAME = "omnitrain_prefix"
 Modules = Callable[[], Sequence[nn.Module]]
+
+
+class PrefixAttention(Protocol):
+    """How a block attends to its prefix beside its own keys and values."""
+
+    def __call__(
+        self,
+        query: Tensor,
+        key: Tensor,
+        value: Tensor,
+        prefix_key: Tensor,
+        prefix_value: Tensor,
+        *,
+        mask: Tensor | None,
+        scaling: float | None,
+        dropout: float,
+        explicit: bool,
+    ) -> Tensor:
+        """Return float[batch, heads, queries, head width].
+
+        query, key, value: float[batch, heads, length, head width]. prefix_key, prefix_value: float[batch or 1, heads, prefix,
+        head width]. mask: of the block's own keys, see `extend_mask`. explicit: the backbone computes its attention matrix
+        (eager), so that nothing is saved by a fused form.
+        """
+
+
+def prefix_attention(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    prefix_key: Tensor,
+    prefix_value: Tensor,
+    *,
+    mask: Tensor | None = None,
+    scaling: float | None = None,
+    dropout: float = 0.0,
+    explicit: bool = False,
+) -> Tensor:
+    """Return plain prefix tuning (arXiv 2101.00190): one softmax over the prefix and the block's own keys."""
+    batch = query.shape[0]
+    return F.scaled_dot_product_attention(
+        query,
+        torch.cat([prefix_key.expand(batch, -1, -1, -1), key], dim=2),
+        torch.cat([prefix_value.expand(batch, -1, -1, -1), value], dim=2),
+        attn_mask=extend_mask(mask, 0, prefix_key.shape[2]),
+        dropout_p=dropout,
+        scale=scaling,
+    )
+
+
+def extend_mask(mask: Tensor | None, position: int, length: int) -> Tensor | None:
+    """Let every query see the prefix: columns that change nothing (0, or true) are put in at `position`.
+
+    mask: None, or additive float or bool [..., queries, keys].
+    """
+    if mask is None:
+        return None
+    free = mask.new_ones((*mask.shape[:-1], length)) if mask.dtype == torch.bool else mask.new_zeros((*mask.shape[:-1], length))
+    return torch.cat([mask[..., :position], free, mask[..., position:]], dim=-1)
+
+
+def causal_mask(queries: int, device: torch.device) -> Tensor:
+    """Return bool[queries, queries]: each query sees itself and what is before it."""
+    return torch.ones(queries, queries, dtype=torch.bool, device=device).tril()
 
 
 class Scaled(nn.Module):
@@ -73,10 +137,9 @@ def _attend(
     causal = getattr(module, "is_causal", True) if is_causal is None else is_causal
     if attention_mask is None and causal and query.shape[2] > 1:
         attention_mask = causal_mask(query.shape[2], query.device)
-    place: _Place = module.__dict__["_lae_place"]
+    place: _Place = module.__dict__["_prefix_place"]
     prefix = _prefixes(place.modules(), query.shape[1], query.shape[0])
-    attend = explicit_prefix_attention if place.explicit else fast_prefix_attention
-    output = attend(
+    output = place.attention(
         query,
         key,
         value,
@@ -84,7 +147,7 @@ def _attend(
         mask=attention_mask,
         scaling=scaling,
         dropout=dropout,
-        compensated=place.compensated,
+        explicit=place.explicit,
     )
     return output.transpose(1, 2).contiguous(), None
 
@@ -92,11 +155,11 @@ def _attend(
 class _Place:
     """What the attention function finds on an adapted module."""
 
-    def __init__(self, modules: Modules, compensated: bool, explicit: bool) -> None:
-        self.modules, self.compensated, self.explicit = modules, compensated, explicit
+    def __init__(self, modules: Modules, attention: PrefixAttention, explicit: bool) -> None:
+        self.modules, self.attention, self.explicit = modules, attention, explicit
 
 
-def install(projecting: nn.Module, modules: Modules, compensated: bool) -> Detach:
+def install(projecting: nn.Module, modules: Modules, attention: PrefixAttention) -> Detach:
     """Let one attention module call our function, through a copy of the model's config that only it holds.
 
     While no expert is in use the module has its own config back, and so computes bitwise what it did before.
@@ -107,12 +170,12 @@ def install(projecting: nn.Module, modules: Modules, compensated: bool) -> Detac
     if original is None or not hasattr(original, "_attn_implementation"):
         raise UsageError(
             f"{type(projecting).__name__} does not take its attention from transformers' attention interface, which a prefix "
-            "needs; use {use: lae/adapter} or {use: lae/lora}."
+            "needs; take the method adapter or lora."
         )
     AttentionInterface.register(NAME, _attend)
     own = copy.copy(original)
     own._attn_implementation_internal = NAME  # the public setter would change configs that the copy shares
-    projecting.__dict__["_lae_place"] = _Place(modules, compensated, original._attn_implementation == "eager")
+    projecting.__dict__["_prefix_place"] = _Place(modules, attention, original._attn_implementation == "eager")
 
     def switch(module: nn.Module, args: Any) -> None:
         module.config = own if modules() else original
@@ -122,25 +185,35 @@ def install(projecting: nn.Module, modules: Modules, compensated: bool) -> Detac
     def remove() -> None:
         hook.remove()
         projecting.config = original
-        del projecting.__dict__["_lae_place"]
+        del projecting.__dict__["_prefix_place"]
 
     return remove
 
 
 class PrefixPet:
-    """Prefix keys and values in the attention of blocks."""
+    """Prefix keys and values in the attention of blocks.
 
-    def __init__(self, length: int, blocks: Sequence[int], compensated: bool = True, scale: float | None = None) -> None:
-        self.length, self.blocks, self.compensated, self.scale = length, blocks, compensated, scale
+    length: tokens of the prefix. scale: a fixed scalar of keys and of values, or None for learnable ones. attention: how
+    blocks attend to it.
+    """
+
+    def __init__(
+        self,
+        length: int,
+        blocks: Sequence[int],
+        scale: float | None = None,
+        attention: PrefixAttention = prefix_attention,
+    ) -> None:
+        self.length, self.blocks, self.scale, self.attention = length, blocks, scale, attention
 
     def attach(self, backbone: nn.Module, blocks: Sequence[Block]) -> Sites:
         """Hand the attention of the blocks over. Raises UsageError where there is none."""
         lacking = [block.name for block in blocks if block.attention is None]
         if lacking:
-            raise UsageError(f"Block {lacking[0]} has no attention for a prefix; use {{use: lae/conv-adapter}}.")
+            raise UsageError(f"Block {lacking[0]} has no attention for a prefix; take the method conv-adapter.")
 
         def put(block: Block, modules: Modules) -> Detach:
             assert block.attention is not None
-            return install(block.attention.projecting, modules, self.compensated)
+            return install(block.attention.projecting, modules, self.attention)
 
         return Sites(blocks, lambda block: PrefixTokens(self.length, block.width, self.scale), put)

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from omnitrain.errors import UsageError
-from omnitrain_lae.paper.scenario import class_incremental, task_sizes, validation_split
+from omnitrain_tuning.scenario import class_incremental, task_sizes, validation_split
 
 
 @given(st.permutations(range(7)), st.integers(1, 7), st.integers(0, 7), st.lists(st.integers(0, 6), max_size=40))
