@@ -49,6 +49,15 @@ def drop_since_learned(matrix: Matrix, after: int) -> list[float]:
     return [float(matrix[j][j] - matrix[after][j]) for j in range(after)]
 
 
+def forward_transfer(matrix: Matrix, untrained: Sequence[float]) -> float:
+    """Return the mean over tasks but the first of (accuracy just before a task is learned - accuracy before any training).
+
+    matrix: row i reaches at least to task i + 1 (Lopez-Paz and Ranzato, arXiv 1706.08840). untrained: by task. One task has 0.
+    """
+    gains = [matrix[j - 1][j] - untrained[j] for j in range(1, len(matrix))]
+    return float(np.mean(gains)) if gains else 0.0
+
+
 def summarise(matrix: Matrix, counts: Sequence[int]) -> Mapping[str, float]:
     """Return last and average incremental accuracy, the plain mean over tasks, and forgetting in both forms."""
     incremental = [incremental_accuracy(row, counts) for row in matrix]
