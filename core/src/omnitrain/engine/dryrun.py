@@ -129,7 +129,7 @@ def _check_stage(stage: Stage, run: StageRun, registry: Registry, recipe: Resolv
     if isinstance(stage.config, FitConfig):
         _check_fit(stage.config, run, recipe, check, lack)
     elif isinstance(stage.config, EvaluateConfig):
-        check.notes += check_measured(stage.config, run, recipe, run.folder)
+        check.notes += check_measured(stage.config, run, recipe, run.folder, dry=True)
 
 
 def _check_fit(
