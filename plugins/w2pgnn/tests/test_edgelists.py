@@ -228,3 +228,11 @@ def test_names_carry_their_labels(tmp_path):
 
 def test_a_dry_run_of_feasibility_reads_its_graphs():
     assert isinstance(feasibility, PlansStage)
+
+
+@pytest.mark.parametrize("line", ["0 -> 3", "a -- b", "0.5 3.0", "a 1.25e3"])
+def test_what_is_hardly_a_name_is_refused_unless_ids_are_text(tmp_path, line):
+    path = tmp_path / "graph.txt"
+    path.write_text(f"{line}\n")
+    with pytest.raises(DataError, match=r"graph\.txt:1: .* is hardly a name; set ids: text if it is one"):
+        read_source(GraphsConfig(path=str(path)), np.random.default_rng(0))

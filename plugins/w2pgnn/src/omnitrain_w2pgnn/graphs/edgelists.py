@@ -6,6 +6,7 @@ What a column means is certain, refused with the setting that decides, or taken 
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import chain, islice
@@ -24,6 +25,7 @@ from omnitrain_w2pgnn.graphs.structure import Graphs, from_edges
 
 MATRIX = "%%matrixmarket"
 KONECT = ("sym", "asym", "bip")
+_MEASURED = re.compile(r"[+-]?(\d+\.\d*|\.\d+)(e[+-]?\d+)?", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -142,6 +144,8 @@ def _id(text: str, columns: Columns) -> Any:
     if not columns.numbers:
         if text in MISSING and (not text or not columns.ids_are_set):
             raise ValueError("an id is missing")
+        if not columns.ids_are_set and (_MEASURED.fullmatch(text) or not any(c.isalnum() for c in text)):
+            raise ValueError(f"{shown(text, 40)!r} is hardly a name; set ids: text if it is one")
         return text
     value = whole(text)
     if value is None:
