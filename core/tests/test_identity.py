@@ -11,7 +11,7 @@ import pytest
 
 from omnitrain.api import Component, Config, InputModule, InputPath, Plugin, TellsInputs, UseArtifact, UseData
 from omnitrain.engine.execution import Options, run_recipe
-from omnitrain.errors import Stopped, UsageError
+from omnitrain.errors import DataError, Stopped, UsageError
 from omnitrain.plugins import Registry, installed
 from omnitrain.plugins.discovery import PluginState
 from omnitrain.recipes import fingerprint, load_recipe, locked_values, resolve
@@ -140,6 +140,14 @@ def test_changed_data_under_an_interrupted_stage_are_refused_and_forced(run, tmp
     assert refused.value.exit_code == 2
     assert calls == []
     assert told(run(force=True)) == [1]
+
+
+def test_data_that_were_refused_can_be_corrected_in_their_place(run, tmp_path):
+    faults.append(DataError("mine.txt:1: no word"))
+    with pytest.raises(DataError):
+        run()
+    (tmp_path / "mine.txt").write_text("four")
+    assert told(run()) == [1]
 
 
 def test_changed_data_under_a_finished_stage_are_refused_and_forced(run, tmp_path):

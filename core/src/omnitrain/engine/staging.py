@@ -11,7 +11,7 @@ from typing import Any
 from omnitrain.api.run import Run
 from omnitrain.engine.building import ComponentBuilder
 from omnitrain.engine.identity import Basis, changed_inputs, explain, product, read_inputs, stage_basis, stage_code
-from omnitrain.errors import OmnitrainError, UsageError
+from omnitrain.errors import DataError, OmnitrainError, UsageError
 from omnitrain.plugins import Registry
 from omnitrain.recipes import ResolvedRecipe, Stage, uses
 from omnitrain.runs import Display, RunDirectory, StageRecord, StageRun, StopRequest, with_model_source
@@ -47,7 +47,7 @@ class StageRuns:
         Raises UsageError where what it rests on is another than before, and whatever the stage raises.
         """
         self._check_sources(stage)
-        record = self._folder.stage_record(stage.name)
+        record = None if self._folder.rests_on_nothing(stage.name) else self._folder.stage_record(stage.name)
         upstream = {name: product(digits, self._folder.stage_record(name)) for name, digits in self._digits.items()}
         basis = stage_basis(self._recipe, stage, upstream, stage_code(stage, self._registry), self._contents, record)
         for setting in basis.gone:
@@ -118,8 +118,8 @@ class StageRuns:
             with self._stage_run(stage, basis.digits, lines, notes) as run:
                 run.stop_if_asked()
                 entry(stage.config, run)
-        except OmnitrainError:
-            keep(seconds=spent + time.monotonic() - started)
+        except OmnitrainError as error:
+            keep(seconds=spent + time.monotonic() - started, refused=isinstance(error, DataError))
             raise
         lines.end()
         seconds = spent + time.monotonic() - started

@@ -48,7 +48,7 @@ class StageRecord:
     distribution that the stage's components come from.
     settings: digits of settings and seed. upstream: of the stages that it takes from. inputs: by setting, what a path names:
     {path, digest, files, bytes}. data: by setting, the fingerprints that data told when it was built. counted: the stage and
-    its parts whose checkpoints count their lines.
+    its parts whose checkpoints count their lines. refused: the last attempt ended because of the data that it was given.
     """
 
     status: str
@@ -61,6 +61,7 @@ class StageRecord:
     inputs: dict[str, dict[str, Any]] = field(default_factory=dict)
     data: dict[str, list[str]] = field(default_factory=dict)
     counted: list[str] = field(default_factory=list)
+    refused: bool = False
 
 
 class RunDirectory:
@@ -140,15 +141,24 @@ class RunDirectory:
 
     def _clear_if_nothing_ran(self, recipe: Mapping[str, Any]) -> bool:
         """Remove the folders of a run whose stages made nothing yet, so that a corrected recipe can have its place."""
-        stages = [self.root / stage["name"] for stage in recipe["stages"]]
-        made = (p for stage in stages for p in stage.rglob("*") if p.is_file() and not _is_made_at_once(p.relative_to(stage)))
-        records = [self.stage_record(stage.name) for stage in stages]
-        finished = any(record is not None and record.status == "finished" for record in records)
-        if finished or self.metrics.stages() or next(made, None) is not None:
+        names = [stage["name"] for stage in recipe["stages"]]
+        if self.metrics.stages() or not all(map(self._made_nothing, names)):
             return False
-        for stage in stages:
-            self.reset_stage(stage.name)
+        for name in names:
+            self.reset_stage(name)
         return True
+
+    def _made_nothing(self, name: str) -> bool:
+        """Whether a stage has done no work that is kept."""
+        record, stage = self.stage_record(name), self.root / name
+        if record is not None and record.status == "finished":
+            return False
+        return all(not p.is_file() or _is_made_at_once(p.relative_to(stage)) for p in stage.rglob("*"))
+
+    def rests_on_nothing(self, name: str) -> bool:
+        """Whether a stage that was begun can take what it is given now as its first inputs: it refused those before."""
+        record = self.stage_record(name)
+        return record is not None and record.refused and self._made_nothing(name) and name not in self.metrics.stages()
 
     def tell_damage(self, say: Callable[[str], None]) -> None:
         """Say which lines of the run's records are damaged, and keep it as an event, once for each."""
