@@ -156,7 +156,12 @@ def _config(folder: Path) -> None:
     (folder / "config.json").write_text((folder / "config.json").read_text()[:50])
 
 
+def _list(folder: Path) -> None:
+    (folder / "config.json").write_text("[]")
+
+
 BROKEN = [
+    (_list, r"config.json holds no JSON object"),
     (_lfs, "is a pointer of Git LFS"),
     (_cut, "has .* bytes of"),
     (_shard, r"lacks model-00002-of-00002.safetensors"),

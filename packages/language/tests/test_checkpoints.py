@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -134,4 +135,12 @@ def test_pickled_checkpoint_is_refused_with_what_to_do(context: FakeContext, tmp
     (tmp_path / "model.safetensors").unlink()
     torch.save(weights, tmp_path / "pytorch_model.bin")
     with pytest.raises(DataError, match="only safetensors are read"):
+        load(context, tmp_path)
+
+
+def test_weights_of_other_sizes_than_the_configuration_are_named(context: FakeContext, tmp_path: Path) -> None:
+    original("ul2").save_pretrained(tmp_path)
+    written = tmp_path / "config.json"
+    written.write_text(json.dumps({**json.loads(written.read_text()), "d_ff": 48}))
+    with pytest.raises(DataError, match=r"is \[32, 16\], by its config.json it is \[48, 16\]"):
         load(context, tmp_path)

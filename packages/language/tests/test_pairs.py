@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from omnitrain.errors import DataError, UsageError
 from omnitrain_language.data.builtin.pairs import first_sentence, library_pairs, objects_of
 from omnitrain_language.data.text import split_of
+from omnitrain_language.records import Problems, read_fields
 
 SOURCE = '''"""A module of boxes. It has more to say."""
 
@@ -105,3 +106,9 @@ def test_wrong_splits_are_refused(context: FakeContext, tmp_path: Path) -> None:
         pairs(context, path=path, split_field="part").splits()
     with pytest.raises(ValidationError, match="splits of their own"):
         pairs(context, path="builtin:kinds", valid_path=path)
+
+
+def test_a_malformed_pair_is_named_with_its_field(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text('{"inputs": "a", "targets": 5}\n')
+    with pytest.raises(DataError, match=r"a\.jsonl:1: targets: text is int, not a string"):
+        list(read_fields(tmp_path / "a.jsonl", ["inputs", "targets"], Problems(refuse=True)))

@@ -68,10 +68,10 @@ def check_model_folder(folder: Path) -> None:
 
 
 def check_settings_files(folder: Path) -> None:
-    """Refuse a folder with a settings or tokenizer file that is no JSON. Raises DataError that names the file."""
+    """Refuse a folder with a settings or tokenizer file that is no JSON object. Raises DataError that names the file."""
     for name in _SETTINGS:
-        if (folder / name).is_file():
-            _read_json(folder / name)
+        if (folder / name).is_file() and not isinstance(_read_json(folder / name), dict):
+            raise DataError(f"{folder / name} holds no JSON object, as such a file does; fetch it again.")
 
 
 def _read_json(path: Path) -> object:

@@ -113,15 +113,27 @@ def _read(path: str, weights: Path | None, config: PretrainedConfig, auto: Any) 
     commit = getattr(architecture, "_commit_hash", None)
     if torch.get_default_device().type == "meta":
         return auto.from_config(**shape), (), commit
+    # Told to go on, it says which entries don't fit instead of a sentence about its own settings.
+    told: dict[str, Any] = {"output_loading_info": True, "ignore_mismatched_sizes": True}
     with _own_words():
         if weights is not None:
             # Read in full here: `auto` would look for adapters in that folder.
             kind = auto._model_mapping[type(architecture)]
             shape["state_dict"] = load_file(weights)
-            model, found = kind.from_pretrained(None, **shape, output_loading_info=True)
+            model, found = kind.from_pretrained(None, **shape, **told)
         else:
-            model, found = auto.from_pretrained(path, **settings, **shape, use_safetensors=True, output_loading_info=True)
+            model, found = auto.from_pretrained(path, **settings, **shape, use_safetensors=True, **told)
+    _check_sizes(path, found["mismatched_keys"])
     return model, found["missing_keys"], commit
+
+
+def _check_sizes(path: str, mismatched: Iterable[tuple[str, Any, Any]]) -> None:
+    """Refuse weights of other sizes than the configuration's. Raises DataError."""
+    for name, held, wanted in sorted(mismatched, key=lambda entry: entry[0]):
+        raise DataError(
+            f"model {path}: {name} of its weights is {list(held)}, by its config.json it is {list(wanted)}: the two don't "
+            "belong together; fetch both again, or write the config.json that the weights were made with"
+        )
 
 
 def _check_kind(path: str, architecture: Any, auto: Any) -> None:

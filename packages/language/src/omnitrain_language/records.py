@@ -71,6 +71,10 @@ def text_fault(value: Any) -> str | None:
     return None
 
 
+def _named(field: str, fault: str, fields: Sequence[str]) -> str:
+    return fault if len(fields) == 1 else f"{field}: {fault}"
+
+
 def lines_of(path: Path, problems: Problems) -> Iterator[tuple[int, str]]:
     """Yield (physical line number, line with its end) of a UTF-8 file; undecodable lines are counted as malformed."""
     with path.open("rb") as file:
@@ -146,7 +150,7 @@ def read_fields(path: Path, fields: Sequence[str], problems: Problems) -> Iterat
         records = (_table_records if suffix == ".tsv" else json_records)(path, problems)
     for number, record in records:
         fault = next((f"no field {name!r}" for name in fields if name not in record), None)
-        fault = fault or next(filter(None, (text_fault(record[name]) for name in fields)), None)
+        fault = fault or next((_named(name, found, fields) for name in fields if (found := text_fault(record[name]))), None)
         if fault:
             problems.add(path, number, fault)
         else:
