@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from omnitrain.cli.failures import guarded
-from omnitrain.errors import EnvironmentFault
+from omnitrain.errors import EnvironmentFault, Unreachable
 
 FIT = {"steps": 3, "batch_size": 4, "evaluate_batches": 0}
 
@@ -161,6 +161,20 @@ def test_folder_of_a_run_that_made_nothing_is_free_and_of_one_that_trained_is_no
     assert guarded(other) == 0
     assert guarded(["run", recipe, "--out", out, "--quiet"]) == 2
     assert "belongs to another recipe" in capsys.readouterr().err
+
+
+def test_dry_run_of_a_measurement_on_data_that_cannot_be_reached_from_here_is_a_note(tmp_path, capsys, monkeypatch):
+    from omnitrain_toy.parts import _Base
+
+    def prepare(self, workspace, context):
+        raise Unreachable("hub:owner/name: can't be read from the hub.")
+
+    monkeypatch.setattr(_Base, "prepare", prepare, raising=False)
+    recipe = written(
+        tmp_path, [stage(), measure(data={"use": "toy/rows"}, evaluators=[{"use": "toy/error", "needs_split": "valid"}])]
+    )
+    assert guarded(["run", recipe, "--dry-run", "--quiet"]) == 0
+    assert capsys.readouterr().out.count("not checked here: hub:owner/name") == 2
 
 
 def test_library_of_an_optimiser_is_asked_for_before_the_first_stage(tmp_path, capsys, monkeypatch):

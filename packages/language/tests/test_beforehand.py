@@ -8,8 +8,8 @@ from omnitrain.api import ChecksData
 from omnitrain.cli.failures import guarded
 from omnitrain.errors import DataError, UsageError
 from omnitrain_language.configs.data import PairsConfig, TextConfig
-from omnitrain_language.configs.evaluators import NllEvaluatorConfig
-from omnitrain_language.evaluators import NllEvaluator
+from omnitrain_language.configs.evaluators import NllEvaluatorConfig, SamplesConfig
+from omnitrain_language.evaluators import NllEvaluator, SamplesEvaluator
 
 
 class Splits:
@@ -61,3 +61,9 @@ def test_files_that_need_no_library_are_not_refused(tmp_path):
     for path in ("builtin", "a.txt", str(tmp_path), str(tmp_path / "none")):
         assert TextConfig(path=path).needs() == {}
     assert PairsConfig(path="a.tsv", test_path="*.parquet").needs() == {"pyarrow": "omnitrain-language[parquet]"}
+
+
+def test_prompts_cut_from_a_split_that_is_not_there_are_refused():
+    with pytest.raises(DataError, match="no split 'valid', only 'train'"):
+        SamplesEvaluator(SamplesConfig()).check_data(Splits("train"))
+    SamplesEvaluator(SamplesConfig(prompts=["a"])).check_data(None)

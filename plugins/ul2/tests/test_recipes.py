@@ -8,6 +8,7 @@ import yaml
 
 from omnitrain.engine.dryrun import dry_run
 from omnitrain.engine.execution import Options, run_recipe
+from omnitrain.errors import EnvironmentFault
 from omnitrain.plugins import installed
 from omnitrain.recipes import load_recipe
 from omnitrain_ul2.plugin import PLUGIN
@@ -53,7 +54,8 @@ def test_decoder_recipe_fits_together():
 
 def test_paper_recipe_is_the_20_b_model():
     found = dry_run(load_recipe("ul2/paper", []), installed(), quiet=True)
-    assert found.error is None
+    # The library of its text need not be installed for this.
+    assert all(stage.exit_code in (0, EnvironmentFault.exit_code) for stage in found.stages), found.lines
     parameters = found.stages[0].parameters[0]
     assert round(parameters / 1e9, 2) == 19.59
 

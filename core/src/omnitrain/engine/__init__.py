@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     )
     from omnitrain.engine.scratch import ScratchRun, scratch_run
     from omnitrain.engine.settings import FitSettings, OptimiserConfig, ScheduleConfig
+    from omnitrain.engine.splits import check_split
     from omnitrain.engine.tally import Tally
     from omnitrain.engine.training import Trainer, train
     from omnitrain.plugins import installed
@@ -60,6 +61,7 @@ _MODULES = {
     "rng": ("Streams", "generator_state", "isolated", "rng_state", "seed_everything", "set_generator_state", "set_rng_state"),
     "scratch": ("ScratchRun", "scratch_run"),
     "settings": ("FitSettings", "OptimiserConfig", "ScheduleConfig"),
+    "splits": ("check_split",),
     "tally": ("Tally",),
     "training": ("Trainer", "train"),
 }
@@ -101,6 +103,7 @@ __all__ = [
     "check_fields",
     "check_model_folder",
     "check_settings_files",
+    "check_split",
     "choose_device",
     "count_parameters",
     "evaluating",

@@ -22,7 +22,7 @@ from omnitrain.api import (
     Table,
     TellsFacts,
 )
-from omnitrain.engine import in_order
+from omnitrain.engine import check_split, in_order
 from omnitrain.errors import DataError, UsageError
 from omnitrain_language.configs.evaluators import NllEvaluatorConfig, SamplesConfig
 from omnitrain_language.detokenising import continuation
@@ -139,6 +139,11 @@ class SamplesEvaluator:
 
     def __init__(self, config: SamplesConfig) -> None:
         self.config = config
+
+    def check_data(self, data: Any, /) -> None:
+        """See `omnitrain.api.ChecksData`: a split that prompts are cut from and that is not there is refused."""
+        if self.config.prompts is None:
+            check_split(data, self.config.split)
 
     def _prompts(self, predictor: Any, data: Any, run: Run) -> list[tuple[str, str]]:
         """Return (prompt, what the row goes on with)."""

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from omnitrain.api import Batch, Context, Evaluation, Run, Table, share_metric
-from omnitrain.engine import in_order, to_device
+from omnitrain.engine import check_split, in_order, to_device
 from omnitrain.errors import UsageError
 from omnitrain_lae.configs.evaluators import AccuracyConfig
 from omnitrain_lae.paper.ensemble import answer, first_argmax, task_of_class
@@ -39,6 +39,12 @@ class Accuracy:
 
     def __init__(self, config: AccuracyConfig) -> None:
         self.config = config
+
+    def check_data(self, data: Any, /) -> None:
+        """See `omnitrain.api.ChecksData`: data without labels, or without the split, is refused before training."""
+        check_split(data, self.config.split)
+        if "labels" not in data.batch:
+            raise UsageError("lae/accuracy needs data with labels; give the stage other data.")
 
     def __call__(self, predictor: Any, data: Any, run: Run, /) -> Evaluation:
         """Return the accuracy; of a continually learned model that of every expert, together, and with the task known."""

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from omnitrain.api import Context, Evaluation, Run, Scores
-from omnitrain.engine import in_order
+from omnitrain.engine import check_split, in_order
 from omnitrain.errors import DataError, UsageError
 from omnitrain_language.evaluators import TokenMean
 from omnitrain_phf.configs.evaluators import CleanNllConfig
@@ -18,6 +18,12 @@ class CleanNll:
 
     def __init__(self, config: CleanNllConfig) -> None:
         self.config = config
+
+    def check_data(self, data: Any, /) -> None:
+        """See `omnitrain.api.ChecksData`: data without scores, or without the split, is refused before training."""
+        check_split(data, self.config.split)
+        if "token_scores" not in data.batch:
+            raise UsageError("phf/clean-nll needs data with token_scores, such as phf/scored-text.")
 
     def __call__(self, predictor: Any, data: Any, run: Run, /) -> Evaluation:
         """Return the mean over tokens.

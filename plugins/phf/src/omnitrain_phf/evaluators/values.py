@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from omnitrain.api import Context, Evaluation, Metric, Run
-from omnitrain.engine import evaluating, in_order, to_device
+from omnitrain.engine import check_split, evaluating, in_order, to_device
 from omnitrain.errors import UsageError
 from omnitrain_language.objectives import model_inputs
 from omnitrain_phf.configs.evaluators import ValuesConfig
@@ -21,6 +21,12 @@ class Values:
 
     def __init__(self, config: ValuesConfig) -> None:
         self.config = config
+
+    def check_data(self, data: Any, /) -> None:
+        """See `omnitrain.api.ChecksData`: data without scores, or without the split, is refused before training."""
+        check_split(data, self.config.split)
+        if "token_scores" not in data.batch:
+            raise UsageError("phf/values needs data with token_scores, such as phf/scored-text.")
 
     def __call__(self, predictor: Any, data: Any, run: Run, /) -> Evaluation:
         """Return extremes, spread and correlation over all tokens.

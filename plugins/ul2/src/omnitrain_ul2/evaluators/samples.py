@@ -9,7 +9,7 @@ import numpy as np
 from torch import nn
 
 from omnitrain.api import Batch, Context, Evaluation, Run, Sample, numpy_generator
-from omnitrain.engine import evaluating
+from omnitrain.engine import check_split, evaluating
 from omnitrain.errors import UsageError
 from omnitrain_language.decoding import Decoder, generate_ids
 from omnitrain_language.detokenising import continuation
@@ -17,6 +17,8 @@ from omnitrain_language.sampling import GenerationSettings
 from omnitrain_ul2.configs.evaluators import SamplesConfig
 from omnitrain_ul2.data.denoising import DenoisingData, denoising_data
 from omnitrain_ul2.paper.denoisers import PREFIX_LM, SPAN_CORRUPTION, Denoiser
+
+TASKS = (SPAN_CORRUPTION, Denoiser("X", 8.0, 0.5), PREFIX_LM)
 
 
 @runtime_checkable
@@ -45,6 +47,13 @@ class ModeSamples:
     def __init__(self, config: SamplesConfig) -> None:
         self.config = config
 
+    def check_data(self, data: Any, /) -> None:
+        """See `omnitrain.api.ChecksData`: other data, no such split, and too few sentinels are refused before training."""
+        corrupter = denoising_data(data, "ul2/samples").corrupter
+        check_split(data, self.config.split)
+        for denoiser in TASKS:
+            corrupter.plan((denoiser,))
+
     def __call__(self, predictor: Any, data: Any, run: Run, /) -> Evaluation:
         """Write the samples.
 
@@ -53,10 +62,9 @@ class ModeSamples:
         if not isinstance(predictor, DecodesIds):
             raise UsageError("ul2/samples needs a predictor that starts from token ids, as language/t5 and language/causal do.")
         data = denoising_data(data, "ul2/samples")
-        tasks = (SPAN_CORRUPTION, Denoiser("X", 8.0, 0.5), PREFIX_LM)
         samples = {}
-        with run.progress("samples", len(tasks)) as bar:
-            for denoiser in tasks:
+        with run.progress("samples", len(TASKS)) as bar:
+            for denoiser in TASKS:
                 samples[f"mode {denoiser.kind}"] = self._mode(predictor, data, denoiser, run)
                 bar.advance()
         return Evaluation(samples=samples)

@@ -13,6 +13,10 @@ from omnitrain_ul2.data.denoising import denoising_data
 class TokensSeen:
     """Examples and tokens of each denoiser that training has used so far, and the share of the batches they fill."""
 
+    def check_data(self, data: Any, /) -> None:
+        """See `omnitrain.api.ChecksData`: other data is refused before training."""
+        denoising_data(data, "ul2/tokens-seen")
+
     def __call__(self, predictor: Any, data: Any, run: Run, /) -> Evaluation:
         """Read the counts of the stage's training batches, of this process.
 

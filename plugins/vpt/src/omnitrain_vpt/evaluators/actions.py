@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from omnitrain.api import Context, Evaluation, Metric, Run, Table
+from omnitrain.engine import check_split
 from omnitrain.errors import UsageError
 from omnitrain_vpt.configs.evaluators import ActionsConfig
 from omnitrain_vpt.data.recordings import WindowedRecordings
@@ -80,6 +81,12 @@ class ActionsEvaluator:
 
     def __init__(self, config: ActionsConfig) -> None:
         self.config = config
+
+    def check_data(self, data: Any, /) -> None:
+        """See `omnitrain.api.ChecksData`: another layout, or no recording in the split, is refused before training."""
+        if not isinstance(data, WindowedRecordings):
+            raise UsageError('vpt/actions measures on vpt/recordings in the layout "windows".')
+        check_split(data, self.config.split)
 
     def __call__(self, predictor: Any, data: Any, run: Run, /) -> Evaluation:
         """Return the metrics.

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from omnitrain.api import BatchPlan, Context, Evaluation, Metric, Run
-from omnitrain.engine import to_device
+from omnitrain.engine import check_split, to_device
 from omnitrain.errors import UsageError
 from omnitrain_vpt.configs.evaluators import LikelihoodConfig
 from omnitrain_vpt.data.recordings import StreamedRecordings
@@ -21,6 +21,12 @@ class LikelihoodEvaluator:
 
     def __init__(self, config: LikelihoodConfig) -> None:
         self.config = config
+
+    def check_data(self, data: Any, /) -> None:
+        """See `omnitrain.api.ChecksData`: another layout, or no recording in the split, is refused before training."""
+        if not isinstance(data, StreamedRecordings):
+            raise UsageError('vpt/likelihood measures on vpt/recordings in the layout "streams".')
+        check_split(data, self.config.split)
 
     @torch.no_grad()
     def __call__(self, predictor: Any, data: Any, run: Run, /) -> Evaluation:
