@@ -75,12 +75,13 @@ def test_run_holds_no_secret_and_says_that_it_is_needed_again(tmp_path, monkeypa
     said = capsys.readouterr().err
     assert "measure.evaluators.0.odd: the secret of this address is not stored with the run" in said
     assert f"omnitrain run RECIPE --out {out}" in said
+    assert run(begun) == 0
+    assert not _written(out)
+    capsys.readouterr()
     assert run(["run", str(recipe), _override("another"), "--out", str(out)]) == 2
     said = capsys.readouterr().err
     assert "belongs to another recipe" in said
     assert "another@" not in said
-    assert run(begun) == 0
-    assert not _written(out)
     assert run(["run", str(out)]) == 0
     assert json.loads((out / "measure/stage.json").read_text())["status"] == "finished"
     printed = capsys.readouterr()

@@ -117,7 +117,7 @@ def test_a_saved_model_says_what_it_is_and_carries_the_files_of_its_data(stage, 
     place = run.directory / "copy"
     component = json.loads((place / "component.json").read_text())
     assert component["use"] == "toy/net"
-    assert component["config"] == {"width": 5, "dropout": 0.1}
+    assert component["config"] == {"width": 5, "dropout": 0.1, "asks": False}
     assert component["facts"] == {"size": 2}
     assert component["data"]["use"] == "toy/rows"
     assert component["data"]["config"]["rows"] == 20

@@ -239,6 +239,7 @@ def _child(job: Job) -> None:
 
     torch.set_num_threads(1)
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # who runs the tests may have it ignored, as nohup does
     warnings.simplefilter("error")
     os.environ.update(job.environment)
     stream = os.open(job.side / "said.txt", os.O_WRONLY | os.O_CREAT | os.O_APPEND)

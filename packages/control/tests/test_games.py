@@ -83,7 +83,7 @@ def test_classes_and_actions_of_several_numbers_are_each_others_inverse():
 
 
 def test_actions_have_the_type_of_their_space_and_a_number_that_a_head_can_choose_from():
-    for space in (spaces.Discrete(3, start=2, dtype=np.int32), spaces.MultiDiscrete([3, 2], dtype=np.int16)):
+    for space in (spaces.Discrete(3, start=2), spaces.MultiDiscrete([3, 2], dtype=np.int16)):
         codec = codec_of(space)
         (action,) = codec.decode({"action": (codec.counts - 1)[None]})
         assert action.dtype == space.dtype

@@ -75,6 +75,7 @@ class _NotedRun(StageRun):
 
     notes: list[str]
     seen: set[str]
+    kept: RunDirectory
 
     def event(self, name: str, **details: Any) -> None:
         """Note an event, once for all stages."""
@@ -99,7 +100,7 @@ def dry_run(recipe: ResolvedRecipe, registry: Registry, out: Path | None = None,
             check = StageCheck(stage.name, stage.use)
             result.stages.append(check)
             run = _NotedRun(stage.name, folder, recipe.seed, cache_folder(), builder, stop, display)
-            run.notes, run.seen = check.notes, seen
+            run.notes, run.seen, run.kept = check.notes, seen, folder
             run.model_source = builder.stage_model_source(stage)
             try:
                 with run:
@@ -115,7 +116,7 @@ def dry_run(recipe: ResolvedRecipe, registry: Registry, out: Path | None = None,
     return result
 
 
-def _check_stage(stage: Stage, run: StageRun, registry: Registry, recipe: ResolvedRecipe, check: StageCheck) -> None:
+def _check_stage(stage: Stage, run: _NotedRun, registry: Registry, recipe: ResolvedRecipe, check: StageCheck) -> None:
     for path, use in uses(stage.config):
         if use.source is not None:
             check.notes.append(f"{'.'.join(map(str, path))}: taken from stage {use.source} when that has run")
@@ -129,11 +130,11 @@ def _check_stage(stage: Stage, run: StageRun, registry: Registry, recipe: Resolv
     if isinstance(stage.config, FitConfig):
         _check_fit(stage.config, run, recipe, check, lack)
     elif isinstance(stage.config, EvaluateConfig):
-        check.notes += check_measured(stage.config, run, recipe, run.folder, dry=True)
+        check.notes += check_measured(stage.config, run, recipe, run.kept, dry=True)
 
 
 def _check_fit(
-    config: FitConfig, run: StageRun, recipe: ResolvedRecipe, check: StageCheck, lack: EnvironmentFault | None
+    config: FitConfig, run: _NotedRun, recipe: ResolvedRecipe, check: StageCheck, lack: EnvironmentFault | None
 ) -> None:
     """Check a training. lack: what the machine was found to lack, raised when the model is counted, which needs none of it."""
     from omnitrain.engine.devices import emulated_bf16
@@ -142,7 +143,7 @@ def _check_fit(
     warning = None if lack is not None else emulated_bf16(config.fit.precision, choose_device(config.fit.device))
     if warning is not None:
         check.notes.append(warning)
-    found = check_training(config, run, recipe, run.folder, dry=True, lack=lack)
+    found = check_training(config, run, recipe, run.kept, dry=True, lack=lack)
     check.notes += found.notes
     if found.data is not None:
         check.fields = dict(found.data.batch)

@@ -62,6 +62,7 @@ def run_recipe(
         folder.create()
     lock = RunLock(out) if first else nullcontext()
     with lock, StopRequest(options.time_limit_s) as stop, explained_disk_faults(out), ExitStack() as hears:
+        hears.callback(folder.close)
         if first:
             _begin(recipe, folder, registry, stop, options)
         display = Display(stop.raise_if_asked, options.quiet or not first)
@@ -80,14 +81,16 @@ def run_recipe(
             _write_log(folder, traceback.format_exc())
             _tell(finished, folder, quietly=True)
             if isinstance(error, Stopped):
-                advice = f"go on with 'omnitrain run {shlex.quote(str(out))}'"
-                raise Stopped(f"{str(error).rstrip('.')}; {advice}.") from error
+                raise _advised(error, folder) from error
             raise
         else:
             _tell(finished, folder)
-        finally:
-            folder.close()
     return folder
+
+
+def _advised(stopped: Stopped, folder: RunDirectory) -> Stopped:
+    """Return what stopped a run with the command that goes on with it."""
+    return Stopped(f"{str(stopped).rstrip('.')}; go on with 'omnitrain run {shlex.quote(str(folder.root))}'.")
 
 
 def _noted(text: str, display: Display, folder: RunDirectory) -> None:
@@ -112,14 +115,22 @@ def _check_secrets(recipe: ResolvedRecipe, folder: RunDirectory) -> None:
 
 
 def _begin(recipe: ResolvedRecipe, folder: RunDirectory, registry: Registry, stop: StopRequest, options: Options) -> None:
-    """Claim the folder and check what can be checked before anything is trained; a recipe that can't run claims no new one."""
+    """Claim the folder and check what can be checked before anything is trained; a recipe that can't run claims no new one.
+
+    Raises whatever the checks find; Stopped when asked to stop, with the folder claimed, so that the run can be gone on with.
+    """
     claimed = (folder.root / RUN_FILE).exists()
     if claimed:
         folder.claim(recipe, options.force)
         folder.sweep()
     _check_secrets(recipe, folder)
-    with told_to(lambda text: None), warnings_to(lambda text: None):  # the stages tell it again
-        check_recipe(recipe, registry, RunDirectory(folder.root, writes=False), stop, options.quiet)
+    try:
+        with told_to(lambda text: None), warnings_to(lambda text: None):  # the stages tell it again
+            check_recipe(recipe, registry, RunDirectory(folder.root, writes=False), stop, options.quiet)
+    except Stopped as stopped:
+        if not claimed:
+            folder.claim(recipe, options.force)
+        raise _advised(stopped, folder) from stopped
     if not claimed:
         folder.claim(recipe, options.force)
         folder.sweep()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from omnitrain.engine.memory import is_shortage
 from omnitrain.errors import PluginError
 
@@ -20,7 +22,7 @@ def explain(error: Exception, component: str, on: object) -> None:
     if is_shortage(error):
         return
     reason = " ".join(str(error).split())
-    told = f"{type(error).__name__}{': ' if reason else ''}{reason[:_LONGEST].rstrip('.')}"
+    told = f"{type(error).__name__}{': ' if reason else ''}{reason[:_LONGEST].rstrip('.')}{_place(error)}"
     notes = " ".join(getattr(error, "__notes__", ()))
     raise PluginError(
         f"{component} can't work with {_named(on)} ({told}): take one that was made for it; where they belong together it is "
@@ -30,3 +32,11 @@ def explain(error: Exception, component: str, on: object) -> None:
 
 def _named(partner: object) -> str:
     return f"{type(partner).__module__}.{type(partner).__qualname__}"
+
+
+def _place(error: Exception) -> str:
+    """Say which line raised it, for the author of the component."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    return "" if trace is None else f", {Path(trace.tb_frame.f_code.co_filename).name}:{trace.tb_lineno}"

@@ -93,11 +93,6 @@ class StageRun:
         self._ledgers: dict[Path, Ledger] = {}
         self._open = ExitStack()
 
-    @property
-    def folder(self) -> RunDirectory:
-        """The run's folder."""
-        return self._folder
-
     def __enter__(self) -> StageRun:
         self._open.enter_context(warnings_to(lambda text: self.event(WARNING, note=text)))
         return self

@@ -163,7 +163,7 @@ FAULTS = {
     ),
     "crash in tiny": Fault(
         "tiny runs",
-        "ends with exit code 1: KeyError: 'nothing' (evaluators.py",
+        "(KeyError: 'nothing', evaluators.py:",
         (
             (
                 EVALUATORS,

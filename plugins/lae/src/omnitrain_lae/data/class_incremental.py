@@ -184,9 +184,12 @@ class IncrementalData:
 
     @property
     def fingerprint(self) -> str:
-        """Hash of the source and of the tasks."""
-        text = [self.source.fingerprint, self.scenario.order, self.scenario.sizes]
-        text += [self.config.train_split, self.config.test_split]
+        """Hash of the source and of the tasks, or of what decides them where the source's labels take slow work to read."""
+        text: list[Any] = [self.source.fingerprint]
+        if isinstance(self.source, Prepares):
+            text += [self._seed, self.config.model_dump(mode="json", exclude={"data"})]
+        else:
+            text += [self.scenario.order, self.scenario.sizes, self.config.train_split, self.config.test_split]
         return hashlib.blake2b(json.dumps(text).encode(), digest_size=16).hexdigest()
 
     @property
