@@ -3,7 +3,6 @@
 import json
 import resource
 import sys
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +14,7 @@ from omnitrain_language.configs.models import CausalConfig, T5Config
 from omnitrain_language.data.text import TextData
 from omnitrain_language.models import build_causal, build_t5
 from omnitrain_language.predictor import LanguagePredictor
+from omnitrain_testing.contexts import FakeContext
 from omnitrain_ul2.configs.data import DenoisingConfig
 from omnitrain_ul2.data.denoising import DenoisingData
 
@@ -49,18 +49,6 @@ class ScoresOnly:
 MB = 2**20
 
 
-class Context:
-    def seed(self, name):
-        return 0
-
-    @contextmanager
-    def progress(self, label, total=None):
-        yield self
-
-    def advance(self, amount=1, **values):
-        pass
-
-
 def write(path, megabytes):
     """Documents of 20 to 3000 words out of 3000."""
     random = np.random.default_rng(0)
@@ -76,7 +64,7 @@ def prepare(folder, megabytes):
     write(path, megabytes)
     settings = {"inputs_length": 512, "tokenizer": {"vocabulary_size": 4096, "sentinels": 128, "train_characters": 200_000}}
     data = DenoisingData(DenoisingConfig.model_validate(settings), TextData(TextConfig(path=str(path))))
-    data.prepare(folder, Context())
+    data.prepare(folder, FakeContext(folder))
     stream = iter(data.batches("train", BatchPlan(16, 0)))
     for _ in range(3):
         next(stream)
