@@ -78,7 +78,8 @@ class _Reader:
         return UsageError(f"{self.at(node)}: {message}")
 
     def at(self, node: yaml.Node | yaml.Event) -> Origin:
-        return Origin(self.source, self.line(node.start_mark))
+        mark: Any = node.start_mark  # the stubs allow None, which nothing that is parsed has
+        return Origin(self.source, self.line(mark))
 
     def line(self, mark: yaml.Mark) -> int:
         """Return the line of a place as editors count it."""
