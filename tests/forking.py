@@ -1,7 +1,7 @@
 """The command line in children of one process that has imported everything: real processes without their imports' seconds.
 
-Signals, kills, exit codes, streams and the folder are the child's own. What begins with an interpreter (start-up, plugins on
-PYTHONPATH) needs a process of its own instead: `subprocess` with COMMAND of conftest.
+Signals, kills, exit codes, streams, the folder and what PYTHONPATH adds are the child's own. What begins with an interpreter
+(start-up) needs a process of its own instead: `subprocess` with COMMAND of conftest.
 """
 
 from __future__ import annotations
@@ -218,6 +218,9 @@ def _carry_out(request: dict[str, Any]) -> None:
         os.chdir(request["folder"])
         os.environ.clear()
         os.environ.update(request["environment"])
+        places = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+        sys.path[:0] = [place for place in places if place and place not in sys.path]
+        importlib.invalidate_caches()
         sys.argv = ["omnitrain", *request["arguments"]]
         before = set(sys.modules)
         exec(request["prelude"], {"__name__": "prelude"})  # noqa: S102 - the tests' own text
