@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from omnitrain.api import FinishedRun
-from omnitrain.api.checksums import CHECKSUMS, check_files, files_of
+from omnitrain.api.checksums import CHECKSUMS, check_files, check_folder, files_of
 from omnitrain.cli import run
-from omnitrain.errors import DataError, EnvironmentFault
+from omnitrain.errors import Damaged, DataError, EnvironmentFault
 
 WEIGHTS = "train/model/model.safetensors"
 
@@ -60,6 +60,20 @@ def test_checksums_that_end_too_soon_are_damage(kept: int, copy: Path, capsys: p
     sums.write_bytes(sums.read_bytes()[:kept])
     assert run(["export", str(copy / "train/model"), str(copy.parent / "exported")]) == 5
     assert "is damaged: it ends inside a line" in capsys.readouterr().err
+
+
+def test_a_line_of_checksums_whose_name_no_file_can_have_is_damage(tmp_path: Path) -> None:
+    (tmp_path / "x").write_text("x")
+    (_, digits) = files_of(tmp_path)["x"]
+    for name, said in (("a\0b", "1: is damaged: it holds no checksum of a file"), ("a" * 300, r"\(File name too long\)")):
+        (tmp_path / CHECKSUMS).write_text(f"{digits}  {name}\n")
+        with pytest.raises(Damaged, match=said):
+            check_folder(tmp_path)
+
+
+def test_a_product_whose_record_names_what_no_file_can_be_is_damaged(tmp_path: Path) -> None:
+    with pytest.raises(Damaged, match=r"can't be read \(embedded null byte\) although it was written; run again\."):
+        check_files(tmp_path, {"a\0b": [1, "0" * 64]}, "run again")
 
 
 @pytest.mark.parametrize("place", ["run", "model", "elsewhere"])

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from omnitrain.api.kept import kept_summary
 from omnitrain.cli import run
 from omnitrain.runs import Records, RunDirectory, read_records
 
@@ -130,6 +131,17 @@ def test_what_is_no_file_or_without_end_is_told(kind: str, file: str, place: Pat
     else:
         path.write_text({"empty": "", "deep": "[" * 100_000, "number": '{"created": ' + "1" * 5000 + "}\n"}[kind])
     check(place, capsys, f"{file} {kind}")
+
+
+def test_a_summary_of_a_file_that_none_can_be_is_left_aside(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["runs", str(place), "--json"]) == 0
+    listed = json.loads(capsys.readouterr().out)
+    path = place / "bad/summary.json"
+    kept = json.loads(path.read_text())
+    path.write_text(json.dumps({**kept, "basis": {**kept["basis"], "metrics\0": "5 5"}}))
+    assert kept_summary(place / "bad") is None
+    assert run(["runs", str(place), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == listed
 
 
 def test_a_report_names_what_is_damaged(place: Path, capsys: pytest.CaptureFixture[str]) -> None:

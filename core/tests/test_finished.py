@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from omnitrain.api import Evaluation, FinishedRun, Metric, Sample, Table
-from omnitrain.errors import DataError
+from omnitrain.errors import Damaged, DataError
 from omnitrain.runs import RunDirectory
 from omnitrain.runs.directory import StageRecord
 from omnitrain.runs.progress import Display
@@ -112,6 +112,18 @@ def test_damaged_files_and_paths_that_lead_out_are_refused(folder):
     (folder / "train" / "evaluations" / "toy-error.json").write_text("{")
     with pytest.raises(DataError, match="can't be read"):
         run.metrics("train", "toy/error")
+
+
+@pytest.mark.parametrize(("path", "said"), [(None, " is missing"), ("train\0", ": expected a path, not 'train")])
+def test_an_artifact_without_a_path_is_damage(folder, path, said):
+    stored = json.loads((folder / "train" / "stage.json").read_text())
+    made = {key: value for key, value in stored["artifacts"]["model"].items() if key != "path"}
+    stored["artifacts"]["model"] = made if path is None else {**made, "path": path}
+    (folder / "train" / "stage.json").write_text(json.dumps(stored))
+    with pytest.raises(Damaged, match=rf"stage\.json is damaged; run stage 'train' again \(artifacts\.model\.path{said}"):
+        FinishedRun(folder).artifact("train")
+    with pytest.raises(Damaged, match=rf"\(artifacts\.model\.path{said}"):
+        RunDirectory(folder).artifact("train", "model")
 
 
 def test_opening_a_run_loads_neither_torch_nor_pydantic_nor_numpy(folder):

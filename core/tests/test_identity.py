@@ -252,6 +252,18 @@ def test_a_folder_is_its_names_and_contents_but_for_what_is_hidden_or_a_run(tmp_
     assert contents.of_path("x" * 5000) is None
 
 
+def test_a_link_to_nothing_counts_for_a_pattern_as_little_as_for_a_folder(tmp_path):
+    contents = Contents(tmp_path / "cache")
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine/b.txt").symlink_to(tmp_path / "nowhere")
+    assert contents.of_path(str(tmp_path / "mine/*.txt")) is None
+    (tmp_path / "mine/a.txt").write_text("a")
+    with_link = contents.of_path(str(tmp_path / "mine/*.txt"))
+    (tmp_path / "mine/b.txt").unlink()
+    assert contents.of_path(str(tmp_path / "mine/*.txt")) == with_link
+    assert (with_link.files, with_link.bytes) == (1, 1)
+
+
 def test_settled_files_are_read_once_and_again_when_they_change(tmp_path, monkeypatch):
     (tmp_path / "cache").mkdir()
     path = tmp_path / "a.bin"

@@ -249,6 +249,16 @@ def test_plugins_outside_the_allowed_are_not_imported(install, monkeypatch):
     assert not list(place.glob("*.ran"))
 
 
+def test_plugins_are_found_from_a_working_folder_that_was_removed(install, tmp_path, monkeypatch):
+    install(healthy())
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    assert state_of("x").status == "ok"
+    assert "x" in registry.installed().plugins
+
+
 def test_asking_for_a_broken_plugin_tells_the_reason(install):
     install("raise RuntimeError('no luck')")
     found = Registry(discover())

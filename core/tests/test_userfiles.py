@@ -33,7 +33,8 @@ def test_lines_end_at_line_ends_only(tmp_path: Path) -> None:
         ("a\nb\nclassé 0\n".encode("latin-1"), r"a\.txt:3: the byte 0xe9 is not UTF-8; save the file as UTF-8"),
         (b"PK\x03\x04rest", r"a\.txt is a zip archive; expected text: unpack it"),
         (b"\x1f\x8brest", r"a\.txt is a gzip file"),
-        (b"\xff\xfea", r"a\.txt: the text can't be decoded behind line 0|a\.txt:1: the byte 0xff"),
+        (b"\xff\xfea", r"a\.txt: the text can't be decoded as utf-16 behind line 0; save the file as UTF-8\.$"),
+        ("a\nb".encode("utf-32")[:-1], r"a\.txt: the text can't be decoded as utf-32 behind line 1; save the file as UTF-8\.$"),
     ],
 )
 def test_what_is_no_text_is_named_with_its_line(tmp_path: Path, content: bytes, message: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,7 +14,7 @@ from omnitrain.errors import Damaged
 # In the format of `sha256sum`, which checks such a folder too: sha256sum -c checksums.sha256
 CHECKSUMS = "checksums.sha256"
 WHOLE = "."  # the name of a product that is a single file
-_ENTRY = re.compile(r"([0-9a-f]{64}) [ *](.+)")
+_ENTRY = re.compile(r"([0-9a-f]{64}) [ *]([^\x00\n]+)")
 
 Files = Mapping[str, Sequence[int | str]]
 
@@ -32,14 +33,14 @@ def check_files(product: Path, files: Files, advice: str) -> list[str]:
     advice: what to do about damage, the end of the sentence.
     Raises Damaged that names the first file which is missing or has other content.
     """
-    for name, described in files.items():
+    for name, (size, digits) in files.items():
         path = product if name == WHOLE else product / name
         try:
-            size, digits = described
             if path.stat().st_size != size or file_digest(path) != digits:
                 raise Damaged(f"{path} is damaged: its content is not what was written, by its checksum; {advice}.")
-        except OSError as error:
-            raise Damaged(f"{path} can't be read ({error.strerror}) although it was written; {advice}.") from error
+        except (OSError, ValueError) as error:  # the latter for a name that no file has
+            reason = getattr(error, "strerror", None) or error
+            raise Damaged(f"{path} can't be read ({reason}) although it was written; {advice}.") from error
     if not product.is_dir() or not files:
         return []
     paths = (path for path in product.rglob("*") if path.is_file())
@@ -67,7 +68,7 @@ def check_folder(folder: Path) -> list[str]:
         if entry is None or not (folder / entry[2]).resolve().is_relative_to(folder.resolve()):
             raise Damaged(f"{place}:{number}: is damaged: it holds no checksum of a file; {advice}.")
         path = folder / entry[2]
-        files[entry[2]] = [path.stat().st_size if path.is_file() else 0, entry[1]]
+        files[entry[2]] = [path.stat().st_size if os.path.isfile(path) else 0, entry[1]]
     return [name for name in check_files(folder, files, advice) if name != CHECKSUMS]
 
 

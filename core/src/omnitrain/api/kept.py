@@ -63,6 +63,6 @@ def _basis(root: Path, summary: Mapping[str, Any]) -> dict[str, str]:
 def _state(place: str) -> str:
     try:
         found = os.stat(place)
-    except OSError:
+    except (OSError, ValueError):  # or a damaged name, which no file has
         return "absent"
     return f"{'folder' if stat.S_ISDIR(found.st_mode) else found.st_size} {found.st_mtime_ns}"

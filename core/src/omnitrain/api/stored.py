@@ -48,11 +48,12 @@ RUN: Shape = {
     "environment": {"packages?": Each(TEXT)},
     "recipe": STAGES,
 }
-_FILES = Each(Pair(ANY))
+FILES: Shape = Each(Pair(ANY))
+_PLACE = matching(r"[^\x00]+", "a path")
 STAGE: dict[str, Any] = {
     "status": matching("running|finished", "'running' or 'finished'"),
     "fingerprint?": TEXT,
-    "artifacts": Each({"path?": TEXT, "kind": TEXT, "files?": _FILES}),
+    "artifacts": Each({"path": _PLACE, "kind": TEXT, "files?": FILES}),
     "seconds": DURATION,
     "code?": Each(TEXT),
     "settings?": TEXT,
@@ -61,7 +62,7 @@ STAGE: dict[str, Any] = {
     "data?": Each([TEXT]),
     "counted?": [TEXT],
 }
-_MADE: Shape = {"path": TEXT, "kind": TEXT, "details": Each(ANY), "files?": _FILES}
+_MADE: Shape = {"path": _PLACE, "kind": TEXT, "details": Each(ANY), "files?": FILES}
 OWN_STAGE: Shape = {**STAGE, "fingerprint": TEXT, "artifacts": Each(_MADE)}
 COMPONENT: Shape = {"use": TEXT, "config": Each(ANY), "facts?": Each(ANY), "data?": Maybe({"use": TEXT, "config": Each(ANY)})}
 EVALUATION: Shape = {

@@ -17,6 +17,7 @@ _MARKS = (
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
+_UNMARKED = "utf-8-sig"
 _PACKED = {
     b"PK\x03\x04": "a zip archive",
     b"\x1f\x8b": "a gzip file",
@@ -71,12 +72,13 @@ def text_lines(path: Path) -> Iterator[tuple[int, str]]:
     Raises DataError that names the line which is not of that encoding, or what the file is instead of text.
     """
     number = 0
+    encoding = _encoding(path)
     try:
-        with path.open(encoding=_encoding(path), newline=None) as file:
+        with path.open(encoding=encoding, newline=None) as file:
             for number, line in enumerate(file, 1):
                 yield number, line.rstrip("\n")
     except UnicodeError as error:
-        raise DataError(_not_text(path, number)) from error
+        raise DataError(_not_text(path, encoding, number)) from error
     except OSError as error:
         raise EnvironmentFault(f"{path} can't be read: {error.strerror or error}.") from error
 
@@ -95,11 +97,14 @@ def _encoding(path: Path) -> str:
     packed = next((name for magic, name in _PACKED.items() if head.startswith(magic)), None)
     if packed is not None:
         raise DataError(f"{path} is {packed}; expected text: unpack it.")
-    return next((name for mark, name in _MARKS if head.startswith(mark)), "utf-8-sig")
+    return next((name for mark, name in _MARKS if head.startswith(mark)), _UNMARKED)
 
 
-def _not_text(path: Path, before: int) -> str:
+def _not_text(path: Path, encoding: str, before: int) -> str:
     """Say which line can't be decoded; where the encoding is UTF-8 the byte too."""
+    behind = f"{path}: the text can't be decoded as {encoding} behind line {before}; save the file as UTF-8."
+    if encoding != _UNMARKED:
+        return behind
     with path.open("rb") as file:
         for number, raw in enumerate(file, 1):
             try:
@@ -110,4 +115,4 @@ def _not_text(path: Path, before: int) -> str:
                     f"{path}:{number}: the byte 0x{byte:02x} is not UTF-8; save the file as UTF-8 "
                     "(from Latin-1: iconv -f latin1 -t utf-8)."
                 )
-    return f"{path}: the text can't be decoded behind line {before}; save the file as UTF-8."
+    return behind

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from omnitrain.plugins.describing import PLUGIN_NAME
 from omnitrain.plugins.memory import Memory
-from omnitrain.plugins.stamps import Stamps, location, stamps
+from omnitrain.plugins.stamps import Stamps, location, stamps, working_folder
 
 if TYPE_CHECKING:
     from importlib.metadata import Distribution
@@ -45,7 +45,7 @@ def normal(name: str) -> str:
 
 def find(memory: Memory) -> list[Found]:
     """Return the entry points of all distributions, in order of name. Of two distributions of one name the first counts."""
-    key = json.dumps(["listing", os.getcwd() if os.path.isdir(".") else "", sys.path])
+    key = json.dumps(["listing", working_folder(), sys.path])
     held = memory.recall(key)
     if held is not None:
         return [Found(*fields) for fields in held["found"]]

@@ -33,9 +33,17 @@ def stamp(path: str) -> list[int] | None:
     return [found.st_mtime_ns, found.st_size]
 
 
+def working_folder() -> str:
+    """Return the current folder, or "" where that was removed: isdir(".") is true there all the same."""
+    try:
+        return os.getcwd()
+    except OSError:
+        return ""
+
+
 def search_path() -> tuple[str, ...]:
     """Return the folders of sys.path in which something installed or uninstalled shows; not the current one."""
-    here = os.getcwd() if os.path.isdir(".") else ""
+    here = working_folder()
     return tuple(dict.fromkeys(path for path in sys.path if isinstance(path, str) and path and path != here))
 
 

@@ -59,13 +59,11 @@ class Contents:
             root = root if root.exists() else user_path(text)
             if root.exists():
                 return self._of(root, list(_files(root)))
-            found = sorted(glob.glob(text, recursive=True)) if glob.has_magic(text) else []
+            names = sorted(glob.glob(text, recursive=True)) if glob.has_magic(text) else []
         except (OSError, ValueError):  # a name that no file system takes
             return None
-        if not found:
-            return None
-        each = [(name, content) for name in found if (content := self._of(Path(name), list(_files(Path(name))))) is not None]
-        return _joined(each)
+        each = [(name, self._of(Path(name), files)) for name in names if (files := _files_there(Path(name))) is not None]
+        return _joined(each) if each else None
 
     def of_module(self, text: str) -> Content | None:
         """Return the source of what "module:attribute" imports, with that of its package; None for what is not found."""
@@ -159,7 +157,8 @@ def _joined(each: Sequence[tuple[str, Content]]) -> Content:
 
 
 def _times(info: os.stat_result) -> list[int]:
-    return [info.st_size, info.st_mtime_ns, info.st_ctime_ns, info.st_ino]
+    """Return the state of a file but for its device, whose number may be another one after the next mount."""
+    return list(state_of(info)[:-1])
 
 
 def _remembered(memo: Path) -> Mapping[str, list[Any]]:
@@ -190,6 +189,14 @@ def _files(root: Path) -> Iterator[tuple[str, Path, os.stat_result]]:
         info = root.stat()
         if stat.S_ISREG(info.st_mode):
             yield root.name, root, info
+
+
+def _files_there(root: Path) -> _Files | None:
+    """Return what `_files` yields, or None for a link to nothing, which counts as little as it does inside a folder."""
+    try:
+        return list(_files(root))
+    except OSError:
+        return None
 
 
 def _walk(folder: str, prefix: str, above: set[tuple[int, int]]) -> Iterator[tuple[str, str, os.stat_result]]:

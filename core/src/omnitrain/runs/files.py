@@ -12,7 +12,6 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from omnitrain.api.stored import read_plain
 from omnitrain.api.userfiles import user_path
 from omnitrain.errors import EnvironmentFault
 
@@ -97,17 +96,6 @@ def write_whole(path: Path, content: str | bytes) -> None:
 def write_json(path: Path, value: Any) -> None:
     """Write plain values as JSON, whole or not at all; see `write_whole`."""
     write_whole(path, json.dumps(value, indent=1, ensure_ascii=False) + "\n")
-
-
-def read_json(path: Path) -> Any:
-    """Read JSON.
-
-    Raises EnvironmentFault when the file is missing or damaged.
-    """
-    try:
-        return read_plain(path)
-    except FileNotFoundError as error:
-        raise EnvironmentFault(f"{path} is missing.") from error
 
 
 def apply_umask(path: Path) -> None:

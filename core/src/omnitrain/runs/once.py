@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from omnitrain.api.checksums import check_files, files_of
-from omnitrain.api.shapes import ANY, TEXT, Each, Pair
-from omnitrain.api.stored import read_as
+from omnitrain.api.shapes import TEXT
+from omnitrain.api.stored import FILES, read_as
 from omnitrain.errors import Damaged
 from omnitrain.runs.files import TEMPORARY, explained_disk_faults, remove, sync_folder, sync_tree
 from omnitrain.runs.notices import tell
@@ -37,7 +37,7 @@ def build_once(folder: Path, build: Callable[[Path], Any]) -> Path:
     What a killed process of this machine left half-built beside it is removed.
     Raises EnvironmentFault that names the cache when its disk is full or fails.
     """
-    damage = damage_of(folder)
+    damage = _damage(folder)
     if damage is None:
         warn_again(_manifest(folder).get("warnings", []))
         return folder
@@ -50,10 +50,10 @@ def build_once(folder: Path, build: Callable[[Path], Any]) -> Path:
 
 def is_complete(folder: Path) -> bool:
     """Whether the folder has its manifest and all its files are as the manifest says."""
-    return damage_of(folder) is None
+    return _damage(folder) is None
 
 
-def damage_of(folder: Path) -> str | None:
+def _damage(folder: Path) -> str | None:
     """Return None for a folder that is complete, "" for one that is not there, else what is wrong with it.
 
     Files are compared by their whole content, each once a process unless it changes.
@@ -70,7 +70,7 @@ def damage_of(folder: Path) -> str | None:
 
 
 def _manifest(folder: Path) -> dict[str, Any]:
-    return read_as(folder / MANIFEST, {"files": Each(Pair(ANY)), "warnings?": [TEXT]}, "")
+    return read_as(folder / MANIFEST, {"files": FILES, "warnings?": [TEXT]}, "")
 
 
 def _build(folder: Path, build: Callable[[Path], Any]) -> None:
