@@ -12,7 +12,7 @@ import pytest
 from omnitrain.api import Piece
 from omnitrain.cli import run
 from omnitrain.cli.examples import marked
-from omnitrain.errors import DataError, Unreachable, UsageError
+from omnitrain.errors import DataError, EnvironmentFault, Unreachable, UsageError
 
 SHORT = ["train.fit.steps=6", "train.fit.evaluate_every=3", "train.fit.log_every=1"]
 
@@ -406,7 +406,15 @@ def test_dry_run_shows_once_what_data_took_of_a_file(
     assert capsys.readouterr().out.count("  read: path a.csv, note line 1 is taken for column names") == 1
 
 
-@pytest.mark.parametrize(("error", "code"), [(None, 0), (Unreachable("a hub is away"), 0), (DataError("a.csv:1: no row"), 4)])
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (None, 0),
+        (Unreachable("a hub is away"), 0),
+        (DataError("a.csv:1: no row"), 4),
+        (EnvironmentFault("a.csv needs a library"), 5),
+    ],
+)
 def test_dry_run_reads_the_data_of_stages_that_ask_for_it(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], error: Exception | None, code: int
 ) -> None:

@@ -38,16 +38,21 @@ def test_a_model_that_an_objective_can_not_be_computed_on_is_named(
     assert "bug" not in told.out + told.err
 
 
-@pytest.mark.parametrize("stage", ["train", "measure"])
+@pytest.mark.parametrize("stage", ["train", "measure", "command"])
 def test_what_an_evaluator_can_not_measure_is_named(
     stage: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    if stage == "command":
+        assert run(written(tmp_path)) == 0
+        capsys.readouterr()
     monkeypatch.setattr(parts.Error, "__call__", lambda self, predictor, data, run: predictor.tokenizer)
     command = written(tmp_path, **({"evaluators": ["toy/error"]} if stage == "train" else {}))
     if stage == "measure":
         recipe = json.loads((tmp_path / "r.yaml").read_text())
         measure = {"name": "measure", "use": "core/evaluate", "model": {"from": "train"}, "evaluators": ["toy/error"]}
         (tmp_path / "r.yaml").write_text(json.dumps({"stages": [*recipe["stages"], measure]}))
+    if stage == "command":
+        command = ["evaluate", str(tmp_path / "run"), "--with", "toy/error"]
     assert run(command) == PluginError.exit_code
     told = capsys.readouterr().err
     assert "The evaluator toy/error can't work with torch.nn.modules.container.Sequential (AttributeError" in told
@@ -55,4 +60,7 @@ def test_what_an_evaluator_can_not_measure_is_named(
 
 
 def test_a_shortage_of_memory_is_none() -> None:
-    explain(RuntimeError("DefaultCPUAllocator: can't allocate memory"), "The objective a/b", nn.Linear(1, 1))
+    shortage = RuntimeError("DefaultCPUAllocator: can't allocate memory")
+    assert explain(shortage, "The objective a/b", nn.Linear(1, 1)) is None
+    with pytest.raises(PluginError, match="The objective a/b can't work with"):
+        explain(RuntimeError("mat1 and mat2"), "The objective a/b", nn.Linear(1, 1))

@@ -393,6 +393,16 @@ def test_artifact_that_settings_make_can_be_taken(load):
     assert recipe.stage("measure").config.model.artifact == "ema"
 
 
+def test_data_behind_a_stage_whose_settings_are_wrong_names_those_settings(fault):
+    chain = """
+stages:
+  - {name: first, use: core/fit, data: toy/rows, model: toy/net, objective: toy/square, fit: {steps: many}}
+  - {name: second, use: core/evaluate, model: {from: first}, evaluators: [toy/error]}
+  - {name: third, use: core/evaluate, data: {from: second, rows: 3}, model: {from: first}, evaluators: [toy/error]}
+"""
+    assert "first.fit.steps" in fault(chain)
+
+
 def test_lock_file_is_the_same_recipe_and_knows_where_values_came_from(load):
     recipe = load(GOOD, "train.fit.steps=7")
     text = lock_text(recipe)

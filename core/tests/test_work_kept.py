@@ -118,6 +118,14 @@ def test_loss_that_is_none_ends_the_run_and_names_the_objective(train, returns, 
         assert not (outcome.out / "train/model").exists()
 
 
+def test_weight_that_the_device_told_too_late_leaves_no_checkpoint_behind_it(train):
+    job = {"device_path": True, "device_weights": True}
+    outcome = train("run", square={"returns": "weightless"}, fit={"checkpoint_every": 0}, job=job)
+    assert outcome.code == 3, outcome.error
+    assert outcome.error["text"].startswith("The objective toy/square returned a weight that is zero or negative beside")
+    assert not list((outcome.out / "train").glob("checkpoints/step-*"))
+
+
 def test_weight_that_only_the_device_knows_is_read_with_the_log():
     check = LossCheck(object(), "mine/loss")
     scales = [

@@ -45,6 +45,7 @@ class Job:
     """What a child runs. side: a folder for what it tells its parent.
 
     device_path: take the path of updates that a GPU takes, where the optimiser itself skips bad ones.
+    device_weights: weights of losses are read with the log only, as on a GPU.
     """
 
     recipe: str
@@ -56,6 +57,7 @@ class Job:
     file_limit: int | None = None
     memory_limit: int | None = None
     device_path: bool = False
+    device_weights: bool = False
     environment: dict[str, str] = field(default_factory=dict)
 
 
@@ -214,6 +216,10 @@ def _run(job: Job) -> int:
     from omnitrain.errors import OmnitrainError
     from omnitrain.recipes import load_recipe
 
+    if job.device_weights:
+        from omnitrain.engine.losses import LossCheck
+
+        LossCheck.weight = lambda self, total, weight: self._weight_on_device(total.detach(), weight)
     if job.device_path:
         Engine._update_on_host = Engine._update_on_device
     said: dict[str, str] = {}

@@ -99,6 +99,7 @@ def evaluate_saved(
 
     Raises UsageError for unknown components and settings, EnvironmentFault for a damaged model folder.
     """
+    from omnitrain.engine.evaluate import measured
     from omnitrain.engine.models import read_component
     from omnitrain.engine.rng import seed_everything
 
@@ -110,8 +111,7 @@ def evaluate_saved(
         with _loaded(directory, registry, run, facts) as predictor:
             measure = registry.builder(registry.component(evaluator, "evaluator"))(config, with_facts(run, facts))
             seed_everything(run.seed("evaluation"))
-            found: Evaluation = measure(predictor, source, run)
-    return found
+            return measured(evaluator, measure, predictor, source, run)
 
 
 def _data(

@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING, Any
 from omnitrain.api.config import Config, Use, UseEvaluator
 from omnitrain.api.data import Data
 from omnitrain.api.protocols import ChecksData, Evaluator, PlansStage, TellsArtifacts, TellsNeeds
+from omnitrain.api.run import Run
 from omnitrain.engine.building import ComponentBuilder
 from omnitrain.engine.settings import EvaluateConfig, FitConfig
 from omnitrain.errors import EnvironmentFault, NotMadeYet, OmnitrainError, Unreachable, UsageError
 from omnitrain.places import cache_folder
 from omnitrain.plugins import Registry
 from omnitrain.recipes import ResolvedRecipe, Stage, configs, uses
-from omnitrain.recipes.sources import data_field
+from omnitrain.recipes.sources import data_field, stage_data
 from omnitrain.runs import Display, RunDirectory, StageRun, StopRequest
 
 if TYPE_CHECKING:
@@ -85,21 +86,11 @@ def _awaited(use: Use, recipe: ResolvedRecipe, folder: RunDirectory) -> str | No
     if record is not None and str(use.artifact) in record.artifacts:
         return None
     config = recipe.stage(use.stage).config
+    field = stage_data(use.stage, lambda name: recipe.stage(name).config) or data_field(config)
     makes = isinstance(config, TellsArtifacts) and str(use.artifact) in config.artifacts()
-    field = data_field(config)
     if use.kind != "data" or makes or "/" in str(use.source) or field is None:
         return use.stage
-    return awaited(_data_of(field, recipe) or field, recipe, folder)
-
-
-def _data_of(field: Use, recipe: ResolvedRecipe) -> Use | None:
-    """Return the data field behind a stage's own: of a model, that of the stage it is from."""
-    while field.kind != "data":
-        found = None if field.stage is None else data_field(recipe.stage(field.stage).config)
-        if found is None:
-            return None
-        field = found
-    return field
+    return awaited(field, recipe, folder)
 
 
 def is_finished(stage: str, folder: RunDirectory) -> bool:
@@ -108,7 +99,7 @@ def is_finished(stage: str, folder: RunDirectory) -> bool:
     return record is not None and record.status == "finished"
 
 
-def check_evaluators(evaluators: Sequence[UseEvaluator], data: Data | None, facts: Mapping[str, Any], run: Any) -> None:
+def check_evaluators(evaluators: Sequence[UseEvaluator], data: Data | None, facts: Mapping[str, Any], run: Run) -> None:
     """Ask evaluators whether they can measure on data that is there. Raises UsageError or DataError with the evaluator."""
     for use in evaluators:
         evaluator: Evaluator = run.build(use, facts)
@@ -132,7 +123,7 @@ def check_watched(config: FitConfig, data: Data) -> None:
         raise UsageError(f"fit.early_stop.metric {stop.metric!r} is never measured; measured are {measured}.")
 
 
-def check_measured(
+def check_evaluation(
     config: EvaluateConfig, run: StageRun, recipe: ResolvedRecipe, folder: RunDirectory, dry: bool = False
 ) -> list[str]:
     """Check the evaluators of a stage core/evaluate on its data; return what could not be checked.
@@ -235,7 +226,7 @@ def check_recipe(recipe: ResolvedRecipe, registry: Registry, folder: RunDirector
     for stage, run in zip(left, runs, strict=True):
         stop.raise_if_asked()
         if isinstance(stage.config, EvaluateConfig):
-            check_measured(stage.config, run, recipe, folder)
+            check_evaluation(stage.config, run, recipe, folder)
         elif isinstance(stage.config, FitConfig) and stage is not left[0]:
             check_training(stage.config, run, recipe, folder)
 

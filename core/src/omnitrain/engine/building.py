@@ -14,6 +14,7 @@ from omnitrain.api.run import Opened
 from omnitrain.errors import EnvironmentFault, NotMadeYet, UsageError
 from omnitrain.plugins import Registry
 from omnitrain.recipes import ResolvedRecipe, Stage, plain, resolve_component
+from omnitrain.recipes.sources import stage_data
 from omnitrain.runs import RunDirectory, StageRun, StoredArtifact, with_facts
 
 
@@ -111,17 +112,10 @@ class ComponentBuilder:
 
     def model_data(self, use: Use) -> Use | None:
         """Return the data field of the stage that a model is from, or None."""
-        if use.source is None:
-            return None
-        return self._stage_data(str(use.stage))
+        return None if use.source is None else self._stage_data(str(use.stage))
 
     def _stage_data(self, name: str) -> Use | None:
-        stage: Stage = self._recipe.stage(name)
-        found = getattr(stage.config, "data", None)
-        if isinstance(found, Use):
-            return found
-        model = getattr(stage.config, "model", None)
-        return self.model_data(model) if isinstance(model, Use) else None
+        return stage_data(name, lambda stage: self._recipe.stage(stage).config)
 
     def _data(self, run: StageRun, use: Use) -> Any:
         stage, wanted = str(use.stage), str(use.artifact)

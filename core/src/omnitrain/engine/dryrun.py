@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from omnitrain.api.figures import Piece
-from omnitrain.engine.beforehand import check_measured, check_stage, check_training
+from omnitrain.engine.beforehand import check_evaluation, check_stage, check_training
 from omnitrain.engine.building import ComponentBuilder
 from omnitrain.engine.settings import EvaluateConfig, FitConfig
 from omnitrain.errors import DataError, EnvironmentFault, OmnitrainError, PluginError, Stopped
@@ -75,7 +75,6 @@ class _NotedRun(StageRun):
 
     notes: list[str]
     seen: set[str]
-    kept: RunDirectory
 
     def event(self, name: str, **details: Any) -> None:
         """Note an event, once for all stages."""
@@ -100,11 +99,11 @@ def dry_run(recipe: ResolvedRecipe, registry: Registry, out: Path | None = None,
             check = StageCheck(stage.name, stage.use)
             result.stages.append(check)
             run = _NotedRun(stage.name, folder, recipe.seed, cache_folder(), builder, stop, display)
-            run.notes, run.seen, run.kept = check.notes, seen, folder
+            run.notes, run.seen = check.notes, seen
             run.model_source = builder.stage_model_source(stage)
             try:
                 with run:
-                    _check_stage(stage, run, registry, recipe, check)
+                    _check_stage(stage, run, registry, recipe, folder, check)
                 folder.write_stage(stage.name, StageRecord("finished", "", folder.made(stage.name)))
                 _check_space(stage, out or Path.cwd(), check)
             except Stopped:
@@ -116,7 +115,9 @@ def dry_run(recipe: ResolvedRecipe, registry: Registry, out: Path | None = None,
     return result
 
 
-def _check_stage(stage: Stage, run: _NotedRun, registry: Registry, recipe: ResolvedRecipe, check: StageCheck) -> None:
+def _check_stage(
+    stage: Stage, run: StageRun, registry: Registry, recipe: ResolvedRecipe, folder: RunDirectory, check: StageCheck
+) -> None:
     for path, use in uses(stage.config):
         if use.source is not None:
             check.notes.append(f"{'.'.join(map(str, path))}: taken from stage {use.source} when that has run")
@@ -128,13 +129,18 @@ def _check_stage(stage: Stage, run: _NotedRun, registry: Registry, recipe: Resol
             raise
         lack = error
     if isinstance(stage.config, FitConfig):
-        _check_fit(stage.config, run, recipe, check, lack)
+        _check_fit(stage.config, run, recipe, folder, check, lack)
     elif isinstance(stage.config, EvaluateConfig):
-        check.notes += check_measured(stage.config, run, recipe, run.kept, dry=True)
+        check.notes += check_evaluation(stage.config, run, recipe, folder, dry=True)
 
 
 def _check_fit(
-    config: FitConfig, run: _NotedRun, recipe: ResolvedRecipe, check: StageCheck, lack: EnvironmentFault | None
+    config: FitConfig,
+    run: StageRun,
+    recipe: ResolvedRecipe,
+    folder: RunDirectory,
+    check: StageCheck,
+    lack: EnvironmentFault | None,
 ) -> None:
     """Check a training. lack: what the machine was found to lack, raised when the model is counted, which needs none of it."""
     from omnitrain.engine.devices import emulated_bf16
@@ -143,7 +149,7 @@ def _check_fit(
     warning = None if lack is not None else emulated_bf16(config.fit.precision, choose_device(config.fit.device))
     if warning is not None:
         check.notes.append(warning)
-    found = check_training(config, run, recipe, run.kept, dry=True, lack=lack)
+    found = check_training(config, run, recipe, folder, dry=True, lack=lack)
     check.notes += found.notes
     if found.data is not None:
         check.fields = dict(found.data.batch)

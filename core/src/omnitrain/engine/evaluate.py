@@ -47,11 +47,7 @@ def measure(
         evaluator: Evaluator = run.build(use, facts)
         seed_everything(run.seed("evaluation"))
         with evaluating(opened.model) if isinstance(opened.model, nn.Module) else nullcontext():
-            try:
-                found[label] = checked(label, evaluator(opened.predictor, data, run))
-            except UNLIKE as error:
-                explain(error, f"The evaluator {label}", opened.predictor)
-                raise
+            found[label] = measured(label, evaluator, opened.predictor, data, run)
         if report:
             run.report(label, found[label])
     return found
@@ -60,3 +56,15 @@ def measure(
 def labelled(evaluators: Sequence[UseEvaluator]) -> list[tuple[str, UseEvaluator]]:
     """Return each evaluator with its label; that labels differ was checked when the recipe was read."""
     return [(use.label, use) for use in evaluators]
+
+
+def measured(label: str, evaluator: Evaluator, predictor: Any, data: Data | None, run: Run) -> Evaluation:
+    """Measure with one evaluator. label: of the evaluator, for messages.
+
+    Raises PluginError where it can't work with the predictor or returns what is no evaluation, and whatever it raises.
+    """
+    try:
+        return checked(label, evaluator(predictor, data, run))
+    except UNLIKE as error:
+        explain(error, f"The evaluator {label}", predictor)
+        raise

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from omnitrain.engine.beforehand import check_recipe
+from omnitrain.engine.beforehand import check_recipe, is_finished
 from omnitrain.engine.staging import StageRuns
 from omnitrain.errors import Stopped, UsageError
 from omnitrain.masking import lacking, mask
@@ -65,9 +65,10 @@ def run_recipe(
         hears.callback(folder.close)
         if first:
             _begin(recipe, folder, registry, stop, options)
+        else:
+            _check_secrets(recipe, folder)
         display = Display(stop.raise_if_asked, options.quiet or not first)
         hears.enter_context(told_to(lambda text: _noted(text, display, folder)))
-        _check_secrets(recipe, folder)
         stages = StageRuns(recipe, folder, registry, cache_folder(), display, stop, trackers, options.force)
         try:
             if first:
@@ -105,9 +106,8 @@ def _check_secrets(recipe: ResolvedRecipe, folder: RunDirectory) -> None:
     Raises UsageError.
     """
     for stage in recipe.stages:
-        record = folder.stage_record(stage.name)
         key = next(lacking(plain(stage.config)), None)
-        if key is not None and (record is None or record.status != "finished"):
+        if key is not None and not is_finished(stage.name, folder):
             raise UsageError(
                 f"{stage.name}.{key}: the secret of this address is not stored with the run; go on with the recipe that holds "
                 f"it: omnitrain run RECIPE --out {shlex.quote(str(folder.root))}"

@@ -26,7 +26,7 @@ from omnitrain.engine.rng import rng_state, set_rng_state
 from omnitrain.engine.settings import FitSettings
 from omnitrain.engine.state import map_tree
 from omnitrain.engine.tally import Tally
-from omnitrain.engine.validation import Validation, check_measured
+from omnitrain.engine.validation import Validation, check_metric
 from omnitrain.errors import DataError, EnvironmentFault, NumericalError, Stopped, UsageError
 from omnitrain.runs.progress import Pace
 
@@ -309,8 +309,10 @@ class Loop:
 
     def _read_applied(self) -> None:
         """Learn from the device, once a log line, which of the last updates it skipped."""
+        self._updating = True  # what is found here is a fault of the updates before: no checkpoint is made past it
         self.loss_check.read()
         self.tally.skipped(self.guard.read())
+        self._updating = False
 
     def _last_checkpoint(self, step: int) -> int:
         """Leave a checkpoint to look at where there is none, before training ends for bad updates."""
@@ -352,7 +354,7 @@ class Loop:
         try:
             values = self.validation.run(self.step)
             if self.settings.early_stop is not None:
-                check_measured(self.settings.early_stop.metric, list(values))
+                check_metric(self.settings.early_stop.metric, list(values))
             return values
         except Exception:
             self.run.rewind(*lines)  # the evaluation is repeated after resuming

@@ -8,7 +8,7 @@ from typing import Any
 
 from omnitrain.api.config import Config
 from omnitrain.api.run import Run
-from omnitrain.errors import EnvironmentFault, Unreachable
+from omnitrain.errors import NotMadeYet, Unreachable
 
 
 class ReadsData:
@@ -36,7 +36,7 @@ class ReadsData:
             outer.append(path)
             try:
                 run.data(use)
-            except (Unreachable, EnvironmentFault) as error:
+            except (Unreachable, NotMadeYet) as error:
                 notes.append(f"{'.'.join(map(str, path))}: not checked here: {error}")
         return notes
 

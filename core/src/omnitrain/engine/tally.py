@@ -19,8 +19,8 @@ class Tally:
 
     An update is noted by `add` for each micro-batch and `norm`, then kept or left out as `Engine.update` says: `keep_last`,
     `skip_last`, or `applied` where only the device knows. `close_interval` ends the interval of a log line, which is written
-    by `flush` at the latest: on a GPU one interval later. noticed: told the step of a line and
-    whether its updates had a weight.
+    by `flush` at the latest: on a GPU one interval later.
+    noticed: told the step of a line and whether its updates had a weight.
     """
 
     def __init__(self, engine: Engine, noticed: Callable[[int, bool], None]) -> None:

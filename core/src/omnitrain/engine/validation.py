@@ -14,21 +14,19 @@ from omnitrain.api.results import Evaluation, Loss, Metric
 from omnitrain.api.run import Run
 from omnitrain.engine.batches import count_batches, in_order, to_device
 from omnitrain.engine.engine import Engine, evaluating
-from omnitrain.engine.evaluate import labelled
-from omnitrain.engine.misfits import UNLIKE, explain
+from omnitrain.engine.evaluate import labelled, measured
 from omnitrain.engine.parts import Parts
 from omnitrain.engine.rng import isolated
 from omnitrain.engine.settings import FitSettings
 from omnitrain.errors import UsageError
-from omnitrain.runs.measured import checked
 
 SPLIT = "valid"
 
 
-def check_measured(metric: str, measured: Sequence[str]) -> None:
+def check_metric(metric: str, found: Sequence[str]) -> None:
     """Refuse an early stop on what is not among the numbers that were measured. Raises UsageError that lists them."""
-    if metric not in measured:
-        raise UsageError(f"fit.early_stop.metric {metric!r} is never measured; measured are {', '.join(sorted(measured))}.")
+    if metric not in found:
+        raise UsageError(f"fit.early_stop.metric {metric!r} is never measured; measured are {', '.join(sorted(found))}.")
 
 
 class Validation:
@@ -70,7 +68,7 @@ class Validation:
         with isolated(self._run.seed("evaluation")), evaluating(self._parts.model):
             self._parts.model.to(self._engine.device)
             for batch in in_order(data, SPLIT, size, seed=self._run.seed("evaluation"), most=1):
-                check_measured(stop.metric, [f"{SPLIT}/{name}" for name in ("loss", *self._forward(batch).parts)])
+                check_metric(stop.metric, [f"{SPLIT}/{name}" for name in ("loss", *self._forward(batch).parts)])
 
     def run(self, step: int) -> dict[str, float]:
         """Measure everything; return the numbers by "split/name".
@@ -112,10 +110,6 @@ class Validation:
     def _evaluate(self, label: str, use: UseEvaluator, step: int) -> dict[str, float]:
         evaluator = self._run.build(use, self._parts.facts)
         predictor = self._predictor() if self._predictor is not None else self._parts.model
-        try:
-            evaluation = checked(label, evaluator(predictor, self._parts.data, self._run))
-        except UNLIKE as error:
-            explain(error, f"The evaluator {label}", predictor)
-            raise
+        evaluation = measured(label, evaluator, predictor, self._parts.data, self._run)
         self._run.report(label, evaluation, step)
         return {f"{label}/{name}": metric.value for name, metric in evaluation.metrics.items()}

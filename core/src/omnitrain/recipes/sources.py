@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from omnitrain.api.config import Config, Use, UseArtifact
@@ -19,6 +19,20 @@ def data_field(config: Config) -> Use | None:
         return found
     model = getattr(config, "model", None)
     return model if isinstance(model, Use) else None
+
+
+def stage_data(stage: str, config_of: Callable[[str], Config | None]) -> Use | None:
+    """Return the data field of a stage, through the stages that its model is from; None where there is none.
+
+    config_of: returns the settings of a stage, None where they are not known.
+    """
+    name: str | None = stage
+    while name is not None and (config := config_of(name)) is not None:
+        field = data_field(config)
+        if field is None or field.kind == "data":
+            return field
+        name = field.stage
+    return None
 
 
 class Sources:
@@ -64,15 +78,9 @@ class Sources:
         if isinstance(made, str) or stage not in self._configs:
             return None
         if made is None and use.kind == "data" and "/" not in str(use.source):
-            made = self._data(stage)
+            made = stage_data(stage, self._configs.get)
         found = None if made is None else self.origin(made)
         return None if found is None else (found[0], {**found[1], **use.raw})
-
-    def _data(self, stage: str) -> Use | None:
-        field = data_field(self._configs[stage])
-        while field is not None and field.kind != "data":
-            field = None if field.source is None else data_field(self._configs[str(field.stage)])
-        return field
 
 
 def _kind(made: str | Use) -> str:
