@@ -439,6 +439,7 @@ def test_dry_run_reads_the_data_of_stages_that_ask_for_it(
     shown = capsys.readouterr().out
     assert "\n  read: note line 1 names columns" in shown
     assert ("\n  data: not checked here: a hub is away" in shown) == isinstance(error, Unreachable)
+    assert "not checked here: a.csv" not in shown
 
 
 def test_examples_are_marked_by_role() -> None:
