@@ -55,6 +55,16 @@ def test_library_that_a_later_stage_reads_its_text_with_is_refused_before_the_fi
         assert f"later.data.text {sentence}" in capsys.readouterr().err
 
 
+def test_parquet_in_a_linked_folder_or_behind_a_pattern_needs_its_library(tmp_path):
+    for folder in ("elsewhere", "data"):
+        (tmp_path / folder).mkdir()
+    (tmp_path / "elsewhere/a.parquet").write_bytes(b"")
+    (tmp_path / "data/linked").symlink_to(tmp_path / "elsewhere")
+    for path in ("data", "elsewhere/*", "data/*/*"):
+        assert TextConfig(path=str(tmp_path / path)).needs() == {"pyarrow": "omnitrain-language[parquet]"}
+    assert TextConfig(path=str(tmp_path / "data/*")).needs() == {}
+
+
 def test_files_that_need_no_library_are_not_refused(tmp_path):
     (tmp_path / ".hidden").mkdir()
     (tmp_path / ".hidden/a.parquet").write_bytes(b"")

@@ -79,6 +79,24 @@ def test_a_prompt_that_is_too_long_for_a_local_model_is_no_answer_and_not_cut_si
     assert (short.text is None, long.text, long.finish) == (False, None, "context_length")
 
 
+def test_longest_answers_that_leave_no_room_for_a_prompt_are_refused(predictor):
+    _, backend = local(predictor, max_tokens=128)
+    with pytest.raises(UsageError, match=r"chat.max_tokens 128 leaves no room .* the model's 128 positions: lower it"):
+        completions(backend, [ask_for("the mill")])
+    _, backend = local(predictor, max_tokens=127)
+    assert completions(backend, [ask_for("the mill")])[0].finish == "context_length"
+
+
+def test_a_model_with_scaled_positions_takes_prompts_up_to_them(predictor, monkeypatch):
+    scaled = {"rope_type": "linear", "factor": 4.0, "rope_theta": 10000.0}
+    monkeypatch.setattr(predictor.config, "rope_parameters", scaled)
+    _, backend = local(predictor, max_tokens=128, template="plain")
+    assert backend._room(predictor) == 384
+    row = predictor.prompt_ids("the mill " * 200)
+    assert len(row) > 127
+    assert predictor.encode_prompts(["the mill " * 200], 1) == [row[-511:]]
+
+
 def test_an_interrupted_local_model_goes_on_behind_its_last_batch(predictor, tmp_path):
     batches = []
 

@@ -18,6 +18,7 @@ from omnitrain.errors import EnvironmentFault, Stopped, UsageError
 from omnitrain_language.chat.asking import Chat
 from omnitrain_language.chat.endpoint import Clock, Endpoint
 from omnitrain_language.chat.messages import ask_for, key_of
+from omnitrain_language.chat.wire import Wire
 from omnitrain_language.configs.chat import ChatConfig
 from omnitrain_testing import chat_server as fake
 from omnitrain_testing.chat_server import ChatServer
@@ -308,6 +309,12 @@ def test_keys_are_the_same_in_every_process_and_tell_settings_and_samples_apart(
         ({"kind": "endpoint", "url": "http://localhost.a.org/v1", "name": "m", "key_variable": "K"}, "https"),
         ({"kind": "endpoint", "url": "https://me:secret@a.org/v1", "name": "m"}, "no user, password"),
         ({"kind": "endpoint", "url": "a.org", "name": "m"}, "must begin with"),
+        (
+            {"kind": "endpoint", "url": "https://a.org:abc/v1", "name": "m"},
+            "url 'https://a.org:abc/v1' has no port",
+        ),
+        ({"kind": "endpoint", "url": "https://a.org:99999/v1", "name": "m"}, "url 'https://a.org:99999/v1' has no port"),
+        ({"kind": "endpoint", "url": "https://a.org:0/v1", "name": "m"}, "url 'https://a.org:0/v1' has port 0"),
         ({"kind": "endpoint", "url": "https://a.org", "name": "m", "budget": 1.0}, "needs prompt_price"),
         ({"kind": "endpoint", "url": "https://a.org", "name": "m", "extra": {"stream": True}}, "may not hold stream"),
         ({"kind": "model"}, "needs model"),
@@ -318,3 +325,10 @@ def test_keys_are_the_same_in_every_process_and_tell_settings_and_samples_apart(
 def test_incomplete_settings_are_refused(settings, fault):
     with pytest.raises(ValidationError, match=fault):
         ChatConfig(**settings)
+
+
+def test_a_proxy_without_a_port_of_a_server_is_named(monkeypatch):
+    monkeypatch.setenv("http_proxy", "http://me:secret@proxy:abc")
+    monkeypatch.setenv("no_proxy", "")
+    with pytest.raises(EnvironmentFault, match=r"^the environment variable http_proxy names no port .* from 1 to 65535$"):
+        Wire("http://a.org/v1", 1.0).post("/chat/completions", b"{}", {})

@@ -9,7 +9,7 @@ from conftest import FakeContext
 
 from omnitrain.errors import DataError
 from omnitrain_language.configs.data import TokenizerConfig
-from omnitrain_language.folders import find_files, list_files, tell_files
+from omnitrain_language.folders import find_files, list_files, named_by, tell_files
 
 TEXT = (".txt", ".md", ".jsonl")
 
@@ -64,6 +64,17 @@ def test_linked_folders_are_followed_once_and_told(tmp_path: Path, context: Fake
     tell_files(str(folder), TEXT, context)
     note = "1 link to nothing left out (gone.txt); linked folders followed (linked)"
     assert context.events[0]["note"] == note
+
+
+def test_what_is_no_pattern_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"\*\*x\.txt: no pattern of files"):
+        list_files(str(tmp_path / "**x.txt"), TEXT)
+
+
+def test_what_a_path_names_may_be_nothing(tmp_path: Path) -> None:
+    write(tmp_path, "a.txt", "b.csv")
+    assert named_by(str(tmp_path / "none"), TEXT).files == named_by(str(tmp_path), (".tsv",)).files == []
+    assert named_by(str(tmp_path), TEXT).files == [tmp_path / "a.txt"]
 
 
 def test_a_folder_that_is_read_whole_tells_nothing(tmp_path: Path, context: FakeContext) -> None:

@@ -156,6 +156,23 @@ def test_every_end_that_a_model_names_ends_a_text(tmp_path: Path) -> None:
     assert predictor.generate_text(["the old"], max_new_tokens=5, skip_special_tokens=False) == [""]
 
 
+def test_a_chat_template_that_writes_no_replies_names_no_end(tmp_path: Path) -> None:
+    tokenizer = made("chat", tmp_path)
+    tokenizer.chat_template = "{% for m in messages if m.role == 'user' %}<|im_start|>{{ m.content }}{% endfor %}"
+    assert turn_end(tokenizer) is None
+    assert end_ids(tokenizer) == [int(tokenizer.eos_token_id)]
+
+
+def test_the_ends_of_a_text_are_found_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from transformers import AutoModelForCausalLM
+
+    make_model("chat", tmp_path)
+    predictor = LanguagePredictor(AutoModelForCausalLM.from_pretrained(str(tmp_path)), load_tokenizer(tmp_path))
+    first = predictor.eos_ids
+    monkeypatch.setattr("omnitrain_language.predictor.end_ids", lambda *given: [])
+    assert predictor.eos_ids == first
+
+
 def test_a_padding_token_can_be_added_and_own_sentinels_are_not_continued(context: FakeContext, tmp_path: Path) -> None:
     for family in ("byte-bpe", "chat"):
         FAMILIES[family](tmp_path / family)

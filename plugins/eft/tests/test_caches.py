@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from helpers import GREEDY, VOCABULARY, ensemble_of, gpt2, random_prompts, windowed
+from helpers import GREEDY, VOCABULARY, ensemble_of, gpt2, llama, random_prompts, windowed
 
 from omnitrain.errors import UsageError
 from omnitrain_eft.models.caches import CachedModel, can_roll_back, new_cache
@@ -27,6 +27,14 @@ def test_rolled_back_rows_continue_as_after_a_fresh_prefill(family):
         with torch.no_grad():
             fresh = model(torch.tensor([text])).logits[0, -1]
         torch.testing.assert_close(found[row], fresh, rtol=1e-4, atol=1e-4)
+
+
+def test_a_prompt_may_be_as_long_as_scaled_positions_let_it():
+    scaled = {"rope_type": "linear", "factor": 4.0, "rope_theta": 10000.0}
+    cached = CachedModel(llama(1, 16, 0, rope_parameters=scaled), 0)
+    assert cached.start([[3] * 300]).shape == (1, 1, VOCABULARY)
+    with pytest.raises(UsageError, match="has 1024 tokens, the model has positions for 1024"):
+        cached.start([[3] * 1024])
 
 
 def test_gaps_are_closed_when_most_of_a_cache_is_gaps():

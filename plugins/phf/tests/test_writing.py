@@ -4,10 +4,11 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from transformers import FalconConfig, LlamaConfig
 
 from omnitrain.errors import UsageError
 from omnitrain_phf.configs.evaluators import TokensConfig
-from omnitrain_phf.models.writing import WritingSettings, banned_ids, condition_text, write
+from omnitrain_phf.models.writing import WritingSettings, banned_ids, condition_text, context_length, write
 
 
 def test_texts_do_not_depend_on_the_batch_they_are_written_in(predictor):
@@ -15,6 +16,14 @@ def test_texts_do_not_depend_on_the_batch_they_are_written_in(predictor):
     rows = [write(predictor, inputs, WritingSettings(40, temperature=1.0, batch_size=n, seed=3)) for n in (1, 3, 4)]
     assert rows[0] == rows[1] == rows[2]
     assert [len(row) <= 40 for row in rows[0]] == [True] * 4
+
+
+def test_the_longest_text_of_a_model_is_that_of_its_scaled_positions():
+    scaled = {"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 64, "rope_theta": 10000.0}
+    config = LlamaConfig(max_position_embeddings=64, rope_parameters=scaled)
+    assert context_length(SimpleNamespace(model=SimpleNamespace(config=config))) == 256
+    free = FalconConfig(alibi=True, max_position_embeddings=64)
+    assert context_length(SimpleNamespace(model=SimpleNamespace(config=free))) is None
 
 
 def test_texts_of_equal_length_are_written_on_request(predictor):

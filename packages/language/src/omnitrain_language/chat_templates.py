@@ -41,6 +41,9 @@ def turn_end(tokenizer: PreTrainedTokenizerFast) -> int | None:
     except DataError:
         # A template that needs more than a prompt and a reply tells nothing here.
         return None
+    _, shown, behind = text.rpartition(_REPLY)
+    if not shown:
+        return None
     special = special_ids(tokenizer)
-    ids = tokenizer(text.rpartition(_REPLY)[2], add_special_tokens=False).input_ids
+    ids = tokenizer(behind, add_special_tokens=False).input_ids
     return next((int(i) for i in ids if i in special), None)

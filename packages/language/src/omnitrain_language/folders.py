@@ -66,19 +66,23 @@ def _advice(paths: Sequence[Path]) -> str:
     return f": {told}" if told else ""
 
 
+def named_by(path: str, suffixes: Sequence[str]) -> Listing:
+    """Return what a path names, be it nothing: one file, the files of these suffixes below a folder, those of a pattern."""
+    place = user_path(path)
+    if place.is_dir():
+        return _below(place, suffixes)
+    return Listing([place] if place.is_file() else _globbed(place))
+
+
 def list_files(path: str, suffixes: Sequence[str]) -> Listing:
     """Return the files that a path names: one file, all files below a folder, or those of a glob pattern.
 
     Linked folders are followed, each folder once. Names that begin with a dot are left out where the path does not name them.
     Raises DataError where there are none, or where a file that is named has a suffix that can't be read.
     """
-    place = user_path(path)
-    if place.is_dir():
-        found = _below(place, suffixes)
-    else:
-        found = Listing([place] if place.is_file() else _globbed(place))
+    found = named_by(path, suffixes)
     if not found.files:
-        kind = "no file with one of these suffixes" if place.is_dir() else "no such file, folder or pattern"
+        kind = "no file with one of these suffixes" if user_path(path).is_dir() else "no such file, folder or pattern"
         beside = f" (there are {_names(sorted(found.others))}{_advice(found.others)})" if found.others else ""
         raise DataError(f"{path}: {kind}; expected {', '.join(suffixes)}{beside}")
     wrong = [file for file in found.files if file.suffix.lower() not in suffixes]
@@ -135,7 +139,10 @@ def _globbed(place: Path) -> list[Path]:
     absolute = place.absolute()
     root = Path(absolute.anchor)
     named = absolute.relative_to(root)
-    files = [found for found in root.glob(str(named)) if found.is_file()]
+    try:
+        files = [found for found in root.glob(str(named)) if found.is_file()]
+    except ValueError as error:
+        raise DataError(f"{place}: no pattern of files ({error}); write ** between two / and * within a name") from error
     if any(part.startswith(".") and "*" in part for part in named.parts):
         return files
     return [file for file in files if not any(p.startswith(".") and p not in named.parts for p in file.parts)]

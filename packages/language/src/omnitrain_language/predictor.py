@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ from torch import Tensor, nn
 from omnitrain.api import Batch, Context
 from omnitrain.engine import evaluating
 from omnitrain.errors import UsageError
+from omnitrain_language.belonging import positions_of
 from omnitrain_language.decoding import CausalDecoder, Decoder, Seq2SeqDecoder, generate_ids
 from omnitrain_language.detokenising import OnText, TextStream, continuation
 from omnitrain_language.ends import end_ids
@@ -34,7 +36,7 @@ class LanguagePredictor:
         self.config = config
         self._checked = False
 
-    @property
+    @cached_property
     def eos_ids(self) -> list[int]:
         """The ids that end a text, the tokenizer's end of sequence first."""
         return end_ids(self.tokenizer, self.model)
@@ -61,7 +63,7 @@ class LanguagePredictor:
         ids = [self.prompt_ids(p) for p in prompts]
         if self.config.is_encoder_decoder:
             return ids
-        limit = getattr(self.config, "max_position_embeddings", None)
+        limit = positions_of(self.config)
         if limit is None:
             return ids
         if room >= limit:

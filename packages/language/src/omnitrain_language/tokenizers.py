@@ -19,7 +19,6 @@ from omnitrain.engine import build_once, check_settings_files, explained_loading
 from omnitrain.errors import DataError, EnvironmentFault, UsageError
 from omnitrain_language.belonging import token_identity
 from omnitrain_language.configs.data import TokenizerConfig
-from omnitrain_language.encoding import vocabulary_size
 from omnitrain_language.tokenizer_training import train
 
 if TYPE_CHECKING:
@@ -257,10 +256,11 @@ def tokenizer_facts(tokenizer: PreTrainedTokenizerFast) -> dict[str, Any]:
 
     vocabulary_size, pad_id, eos_id; unextended_size: ids without added tokens; tokens: see `token_identity`.
     """
+    identity = token_identity(tokenizer)
     return {
-        "vocabulary_size": vocabulary_size(tokenizer),
+        "vocabulary_size": identity["ids"],
         "unextended_size": 1 + max(tokenizer.backend_tokenizer.get_vocab(with_added_tokens=False).values(), default=-1),
         "pad_id": pad_id(tokenizer),
         "eos_id": int(tokenizer.eos_token_id),
-        "tokens": token_identity(tokenizer),
+        "tokens": identity,
     }

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, closing, nullcontext
-from pathlib import Path
 
-from omnitrain.api import Ledger, Progress, Run
+from omnitrain.api import Ledger, Progress, Run, user_path
 from omnitrain.engine import Ledger as LedgerFile
 from omnitrain_language.chat.budget import Budget
 from omnitrain_language.chat.endpoint import Endpoint
@@ -96,7 +95,7 @@ def open_chat(config: ChatConfig, run: Run) -> Chat:
 
 def _backend(config: ChatConfig, run: Run) -> Backend:
     if config.kind == "recorded":
-        return Recorded(Path(str(config.path)))
+        return Recorded(user_path(str(config.path)))
     if config.kind == "rule":
         return Rule(str(config.rule))
     return open_local(config, run)

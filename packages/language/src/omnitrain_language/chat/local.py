@@ -8,6 +8,7 @@ from typing import Any
 from omnitrain.api import Generates, Run
 from omnitrain.engine import evaluating
 from omnitrain.errors import UsageError
+from omnitrain_language.belonging import positions_of
 from omnitrain_language.chat.budget import Budget
 from omnitrain_language.chat.messages import UNKNOWN, Completion, Completions, Request
 from omnitrain_language.chat_templates import Message, rendered_chat
@@ -52,9 +53,8 @@ class LocalModel:
         if not isinstance(predictor, LanguagePredictor):
             yield from self._texts(predictor, requests)
             return
+        room = self._room(predictor)
         rows = [self._ids(predictor, request.messages) for request in requests]
-        room = getattr(predictor.config, "max_position_embeddings", None)
-        room = None if room is None or predictor.config.is_encoder_decoder else room - self._config.max_tokens
         order = sorted(range(len(rows)), key=lambda place: -len(rows[place]))
         for place in order:
             if room is not None and len(rows[place]) > room:
@@ -65,6 +65,17 @@ class LocalModel:
             places = order[first : first + self._config.batch_size]
             written = self._written(predictor, [rows[p] for p in places], [int(keys[p][:15], 16) for p in places])
             yield from zip(places, written, strict=True)
+
+    def _room(self, predictor: LanguagePredictor) -> int | None:
+        """Return the longest prompt in tokens, None where the model sets no limit. Raises UsageError where none fits."""
+        positions, most = positions_of(predictor.config), self._config.max_tokens
+        if positions is None or predictor.config.is_encoder_decoder:
+            return None
+        if most >= positions:
+            raise UsageError(
+                f"chat.max_tokens {most} leaves no room for a prompt in the model's {positions} positions: lower it"
+            )
+        return positions - most
 
     def _written(self, predictor: LanguagePredictor, rows: Sequence[list[int]], numbers: Sequence[int]) -> list[Completion]:
         settings = GenerationSettings(self._config.max_tokens, self._config.temperature, seed=self._seed)

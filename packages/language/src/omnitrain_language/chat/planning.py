@@ -6,6 +6,7 @@ import os
 from collections.abc import Sequence
 
 from omnitrain.api import Run
+from omnitrain.engine import Ledger
 from omnitrain_language.chat.asking import LEDGER
 from omnitrain_language.chat.budget import Budget
 from omnitrain_language.chat.endpoint import Endpoint, likely_tokens
@@ -40,8 +41,6 @@ def plan_lines(config: ChatConfig, requests: Sequence[Request], run: Run, total:
 
 
 def _kept(config: ChatConfig, requests: Sequence[Request], run: Run) -> int:
-    from omnitrain.engine import Ledger
-
     if not (run.workspace / LEDGER).is_dir():
         return 0
     identity = Endpoint(config).identity

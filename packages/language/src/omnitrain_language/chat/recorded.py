@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from omnitrain.api import shown, text_lines
-from omnitrain.engine import write_whole
+from omnitrain.engine import file_digest, write_whole
 from omnitrain.errors import DataError
 from omnitrain_language.chat.budget import Budget
 from omnitrain_language.chat.messages import Answer, Completion, Completions, Request, key_of
@@ -25,7 +24,7 @@ class Recorded:
     @property
     def identity(self) -> Mapping[str, Any]:
         """The content of the file."""
-        return {"kind": "recorded", "sha256": hashlib.sha256(self._path.read_bytes()).hexdigest()}
+        return {"kind": "recorded", "sha256": file_digest(self._path)}
 
     def complete(self, requests: Sequence[Request], keys: Sequence[str], budget: Budget) -> Completions:
         """Yield what the file holds. Raises DataError for a request that it doesn't."""

@@ -14,6 +14,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
+from omnitrain.errors import EnvironmentFault
+
 LARGEST = 64 << 20
 _PIECE = 1 << 16
 
@@ -97,7 +99,12 @@ class Wire:
         host, port = self._url.hostname or "", self._url.port
         proxy = None if urllib.request.proxy_bypass(host) else urllib.request.getproxies().get(self._url.scheme)
         found = urlsplit(proxy if "://" in proxy else f"http://{proxy}") if proxy else None
-        near, near_port = (host, port) if found is None else (found.hostname or "", found.port)
+        try:
+            near, near_port = (host, port) if found is None else (found.hostname or "", found.port)
+        except ValueError as error:
+            raise EnvironmentFault(
+                f"the environment variable {self._url.scheme}_proxy names no port of a server; write one from 1 to 65535"
+            ) from error
         if self._tls is None:
             return http.client.HTTPConnection(near, near_port, timeout=self._timeout)
         connection = http.client.HTTPSConnection(near, near_port, timeout=self._timeout, context=self._tls)

@@ -72,7 +72,7 @@ class ChatConfig(Config):
     temperature: Annotated[float, Field(ge=0)] = 0.0
     """0 is greedy."""
     seed: int | None = None
-    """Of `endpoint` and `model`: seed of the draws; sample n of a request adds n."""
+    """Of `endpoint` and `model`: seed of the draws; at an endpoint sample n adds n."""
     take: list[str] = Field(default_factory=lambda: ["stop"], min_length=1)
     """Reasons to end with which a text counts as an answer; all else (length, content_filter, unknown) is counted, named and
     kept, and is no answer."""
@@ -105,5 +105,11 @@ class ChatConfig(Config):
             raise ValueError(f"url {url!r} must begin with https:// or http:// and name a server")
         if parts.username or parts.password or parts.query or parts.fragment:
             raise ValueError("url must hold no user, password or query; name a variable with the key in key_variable")
+        try:
+            port = parts.port
+        except ValueError as error:
+            raise ValueError(f"url {url!r} has no port of a server ({error}); write one from 1 to 65535, or none") from error
+        if port == 0:
+            raise ValueError(f"url {url!r} has port 0, where no server listens; write one from 1 to 65535, or none")
         if self.key_variable and parts.scheme == "http" and parts.hostname not in _HERE:
             raise ValueError("url must begin with https:// (or be on this machine), since a key is sent to it")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from omnitrain.api import user_path
+from omnitrain_language.folders import named_by
 
 _SUFFIX = ".parquet"
 _HUB = "hub:"
@@ -24,7 +25,6 @@ def reading_needs(*paths: str | None, distribution: str = "omnitrain-language") 
 
 def _holds_parquet(path: str) -> bool:
     place = user_path(path)
-    if not place.is_dir():
-        return place.suffix.lower() == _SUFFIX
-    below = (file.relative_to(place) for file in place.rglob("*") if file.suffix.lower() == _SUFFIX)
-    return any(not any(part.startswith(".") for part in file.parts) for file in below)
+    # What is not there yet, and what a pattern asks for, is known by its name.
+    named = [] if place.exists() else [place]
+    return any(file.suffix.lower() == _SUFFIX for file in [*named, *named_by(path, [_SUFFIX]).files])

@@ -11,6 +11,7 @@ from transformers import Cache, DynamicCache
 from transformers.cache_utils import DynamicLayer
 
 from omnitrain.errors import UsageError
+from omnitrain_language.belonging import positions_of
 from omnitrain_language.decoding import left_padded
 
 _ROOM = 64
@@ -63,12 +64,6 @@ def can_roll_back(cache: Cache) -> bool:
     return bool(cache.layers) and all(isinstance(layer, RollbackLayer) for layer in cache.layers)
 
 
-def model_limit(config: Any) -> int | None:
-    """Return the longest sequence that a model has positions for, None where it names none."""
-    limit = getattr(config, "max_position_embeddings", None)
-    return None if limit is None else int(limit)
-
-
 class CachedModel:
     """A decoder-only model with its cache, for a batch of rows of different lengths.
 
@@ -105,7 +100,7 @@ class CachedModel:
 
         Raises UsageError for an empty prompt and for one that is longer than the model's positions.
         """
-        limit = model_limit(self.config)
+        limit = positions_of(self.config)
         for number, prompt in enumerate(prompts):
             if not len(prompt):
                 raise UsageError(f"prompt {number} of {self.name} is empty: begin it with the start token, or give some text")

@@ -184,13 +184,11 @@ def _path_of(use: UseModel) -> Any:
 def build(config: CompositionConfig, context: Context) -> CompositionModel:
     """Make the model `eft/composition`."""
     uses = member_uses(config)
-    saved = {} if context.saved is None else {name: context.saved / MEMBERS / name for name in uses}
-    elsewhere = [n for n, use in uses.items() if _path_of(use) is not None and not (n in saved and saved[n].is_dir())]
+    saved = {} if context.saved is None else {n: f for n in uses if (f := context.saved / MEMBERS / n).is_dir()}
+    elsewhere = [n for n, use in uses.items() if _path_of(use) is not None and n not in saved]
     # Without facts: a loaded model that has fewer rows than the tokenizer would grow by random ones instead of being refused.
     members = {
-        name: context.load(saved[name])
-        if name in saved and saved[name].is_dir()
-        else context.build(use, {} if name in elsewhere else None)
+        name: context.load(saved[name]) if name in saved else context.build(use, {} if name in elsewhere else None)
         for name, use in uses.items()
     }
     return CompositionModel(config, members, context.facts, elsewhere)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from omnitrain.api import Context
 from omnitrain.errors import UsageError
 from omnitrain_eft.data.prompts import Prompt, prompt_ids
-from omnitrain_eft.models.caches import model_limit
 from omnitrain_eft.models.composition import CompositionModel
 from omnitrain_eft.models.decoding.loop import Decoding, Generated, generate
 from omnitrain_eft.models.decoding.plain import CompositionDecoder
@@ -18,6 +18,7 @@ from omnitrain_eft.models.decoding.processors import Processing
 from omnitrain_eft.models.decoding.speculative import generate_speculatively
 from omnitrain_eft.models.ensemble import Prompts
 from omnitrain_eft.paper.composition import Dials
+from omnitrain_language.belonging import positions_of
 from omnitrain_language.chat_templates import turn_end
 from omnitrain_language.detokenising import OnText, TextStream, continuation
 from omnitrain_language.ends import end_ids
@@ -47,7 +48,7 @@ class CompositionPredictor(LanguagePredictor):
         super().__init__(model, tokenizer)
         self._tokenizers = tokenizers or {}
 
-    @property
+    @cached_property
     def eos_ids(self) -> list[int]:
         """The ids that end a text: those of the config, else of the tokenizer and of the experts' generation settings."""
         named = self.model.settings.end_tokens
@@ -83,7 +84,7 @@ class CompositionPredictor(LanguagePredictor):
     def _ids(self, prompts: Sequence[Prompt], template: str, name: str, config: Any, room: int) -> list[list[int]]:
         tokenizer = self._tokenizers.get(name, self.tokenizer)
         rows = [prompt_ids(prompt, template, tokenizer) for prompt in prompts]
-        limit = model_limit(config)
+        limit = positions_of(config)
         for number, row in enumerate(rows):
             if limit is not None and len(row) + room > limit:
                 raise UsageError(

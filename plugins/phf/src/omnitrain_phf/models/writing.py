@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from omnitrain.api import Progress, Run, Use, user_path
 from omnitrain.engine import evaluating
 from omnitrain.errors import DataError, UsageError
+from omnitrain_language.belonging import positions_of
 from omnitrain_language.decoding import Decoder, generate_ids, left_padded
 from omnitrain_language.detokenising import continuation
 from omnitrain_language.encoding import encode_with_specials
@@ -132,9 +133,9 @@ def encode(predictor: Writes, text: str) -> list[int]:
 
 
 def context_length(predictor: Writes) -> int | None:
-    """Return the longest sequence that the model takes, where it says so."""
+    """Return the longest sequence that the model takes, None where it has no limit."""
     config: Any = predictor.model.config
-    return getattr(config, "max_position_embeddings", None)
+    return positions_of(config)
 
 
 def write(
