@@ -84,10 +84,8 @@ class Server:
         self._lines = _Lines(-1)
         self._count = 0
 
-    def start(
-        self, arguments: Sequence[str], folder: Path, environment: Mapping[str, str], prelude: str = "", redirect: str = ""
-    ) -> Child:
-        """Start a command. prelude: Python that the child executes first. redirect: where its streams go instead of files."""
+    def start(self, arguments: Sequence[str], folder: Path, environment: Mapping[str, str], prelude: str = "") -> Child:
+        """Start a command. prelude: Python that the child executes first."""
         self._count += 1
         number, scratch = self._count, Path(self._scratch.name) / str(self._count)
         scratch.mkdir()
@@ -100,7 +98,6 @@ class Server:
             "environment": dict(environment),
             "scratch": str(scratch),
             "prelude": prelude,
-            "redirect": redirect,
         }
         if self._process is None:
             self._process = subprocess.Popen(
@@ -211,8 +208,7 @@ def _carry_out(request: dict[str, Any]) -> None:
     try:
         scratch = Path(request["scratch"])
         for stream, name in ((1, "stdout"), (2, "stderr")):
-            target = request["redirect"] or str(scratch / name)
-            os.dup2(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644), stream)
+            os.dup2(os.open(scratch / name, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644), stream)
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
         sys.stdout, sys.stderr = open(1, "w", closefd=False), open(2, "w", buffering=1, closefd=False)  # noqa: SIM115
         os.chdir(request["folder"])

@@ -1,5 +1,6 @@
 """Answers of a local model, a recorded file and a function, and what a dry run says."""
 
+import hashlib
 import json
 from functools import partial
 from types import SimpleNamespace
@@ -9,7 +10,7 @@ import torch
 
 from omnitrain.engine import Ledger
 from omnitrain.errors import DataError, UsageError
-from omnitrain_language.chat.asking import Chat
+from omnitrain_language.chat.asking import Chat, open_chat
 from omnitrain_language.chat.local import LocalModel
 from omnitrain_language.chat.messages import Request, ask_for
 from omnitrain_language.chat.planning import plan_lines
@@ -90,8 +91,10 @@ def test_longest_answers_that_leave_no_room_for_a_prompt_are_refused(predictor):
 def test_a_model_with_scaled_positions_takes_prompts_up_to_them(predictor, monkeypatch):
     scaled = {"rope_type": "linear", "factor": 4.0, "rope_theta": 10000.0}
     monkeypatch.setattr(predictor.config, "rope_parameters", scaled)
-    _, backend = local(predictor, max_tokens=128, template="plain")
-    assert backend._room(predictor) == 384
+    _, backend = local(predictor, template="plain")
+    short, long = (completions(backend, [ask_for("the mill " * count)])[0] for count in (200, 600))
+    assert short.prompt_tokens > 128
+    assert (short.finish == "context_length", long.finish) == (False, "context_length")
     row = predictor.prompt_ids("the mill " * 200)
     assert len(row) > 127
     assert predictor.encode_prompts(["the mill " * 200], 1) == [row[-511:]]
@@ -125,6 +128,14 @@ def test_what_was_recorded_is_answered_again(tmp_path):
     assert chat_of(config, Recorded(tmp_path / "recorded.jsonl"), tmp_path).ask(requests) == answers
     with pytest.raises(DataError, match=r"holds no answer to the messages that end with 'two' \(sample 0\)"):
         chat_of(config, Recorded(tmp_path / "recorded.jsonl"), tmp_path).ask([ask_for("two")])
+
+
+def test_a_recorded_file_may_be_named_from_the_home(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "r.jsonl").write_text('{"messages": [{"role": "user", "content": "a"}], "text": "b", "finish": "stop"}')
+    chat = open_chat(ChatConfig(kind="recorded", path="~/r.jsonl"), SimpleNamespace())
+    assert completions(chat.backend, [ask_for("a")])[0].text == "b"
+    assert chat.backend.identity["sha256"] == hashlib.sha256((tmp_path / "r.jsonl").read_bytes()).hexdigest()
 
 
 @pytest.mark.parametrize(

@@ -2,10 +2,13 @@
 
 import pytest
 import transformers
+from torch import nn
 
 from omnitrain.errors import UsageError
-from omnitrain_tuning.blocks import find_blocks
+from omnitrain_tuning.adapter import AdapterPet
+from omnitrain_tuning.blocks import Attention, Block, find_blocks
 from omnitrain_tuning.lora import LoraPet
+from omnitrain_tuning.prefix import PrefixPet
 
 
 def test_places_are_found_in_text_models_too():
@@ -25,3 +28,13 @@ def test_places_are_found_in_text_models_too():
     assert find_blocks(gpt2)[0].attention.key is None
     with pytest.raises(UsageError, match="one projection for query, key and value"):
         LoraPet(2, (0,)).attach(gpt2, find_blocks(gpt2))
+
+
+@pytest.mark.parametrize(
+    ("method", "what"), [(AdapterPet(2, (0,)), "an adapter"), (PrefixPet(2, (0,)), "a prefix"), (LoraPet(2, (0,)), "LoRA")]
+)
+def test_blocks_without_attention_are_refused_before_a_module_is_touched(method, what):
+    mixed = (Block("first", nn.Module(), 4, Attention(nn.Module(), nn.Module(), "k", "v")), Block("maps", nn.Module(), 4, None))
+    with pytest.raises(UsageError, match=f"^Block maps has no attention for {what}; take the method conv-adapter\\.$"):
+        method.attach(nn.Module(), mixed)
+    assert not mixed[0].attention.sublayer._forward_hooks

@@ -8,6 +8,7 @@ from helpers import line
 
 from omnitrain_vpt.configs.data import ReadingConfig, RecordingsConfig
 from omnitrain_vpt.data.recordings import StreamedRecordings
+from omnitrain_vpt.recordings.format import ReadingProblems, find_segments
 
 
 def test_the_recordings_of_an_index_are_inputs(tmp_path):
@@ -22,6 +23,23 @@ def test_the_recordings_of_an_index_are_inputs(tmp_path):
     index.write_text("[]")
     assert RecordingsConfig(path=str(index)).inputs() == []
     assert RecordingsConfig(path=str(videos)).inputs() == []
+
+
+def test_inputs_are_the_files_that_are_read(tmp_path):
+    for name in ("clip.v1.mp4", "clip.v1.jsonl", "loud.MP4", "loud.JSONL", "unnamed.mp4"):
+        (tmp_path / name).touch()
+    index = tmp_path / "index.json"
+    index.write_text(json.dumps({"relpaths": ["clip.v1", "loud.MP4"]}))
+    found = RecordingsConfig(path=str(index)).inputs()
+    assert sorted(path.name for path in found) == ["clip.v1.jsonl", "clip.v1.mp4", "loud.JSONL", "loud.MP4"]
+    read = find_segments(index, None, ReadingProblems())
+    assert set(found) == {path for segment in read for path in (segment.video, segment.lines)}
+
+
+def test_an_index_that_names_nothing_has_no_inputs(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "index.json").write_text(json.dumps({"relpaths": ["", "."]}))
+    assert RecordingsConfig(path="index.json", base=".").inputs() == []
 
 
 def test_frames_that_are_kept_depend_on_the_picture_of_the_pointer(tmp_path, make_recordings, context):

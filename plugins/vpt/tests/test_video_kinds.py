@@ -16,8 +16,8 @@ from omnitrain_vpt.configs.data import RecordingsConfig
 from omnitrain_vpt.data.recordings import build
 from omnitrain_vpt.recordings.format import ReadingProblems, ReadingRules, find_segments, read_lines, read_track, write_lines
 from omnitrain_vpt.recordings.frames import pointer
-from omnitrain_vpt.recordings.rates import step_frames
-from omnitrain_vpt.recordings.work import WORK, finished_videos, tell_problems
+from omnitrain_vpt.recordings.rates import frames_at, step_frames
+from omnitrain_vpt.recordings.work import WORK, finished_videos, leave_recordings, tell_problems
 from omnitrain_vpt.stages.clean import Cleaner, Verdict, _cut, _report, embedding
 from omnitrain_vpt.stages.label import label, label_video
 
@@ -147,12 +147,26 @@ def test_video_of_every_ending_is_found_and_hidden_files_are_not(tmp_path):
 
 
 def test_labelled_video_keeps_its_ending(run, tmp_path):
+    source = tmp_path / "source"
+    source.mkdir()
     write_timed(tmp_path / "a.mkv", range(0, 600, 50))
-    (told,) = labelled(run, find_segments(tmp_path, None, ReadingProblems()), ReadingProblems())
+    (tmp_path / "a.mkv").rename(source / "a.MKV")
+    (told,) = labelled(run, find_segments(source, None, ReadingProblems()), ReadingProblems())
     assert told["frames"] == 12
-    (found,) = find_segments(run.ledger(WORK).folder, None, ReadingProblems())
-    assert found.video.read_bytes() == (tmp_path / "a.mkv").read_bytes()
-    assert found.lines is not None
+    leave_recordings(run, ["a"])
+    left, problems = run.directory / "data", ReadingProblems()
+    for place in (left, left / "index.json"):
+        (found,) = find_segments(place, None, problems)
+        assert found.video == left / "a.mkv"
+        assert found.video.read_bytes() == (source / "a.MKV").read_bytes()
+        assert found.lines == left / "a.jsonl"
+    assert not problems.counts
+
+
+def test_frames_are_read_at_numbers(tmp_path):
+    write_timed(tmp_path / "a.mp4", range(0, 600, 50))
+    for wanted, given in (([], []), ([3, 3, 7], [3, 3, 7]), ([10, 11, 12], [10, 11])):
+        assert numbers(frames_at(tmp_path / "a.mp4", np.array(wanted, np.int64))) == given
 
 
 @pytest.mark.parametrize("place", [float("inf"), float("nan"), 1e300, -1e9])
@@ -245,7 +259,7 @@ def test_what_pictures_lose_is_told_and_breaks_no_recording(tmp_path, context):
     assert re.search(r"1 videos whose pictures lose something \(\S+a\.mkv: transparency dropped\)", data.problems)
 
 
-def test_a_dry_run_tells_the_rates_of_video_that_is_there(tmp_path):
+def test_a_dry_run_tells_the_rates_of_video_that_is_there(tmp_path, monkeypatch):
     source = tmp_path / "source"
     source.mkdir()
     for name, rate in (("a", 20), ("b", 20), ("c", 60)):
@@ -254,8 +268,12 @@ def test_a_dry_run_tells_the_rates_of_video_that_is_there(tmp_path):
     config = RecordingsConfig(path=str(source))
     with scratch_run(build=lambda use, facts: build(config, None)) as run:
         (line,) = label.plan(LABELLING, run)
+        monkeypatch.setattr("omnitrain_vpt.stages.label.LOOKED_AT", 2)
+        (first,) = label.plan(LABELLING, run)
     assert "20 in 2 videos, 60 in 1 videos, unreadable in 1 videos" in line
     assert line.endswith("leave_out")
+    assert "the first" not in line
+    assert "20 in 2 videos (the first 2 of 4);" in first
 
 
 def test_what_is_left_out_is_told_beside_the_report():

@@ -172,6 +172,7 @@ def test_molecules_have_atoms_bonds_and_scaffolds(tmp_path):
         ("\ufeffCCO ethanol\nCC ethane\nC methane\n", [-1, -1, -1], "names each molecule"),
         ("smiles,logp\nCCO,-0.7\nCC,1.5\n", [-1, -1], "measured values such as"),
         ("C#C 1\nCC 0\n", [1, 0], ""),
+        pytest.param(f"smiles,label\nC#C,{'9' * 330}\nCC,0\n", [1, 0], "", id="endless"),
     ],
 )
 def test_tables_of_molecules_say_where_their_columns_are(tmp_path, text, labels, note):

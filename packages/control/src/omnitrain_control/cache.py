@@ -1,14 +1,10 @@
-"""Digits that tell settings and recordings apart."""
+"""Digits that tell settings apart."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 from typing import Any
-
-from omnitrain.engine import file_digest
-
-__all__ = ["digest", "file_digest"]
 
 
 def digest(value: Any) -> str:

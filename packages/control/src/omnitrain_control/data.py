@@ -11,10 +11,10 @@ import torch
 from numpy.typing import NDArray
 
 from omnitrain.api import Batch, Context, Fields
-from omnitrain.engine import build_once
+from omnitrain.engine import build_once, file_digest
 from omnitrain.errors import DataError
 from omnitrain_control import __version__
-from omnitrain_control.cache import digest, file_digest
+from omnitrain_control.cache import digest
 from omnitrain_control.configs.data import EpisodesConfig
 from omnitrain_control.configs.environments import EnvironmentConfig
 from omnitrain_control.environments import make_environment, make_fleet

@@ -14,7 +14,7 @@ import gymnasium
 import numpy as np
 from numpy.typing import NDArray
 
-from omnitrain.errors import EnvironmentFault, OmnitrainError, UsageError
+from omnitrain.errors import EnvironmentFault, OmnitrainError, UsageError, said_by
 from omnitrain_control.configs.environments import EnvironmentConfig
 from omnitrain_control.observations import FlatObservations, is_vector, source_space
 
@@ -47,7 +47,7 @@ def make_environment(name: str, /, **settings: Any) -> gymnasium.Env[Any, Any]:
 
 def words(error: Exception) -> str:
     """Return what an error says, in one line without a full stop."""
-    return " ".join(str(error).split()).rstrip(".") or type(error).__name__
+    return said_by(error).rstrip(".") or type(error).__name__
 
 
 def named_words(error: Exception) -> str:

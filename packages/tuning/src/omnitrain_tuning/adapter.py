@@ -89,15 +89,12 @@ class AdapterPet:
 
     def attach(self, backbone: nn.Module, blocks: Sequence[Block]) -> Sites:
         """Put hooks on the attention sub-layers. Raises UsageError where a block has no attention."""
-        lacking = [block.name for block in blocks if block.attention is None]
-        if lacking:
-            raise UsageError(f"Block {lacking[0]} has no attention for an adapter; take the method conv-adapter.")
-
-        def put(block: Block, modules: Modules) -> Detach:
-            assert block.attention is not None
-            return install(block.attention.sublayer, self.mode, modules)
-
-        return Sites(blocks, lambda block: Bottleneck(block.width, self.rank, self.scale), put)
+        places = {block.name: block.attention_for("an adapter").sublayer for block in blocks}
+        return Sites(
+            blocks,
+            lambda block: Bottleneck(block.width, self.rank, self.scale),
+            lambda block, modules: install(places[block.name], self.mode, modules),
+        )
 
 
 class ConvAdapterPet:

@@ -38,6 +38,12 @@ class Block:
     width: int
     attention: Attention | None
 
+    def attention_for(self, what: str) -> Attention:
+        """Return the attention that `what` ("an adapter") is put on. Raises UsageError where there is none."""
+        if self.attention is None:
+            raise UsageError(f"Block {self.name} has no attention for {what}; take the method conv-adapter.")
+        return self.attention
+
 
 def _child(module: nn.Module, names: Sequence[str]) -> tuple[str, nn.Module] | None:
     children = dict(module.named_children())

@@ -123,9 +123,7 @@ class LoraPet:
     def attach(self, backbone: nn.Module, blocks: Sequence[Block]) -> LoraSites:
         """Find the projections. Raises UsageError where key and value have none of their own."""
         for block in blocks:
-            if block.attention is None:
-                raise UsageError(f"Block {block.name} has no attention for LoRA; take the method conv-adapter.")
-            if block.attention.key is None:
+            if block.attention_for("LoRA").key is None:
                 raise UsageError(
                     f"Block {block.name} has one projection for query, key and value, so LoRA can't be put on key and value "
                     "alone; take the method adapter."

@@ -208,12 +208,9 @@ class PrefixPet:
 
     def attach(self, backbone: nn.Module, blocks: Sequence[Block]) -> Sites:
         """Hand the attention of the blocks over. Raises UsageError where there is none."""
-        lacking = [block.name for block in blocks if block.attention is None]
-        if lacking:
-            raise UsageError(f"Block {lacking[0]} has no attention for a prefix; take the method conv-adapter.")
-
-        def put(block: Block, modules: Modules) -> Detach:
-            assert block.attention is not None
-            return install(block.attention.projecting, modules, self.attention)
-
-        return Sites(blocks, lambda block: PrefixTokens(self.length, block.width, self.scale), put)
+        places = {block.name: block.attention_for("a prefix").projecting for block in blocks}
+        return Sites(
+            blocks,
+            lambda block: PrefixTokens(self.length, block.width, self.scale),
+            lambda block, modules: install(places[block.name], modules, self.attention),
+        )

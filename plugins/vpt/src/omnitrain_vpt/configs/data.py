@@ -137,9 +137,10 @@ class RecordingsConfig(Config):
         if not index.is_file():
             return []
         try:
-            names = [str(name) for name in json.loads(index.read_text("utf-8-sig"))["relpaths"]]
+            named = [Path(str(name)) for name in json.loads(index.read_text("utf-8-sig"))["relpaths"]]
         except (OSError, ValueError, KeyError, TypeError, RecursionError):
             return []
         root = Path(self.base) if self.base is not None else index.parent
-        places = [place for name in names for place in (root / name, root / f"{name}.mp4", (root / name).with_suffix(".jsonl"))]
+        videos = [root / place for name in named if name.name for place in (name, name.with_name(f"{name.name}.mp4"))]
+        places = [place for v in videos for place in (v, v.with_suffix(".jsonl"), v.with_suffix(".JSONL"))]
         return [place for place in dict.fromkeys(places) if place.is_file()]

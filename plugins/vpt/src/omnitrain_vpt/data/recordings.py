@@ -12,9 +12,9 @@ import numpy as np
 import torch
 
 from omnitrain.api import Batch, BatchPlan, Context, Fields, Piece, numpy_generator
-from omnitrain.engine import build_once, input_digests
+from omnitrain.engine import build_once, file_digest, input_digests
 from omnitrain.errors import DataError, Unreachable
-from omnitrain_control.cache import digest, file_digest
+from omnitrain_control.cache import digest
 from omnitrain_vpt import __version__
 from omnitrain_vpt.configs.data import RecordingsConfig
 from omnitrain_vpt.data.augment import augmented

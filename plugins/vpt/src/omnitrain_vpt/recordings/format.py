@@ -314,5 +314,5 @@ def write_lines(path: Path, lines: Iterable[Mapping[str, Any]]) -> None:
 
 
 def write_index(folder: Path, names: Sequence[str]) -> None:
-    """Write an index file beside the recordings."""
+    """Write an index file beside the recordings. names: of their videos below the folder; one without an ending is an .mp4."""
     write_whole(folder / "index.json", json.dumps({"basedir": "", "relpaths": sorted(names)}, indent=1))

@@ -9,9 +9,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from omnitrain_control.video import Frame, read_frames
+from omnitrain_control.video import Frame
 from omnitrain_vpt.recordings.cursor import arrow, paint_cursor, read_cursor
 from omnitrain_vpt.recordings.format import Track
+from omnitrain_vpt.recordings.rates import frames_at
 
 WINDOW_HEIGHT = 720
 Pointer = tuple[NDArray[np.uint8], NDArray[np.uint8]]
@@ -46,14 +47,6 @@ def track_frames(path: Path, track: Track, size: int, picture: Pointer, start: i
 
     A track may hold a frame several times, one behind the other.
     """
-    if start >= len(track):
-        return
-    wanted = track.frames
-    row = start
-    begin = int(wanted[start])
-    for number, image in enumerate(read_frames(path, "bgr24", begin), begin):
-        while number == wanted[row]:
-            yield prepare(image, track.cursor[row], size, picture)
-            row += 1
-            if row == len(track):
-                return
+    images = frames_at(path, track.frames[start:], "bgr24")
+    for row, image in enumerate(images, start):
+        yield prepare(image, track.cursor[row], size, picture)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from omnitrain.errors import DataError
-from omnitrain_control.video import Frame, read_frames, shown_times, steady_rate
+from omnitrain_control.video import Frame, Order, read_frames, shown_times, steady_rate
 
 
 class OtherRate(DataError):
@@ -57,12 +57,14 @@ def step_frames(video: Path, wanted: float) -> NDArray[np.int64] | None:
     return np.asarray(np.where(nearer, behind - 1, behind), np.int64)
 
 
-def frames_at(video: Path, numbers: Sequence[int] | NDArray[np.int64]) -> Iterator[Frame]:
+def frames_at(video: Path, numbers: NDArray[np.int64], order: Order = "rgb24") -> Iterator[Frame]:
     """Yield the frames of ascending numbers, one that is named twice two times; ends early where the video does."""
-    row = 0
-    for number, frame in enumerate(read_frames(video, start=int(numbers[0]) if len(numbers) else 0), int(numbers[0])):
-        while row < len(numbers) and number == numbers[row]:
+    if not len(numbers):
+        return
+    row, begin = 0, int(numbers[0])
+    for number, frame in enumerate(read_frames(video, order, begin), begin):
+        while number == numbers[row]:
             yield frame
             row += 1
-        if row == len(numbers):
-            return
+            if row == len(numbers):
+                return

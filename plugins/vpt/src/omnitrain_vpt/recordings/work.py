@@ -11,7 +11,7 @@ from typing import Any
 from omnitrain.api import Run
 from omnitrain.errors import DataError
 from omnitrain_vpt.configs.data import RecordingsConfig
-from omnitrain_vpt.recordings.format import SUFFIXES, ReadingProblems, Segment, write_index
+from omnitrain_vpt.recordings.format import SUFFIXES, VIDEO_SUFFIXES, ReadingProblems, Segment, write_index
 from omnitrain_vpt.recordings.rates import OtherRate
 
 WORK = "recordings"
@@ -75,10 +75,12 @@ def leave_recordings(run: Run, names: Sequence[str], read: RecordingsConfig | No
         excluded = {"path", "base", "elsewhere", "builtin", "max_clips", "max_frames"}
         settings = read.model_dump(mode="json", exclude=excluded)
     source = run.ledger(WORK).folder
+    videos: list[str] = []
     with run.artifact("data", "data", folder=True, use="vpt/recordings", config=settings) as path:
         for name in names:
             (path / name).parent.mkdir(parents=True, exist_ok=True)
             for suffix in SUFFIXES:
                 if (source / f"{name}{suffix}").exists():
                     link(source / f"{name}{suffix}", path / f"{name}{suffix}")
-        write_index(path, names)
+                    videos += [f"{name}{suffix}"] if suffix in VIDEO_SUFFIXES else []
+        write_index(path, videos)

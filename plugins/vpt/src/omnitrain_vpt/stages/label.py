@@ -87,7 +87,7 @@ def label_video(
     if other and config.other_rates == "resample":
         write_steps(segment.video, folder / f"{segment.name}.mp4", track.frames[: len(frames)], rate)
     else:
-        video = folder / f"{segment.name}{segment.video.suffix}"
+        video = folder / f"{segment.name}{segment.video.suffix.lower()}"
         video.unlink(missing_ok=True)  # renaming a link onto another one of the same file would leave both
         with whole(video) as path:
             link(segment.video, path)
@@ -153,8 +153,11 @@ class Label:
             raise UsageError(f"vpt/label reads vpt/recordings, not {type(data).__name__}.")
         if data.config.path == BUILTIN or data.config.elsewhere:
             return []
-        counts = Counter(rate_words(segment.video) for segment in data.segments()[:LOOKED_AT])
+        segments = data.segments()
+        counts = Counter(rate_words(segment.video) for segment in segments[:LOOKED_AT])
         found = ", ".join(f"{words} in {count} videos" for words, count in counts.most_common())
+        if len(segments) > LOOKED_AT:
+            found += f" (the first {LOOKED_AT} of {len(segments)})"
         return [f"frames a second: {found}; video of others than the model learned from: {config.other_rates}"]
 
 

@@ -90,4 +90,4 @@ def record_clips(folder: Path, play: PlayConfig, worlds: Path, seed: int, each: 
     for number in range(play.clips):
         record_clip(interface, folder, play, seed, number)
         each()
-    write_index(folder, [clip_name(number) for number in range(play.clips)])
+    write_index(folder, [f"{clip_name(number)}.mp4" for number in range(play.clips)])

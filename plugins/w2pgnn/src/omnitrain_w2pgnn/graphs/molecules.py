@@ -97,11 +97,12 @@ def _classes(path: Path, labels: list[str], faults: Faults) -> Ints:
     absent = np.full(len(labels), -1, np.int64)
     if not known:
         return absent
-    if len(set(known)) == len(labels) > 2 and any(whole(text) is None and not measured(text) for text in known):
+    numbers = {text: -1 if (value := whole(text)) is None else value for text in known}
+    if len(set(known)) == len(labels) > 2 and any(numbers[text] < 0 and not measured(text) for text in known):
         faults.say(f"{path}: the second column names each molecule; the molecules have no labels")
         return absent
-    if all(whole(text) is not None and 0 <= int(float(text)) < LARGEST for text in known):
-        return np.array([whole(text) if text else -1 for text in labels], np.int64)
+    if all(0 <= value < LARGEST for value in numbers.values()):
+        return np.array([numbers[text] if text else -1 for text in labels], np.int64)
     found = classes_of_texts(labels, str(path), faults)
     return absent if found is None else found
 
