@@ -18,6 +18,7 @@ from omnitrain_eft.data.prompts import check_template
 from omnitrain_eft.models.ensemble import Ensemble, WithoutAdapters
 from omnitrain_eft.models.vocabulary import check_rows
 from omnitrain_eft.paper.composition import Dials
+from omnitrain_language.switching import has_adapters
 
 LARGE, SMALL, TUNED, LORA = "large", "small", "large-tuned", "large-lora"
 MEMBERS = "members"
@@ -41,11 +42,6 @@ def check_templates(config: CompositionConfig) -> None:
         check_template(expert.template, f"experts.{number}.template")
         if expert.base_template is not None:
             check_template(expert.base_template, f"experts.{number}.base_template")
-
-
-def has_adapters(model: Any) -> bool:
-    """Whether a model has LoRA adapters that can be switched off."""
-    return hasattr(model, "peft_config") and hasattr(model, "disable_adapter")
 
 
 class CompositionModel(nn.Module):

@@ -13,6 +13,7 @@ from omnitrain.errors import UsageError
 from omnitrain_eft.models.caches import CachedModel
 from omnitrain_eft.models.stacking import can_stack, stack
 from omnitrain_eft.paper.composition import Dials, combine
+from omnitrain_language.switching import adapters_off
 
 Ids = Sequence[Sequence[int]]
 
@@ -27,7 +28,7 @@ class WithoutAdapters(nn.Module):
 
     def forward(self, **inputs: Any) -> Any:
         """Run the model with its adapters switched off."""
-        with self.adapted.disable_adapter():
+        with adapters_off(self.adapted):
             return self.adapted(**inputs)
 
 
