@@ -6,19 +6,24 @@ from helpers import SMALL, prepared
 from omnitrain.errors import DataError
 from omnitrain_eft.configs.data import DialoguesConfig
 from omnitrain_eft.data.dialogues import DialoguesData
-from omnitrain_eft.data.rows import PARTS, Dialogue
+from omnitrain_eft.data.prompted import PARTS, content_of, dialogue_of
 from omnitrain_eft.data.world import Reply
 
 
 def test_parts_of_a_reply_cover_its_tokens_in_order(dialogues):
     reply = Reply("Sure! Call it.", "dump:", "Write a thing to a file.")
-    row = dialogues.row(Dialogue("dump", reply))
+    row = dialogues.row(dialogue_of("dump", reply))
     ids, parts = row.reply, row.parts
     assert parts == sorted(parts)
     assert [PARTS[p] for p in sorted(set(parts))] == list(PARTS)
     for number, expected in enumerate((reply.style, reply.name, reply.content)):
         decoded = dialogues.tokenizer.decode([i for i, p in zip(ids, parts, strict=True) if p == number])
         assert decoded.strip() == expected
+
+
+def test_the_content_of_a_reply_is_its_last_part_or_the_whole():
+    replies = [Reply("Sure!", "dump:", "Write it."), Reply("I can't say."), Reply("", "", "Write it."), Reply("So:", "", "Go.")]
+    assert [content_of(dialogue_of("x", reply)) for reply in replies] == ["Write it.", "I can't say.", "Write it.", "Go."]
 
 
 def test_a_row_starts_with_eos_and_has_its_loss_on_the_reply(dialogues):

@@ -233,6 +233,15 @@ def pad_id(tokenizer: PreTrainedTokenizerFast) -> int:
     return int(tokenizer.eos_token_id if found is None else found)
 
 
+def starts_once_saved(tokenizer: PreTrainedTokenizerFast) -> bool:
+    """Whether a tokenizer was trained here and marks where rows start (or end) only once `save_tokenizer` saved it.
+
+    Until then whoever makes rows puts the end of sequence in front.
+    """
+    adds_nothing = not tokenizer("").input_ids
+    return adds_nothing and (tokenizer.pad_token, tokenizer.eos_token) == (PAD, EOS)
+
+
 def save_tokenizer(tokenizer: PreTrainedTokenizerFast, directory: Path, layout: Layout) -> None:
     """Save a tokenizer beside a model, so that calling it gives what the model was trained on.
 
@@ -241,8 +250,7 @@ def save_tokenizer(tokenizer: PreTrainedTokenizerFast, directory: Path, layout: 
     """
     from tokenizers import processors
 
-    adds_nothing = not tokenizer("").input_ids
-    if adds_nothing and (tokenizer.pad_token, tokenizer.eos_token) == (PAD, EOS):
+    if starts_once_saved(tokenizer):
         tokenizer = copy.deepcopy(tokenizer)
         single = f"$A {EOS}" if layout == "encoder-decoder" else f"{EOS} $A"
         tokenizer.backend_tokenizer.post_processor = processors.TemplateProcessing(

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from omnitrain.api import Config, InputPath, UseData
+from omnitrain_language.configs import dialogues as prompted
 from omnitrain_language.configs.data import TokenizerConfig
 from omnitrain_language.configs.limits import NonNegative, Positive
 
@@ -43,7 +44,7 @@ def facts_text() -> UseData:
     return UseData(use="eft/facts")
 
 
-class PromptedConfig(Config):
+class PromptedConfig(prompted.PromptedConfig):
     """What dialogues and preferences share."""
 
     path: InputPath = "builtin"
@@ -60,12 +61,6 @@ class PromptedConfig(Config):
     """How text becomes tokens."""
     tokenizer_text: UseData = Field(default_factory=facts_text)
     """Documents on which the tokenizer is trained."""
-    length: Annotated[int, Field(ge=4)] = 128
-    """Longest row in tokens; a longer one is malformed."""
-    valid_fraction: Annotated[float, Field(ge=0, lt=1)] = 0.1
-    """Share of the records of files in split `valid`, by a stable hash of the prompt."""
-    malformed: Literal["refuse", "skip"] = "refuse"
-    """What to do with records that can't be read: stop with their file and line, or leave them out and count them."""
 
     @model_validator(mode="after")
     def _enough_facts(self) -> PromptedConfig:

@@ -10,10 +10,10 @@ import torch
 
 from omnitrain.api import Batch, Context, Data, Fields, Piece
 from omnitrain_eft.configs.data import DialoguesConfig
-from omnitrain_eft.data.prompted import Prompted
-from omnitrain_eft.data.records import read_dialogues
-from omnitrain_eft.data.rows import Dialogue, Row
+from omnitrain_eft.data.prompted import AboutFacts, dialogue_of
 from omnitrain_eft.data.world import Fact, Reply, reply_to
+from omnitrain_language.dialogues.records import read_dialogues
+from omnitrain_language.dialogues.rows import Dialogue, Row
 from omnitrain_language.explain import explain_decoder_only
 
 FIELDS: Fields = {
@@ -26,7 +26,7 @@ FIELDS: Fields = {
 }
 
 
-class DialoguesData(Prompted[Dialogue]):
+class DialoguesData(AboutFacts[Dialogue]):
     """Rows [eos, prompt, reply, eos] with the loss on the reply."""
 
     batch: Fields = FIELDS
@@ -38,13 +38,13 @@ class DialoguesData(Prompted[Dialogue]):
 
     def item_about(self, fact: Fact) -> Dialogue:
         """Return the dialogue about a fact in the style that is set."""
-        return Dialogue(fact.name, reply_to(fact, self.settings.style))
+        return dialogue_of(fact.name, reply_to(fact, self.settings.style))
 
     def items_of_files(self) -> Iterator[tuple[str, Dialogue]]:
         """Yield the sound dialogues of the files by key."""
         config = self.settings
         for record in read_dialogues(config.path, config.malformed == "refuse", config.needs_reply):
-            yield record.key, Dialogue(record.prompt, Reply("", "", record.reply))
+            yield record.key, dialogue_of(record.prompt, Reply("", "", record.reply))
 
     def dialogues_of(self, item: Dialogue) -> tuple[Dialogue, ...]:
         """Return the dialogue alone."""

@@ -14,12 +14,12 @@ from torch import Tensor, nn
 from omnitrain.api import Batch, Context, Data, Fields, Piece
 from omnitrain.engine import choose_device, evaluating, in_order, to_device
 from omnitrain_eft.configs.data import PreferencesConfig
-from omnitrain_eft.data.prompted import Prompted
-from omnitrain_eft.data.prompts import Prompt
-from omnitrain_eft.data.records import read_preferences
-from omnitrain_eft.data.rows import Dialogue
+from omnitrain_eft.data.prompted import AboutFacts, dialogue_of
 from omnitrain_eft.data.world import Fact, Reply, reply_to
 from omnitrain_eft.paper.composition import token_log_probs
+from omnitrain_language.dialogues.messages import Prompt
+from omnitrain_language.dialogues.records import read_preferences
+from omnitrain_language.dialogues.rows import Dialogue
 from omnitrain_language.explain import pieces
 
 # What a loss over pairs needs of a batch.
@@ -55,7 +55,7 @@ def reply_log_probs(model: nn.Module, batch: Batch, side: str) -> Tensor:
     return torch.where(weights != 0, token_log_probs(logits, batch[f"{side}_labels"]), 0.0).sum(dim=-1)
 
 
-class PreferencesData(Prompted[Preference]):
+class PreferencesData(AboutFacts[Preference]):
     """Pairs of rows. The reference is the model that training starts from; its margins are computed once, before it."""
 
     batch: Fields = FIELDS
@@ -77,7 +77,7 @@ class PreferencesData(Prompted[Preference]):
 
     def dialogues_of(self, item: Preference) -> tuple[Dialogue, ...]:
         """Return the prompt with the better and with the worse reply."""
-        return Dialogue(item.prompt, item.chosen), Dialogue(item.prompt, item.rejected)
+        return dialogue_of(item.prompt, item.chosen), dialogue_of(item.prompt, item.rejected)
 
     def gather(self, split: str, rows: np.ndarray) -> Batch:
         """Make the batch of some pairs. Before a model is followed the reference prefers neither reply."""

@@ -1,229 +1,59 @@
-"""Prompts with replies as rows of tokens: what dialogues and preferences share."""
+"""Dialogues and preferences about facts of the standard library, or of files: what the two share."""
 
 from __future__ import annotations
 
-import hashlib
-import logging
-from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
-from functools import cached_property
+from abc import abstractmethod
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TypeVar
 
-import numpy as np
-import torch
-from torch import Tensor
-
-from omnitrain.api import Batch, Context, Data, Prepares
-from omnitrain.errors import DataError
+from omnitrain.api import Data
 from omnitrain_eft.configs.data import PromptedConfig
-from omnitrain_eft.data.prompts import Prompt, check_template, prompt_ids
-from omnitrain_eft.data.records import SUFFIXES
-from omnitrain_eft.data.rows import PARTS, Dialogue, Row, RowEncoder
-from omnitrain_eft.data.world import Fact, facts_of
-from omnitrain_language.data.text import split_of
-from omnitrain_language.folders import tell_files
-from omnitrain_language.tokenizers import pad_id, prepare_tokenizer, save_tokenizer, tokenizer_facts
-from omnitrain_language.tokens import texts_of
+from omnitrain_eft.data.world import Fact, Reply, facts_of
+from omnitrain_language.dialogues.messages import Prompt
+from omnitrain_language.dialogues.prompted import Prompted
+from omnitrain_language.dialogues.rows import Dialogue
 
-if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerFast
-
-_log = logging.getLogger("omnitrain.eft")
-
-
-def padded(rows: Sequence[Sequence[int]], fill: int) -> Tensor:
-    """Return int64[rows, longest], filled at the end."""
-    width = max(map(len, rows))
-    return torch.tensor([[*row, *[fill] * (width - len(row))] for row in rows], dtype=torch.int64)
-
-
+PARTS = ("style", "name", "content", "end")
 Item = TypeVar("Item")
 
 
-class Prompted(ABC, Generic[Item]):
-    """What data of prompts has in common: built-in facts or files, a tokenizer, splits, and rows that fit.
+def dialogue_of(prompt: Prompt, reply: Reply) -> Dialogue:
+    """Return a prompt with a reply in parts."""
+    return Dialogue(prompt, reply.text, reply.part_ends)
 
-    An item is what the data has one row, or one row for each of several replies, of.
-    """
 
-    address: str
-    noun: str
+def content_of(dialogue: Dialogue) -> str:
+    """Return the content of a reply in parts, the whole reply where it has none."""
+    _, name_end, _ = dialogue.part_ends
+    return dialogue.reply[name_end + 1 :] or dialogue.reply
+
+
+class AboutFacts(Prompted[Item]):
+    """Data of prompts whose items are those of files, or made of built-in facts."""
+
+    parts = PARTS
 
     def __init__(self, config: PromptedConfig, text: Data, workspace: Path) -> None:
-        check_template(config.template, "template")
-        self.config: PromptedConfig = config
-        self.text = text
+        super().__init__(config, text)
+        self.about = config
         self.workspace = workspace
-        self._tokenizer: PreTrainedTokenizerFast | None = None
-        self._rows: dict[str, list[tuple[Row, ...]]] = {}
 
     @abstractmethod
     def item_about(self, fact: Fact) -> Item:
         """Return the built-in item about a fact."""
 
-    @abstractmethod
-    def items_of_files(self) -> Iterator[tuple[str, Item]]:
-        """Yield every item of the files behind the text by which splits are cut."""
-
-    @abstractmethod
-    def dialogues_of(self, item: Item) -> tuple[Dialogue, ...]:
-        """Return what is encoded of an item: its prompt with each of its replies."""
-
     @property
-    def fingerprint(self) -> str:
-        """Hash of settings, items and the tokenizer's text."""
-        digest = hashlib.blake2b(self.config.model_dump_json(exclude={"path", "tokenizer_text"}).encode(), digest_size=16)
-        digest.update(self.text.fingerprint.encode())
-        for split in self.splits():
-            for item in self.items(split):
-                digest.update(f"{split}\0{item}\0".encode())
-        return digest.hexdigest()
+    def reads_files(self) -> bool:
+        """Whether the items are those of files."""
+        return self.config.path != "builtin"
 
-    def items(self, split: str) -> Iterator[Item]:
-        """Yield the items of a split.
-
-        Raises DataError for an unknown split, and for malformed records where they are refused.
-        """
-        if split not in self.splits():
-            raise DataError(f"{self.address}: there is no split {split!r}; there are {', '.join(self.splits())}")
-        if self.config.path == "builtin":
-            yield from map(self.item_about, self.facts_in(split))
-            return
-        for key, item in self.items_of_files():
-            if split_of(key, self.config.valid_fraction, 0) == split:
-                yield item
-
-    def encoded(self, split: str) -> list[tuple[Row, ...]]:
-        """Return the rows of every item of a split that fits.
-
-        Raises DataError where there is none, and for rows longer than `length` where malformed ones are refused.
-        """
-        if split not in self._rows:
-            every = [tuple(map(self.row, dialogues)) for dialogues in self._sound(split)]
-            lengths = [max(len(row.prompt) + len(row.reply) for row in rows) for rows in every]
-            length = self.config.length
-            long = [found for found in lengths if found > length]
-            if long and self.config.malformed == "refuse":
-                raise DataError(
-                    f"{self.config.path}: {len(long)} {self.noun}s of split {split} are longer than length {length} (the "
-                    f"longest has {max(long)} tokens): raise length, or set malformed: skip"
-                )
-            if long:
-                told = (self.config.path, len(long), self.noun, split, length)
-                _log.warning("%s: left out %d %ss of split %s, longer than length %d", *told)
-            kept = [rows for rows, found in zip(every, lengths, strict=True) if found <= length]
-            if not kept:
-                raise DataError(f"{self.config.path}: split {split!r} has no {self.noun} that fits; it needs more records")
-            self._rows[split] = kept
-        return self._rows[split]
-
-    def _sound(self, split: str) -> Iterator[tuple[Dialogue, ...]]:
-        """Yield what is encoded of the items that spell out no special token where it would be taken for the token itself."""
-        left_out = 0
-        for item in self.items(split):
-            dialogues = self.dialogues_of(item)
-            spelled = next((found for dialogue in dialogues if (found := self.encode_row.spelled(dialogue))), None)
-            if spelled is None:
-                yield dialogues
-                continue
-            left_out += 1
-            if self.config.malformed == "refuse":
-                raise DataError(
-                    f"{self.config.path}: a {self.noun} of split {split} spells out {spelled!r}, which would end or begin a "
-                    f"turn here: {str(item)[:120]}; write it in another way, or set malformed: skip to leave it out"
-                )
-        if left_out:
-            told = (self.config.path, left_out, self.noun, split)
-            _log.warning("%s: left out %d %ss of split %s, which spell out special tokens", *told)
-
-    def examples(self, split: str) -> Sequence[Mapping[str, Any]]:
-        """Return the items of a split by number."""
-        return [{"split": split, "row": number} for number in range(len(self.encoded(split)))]
-
-    def collate(self, examples: Sequence[Mapping[str, Any]]) -> Batch:
-        """Make a batch of items of one split."""
-        return self.gather(examples[0]["split"], np.asarray([e["row"] for e in examples], np.int64))
-
-    @abstractmethod
-    def gather(self, split: str, rows: np.ndarray) -> Batch:
-        """Make the batch of some items."""
-
-    def columns(self, rows: Sequence[Row]) -> dict[str, Tensor]:
-        """Return ids, mask, labels, weights and parts [rows, longest] of rows.
-
-        labels[t] is what position t predicts; weights are 1 on the reply; parts are -1 outside of it.
-        """
-        pad = pad_id(self.tokenizer)
-        whole = [[*row.prompt, *row.reply] for row in rows]
-        heads = [len(row.prompt) - 1 for row in rows]
-        lengths = torch.tensor([len(ids) - 1 for ids in whole])
-        parts = padded([[-1] * head + row.parts for head, row in zip(heads, rows, strict=True)], -1)
-        return {
-            "ids": padded([ids[:-1] for ids in whole], pad),
-            "mask": torch.arange(int(lengths.max())) < lengths[:, None],
-            "labels": padded([ids[1:] for ids in whole], pad),
-            "weights": (parts >= 0).float(),
-            "parts": parts,
-        }
-
-    def prepare(self, workspace: Path, context: Context) -> None:
-        """Train the tokenizer unless it is there already."""
-        if isinstance(self.text, Prepares):
-            self.text.prepare(workspace, context)
-        if self.config.path != "builtin":
-            tell_files(self.config.path, SUFFIXES, context)
-        texts = texts_of(self.text, self.text.splits()[0])
-        fingerprint = self.text.fingerprint if self.config.tokenizer.path is None else ""
-        self._tokenizer = prepare_tokenizer(self.config.tokenizer, texts, fingerprint, workspace, context)
-
-    @property
-    def tokenizer(self) -> PreTrainedTokenizerFast:
-        """The tokenizer, once prepared."""
-        if self._tokenizer is None:
-            raise RuntimeError("the data was not prepared yet")
-        return self._tokenizer
-
-    @cached_property
-    def encode_row(self) -> RowEncoder:
-        """What encodes dialogues, once prepared."""
-        return RowEncoder(self.tokenizer, self.config.template)
-
-    def splits(self) -> Sequence[str]:
-        """Name the splits."""
-        return ["train", "valid"] if self.config.path == "builtin" or self.config.valid_fraction else ["train"]
+    def items_in(self, split: str) -> Iterator[Item]:
+        """Yield the items of a split that there is."""
+        yield from super().items_in(split) if self.reads_files else map(self.item_about, self.facts_in(split))
 
     def facts_in(self, split: str) -> Sequence[Fact]:
         """Return the built-in facts of a split: those behind each other in the order by hash."""
-        found = facts_of(self.config.facts, self.workspace)
-        train, valid = self.config.train_facts, self.config.valid_facts
+        found = facts_of(self.about.facts, self.workspace)
+        train, valid = self.about.train_facts, self.about.valid_facts
         return found[:train] if split == "train" else found[train : train + valid]
-
-    def facts(self) -> Mapping[str, Any]:
-        """Return vocabulary_size, pad_id, eos_id, the names of the parts, and the positions that a model needs."""
-        told = {"group_names": {"part_ids": list(PARTS)}, "positions": self._longest, "positions_setting": "length"}
-        return {**tokenizer_facts(self.tokenizer), **told}
-
-    @cached_property
-    def _longest(self) -> int:
-        """The longest row that is trained on; its last token is only predicted."""
-        return max(len(row.prompt) + len(row.reply) for rows in self.encoded("train") for row in rows) - 1
-
-    def save_assets(self, directory: Path) -> None:
-        """Write the tokenizer into the model's folder."""
-        save_tokenizer(self.tokenizer, directory, "decoder-only")
-
-    def prompt(self, prompt: Prompt) -> list[int]:
-        """Return the ids of a prompt, behind the start token."""
-        return self._begun(prompt_ids(prompt, self.config.template, self.tokenizer))
-
-    def _begun(self, ids: list[int]) -> list[int]:
-        eos = int(self.tokenizer.eos_token_id)
-        # A tokenizer that was trained here marks the start of a row by its end of sequence once it is saved, not before.
-        return ids if self.config.tokenizer.path is not None or ids[:1] == [eos] else [eos, *ids]
-
-    def row(self, dialogue: Dialogue) -> Row:
-        """Return the ids of a dialogue. Raises DataError for a chat template that can't be cut into prompt and reply."""
-        row = self.encode_row(dialogue)
-        return replace(row, prompt=self._begun(row.prompt))

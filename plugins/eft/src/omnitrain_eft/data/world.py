@@ -42,6 +42,15 @@ class Reply:
         """The whole reply; a dialogue has a blank in front of it."""
         return " ".join(part for part in (self.style, self.name, self.content) if part)
 
+    @property
+    def part_ends(self) -> tuple[int, ...]:
+        """Where its parts end in the text, -1 for empty ones at its beginning."""
+        ends, end = list[int](), -1
+        for part in (self.style, self.name, self.content):
+            end += len(part) + 1 if part else 0
+            ends.append(end)
+        return tuple(ends)
+
 
 def reply_to(fact: Fact, style: str) -> Reply:
     """Return the reply about a fact in a style; the helpful one depends on the kind of object."""

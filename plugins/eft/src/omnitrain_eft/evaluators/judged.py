@@ -11,8 +11,7 @@ from omnitrain.api import Context, Evaluation, Metric, Run, Sample, Table, mean_
 from omnitrain.errors import DataError
 from omnitrain_eft.configs.evaluators import ArmConfig, JudgedConfig
 from omnitrain_eft.data.dialogues import DialoguesData
-from omnitrain_eft.data.prompts import messages_of, prompt_text
-from omnitrain_eft.data.rows import Dialogue
+from omnitrain_eft.data.prompted import content_of
 from omnitrain_eft.evaluators.judges import Judge, Submission, make_judge
 from omnitrain_eft.evaluators.teacher_forcing import composition_of, dialogues_of, improvement
 from omnitrain_eft.models.composition import LORA, TUNED, CompositionModel
@@ -23,6 +22,9 @@ from omnitrain_eft.models.ensemble import Ensemble, Prompts
 from omnitrain_eft.models.predictor import CompositionPredictor
 from omnitrain_eft.paper.composition import Dials
 from omnitrain_language.detokenising import continuation
+from omnitrain_language.dialogues.messages import messages_of
+from omnitrain_language.dialogues.rows import Dialogue
+from omnitrain_language.dialogues.templates import prompt_text
 
 Grades = Mapping[str, Sequence[float | None]]
 
@@ -141,7 +143,7 @@ class JudgedReplies:
 
 def _items(asked: Sequence[Dialogue], texts: Sequence[str]) -> list[Submission]:
     return [
-        Submission(prompt_text(messages_of(d.prompt), "plain"), text, d.reply.content or d.reply.text)
+        Submission(prompt_text(messages_of(d.prompt), "plain"), text, content_of(d))
         for d, text in zip(asked, texts, strict=True)
     ]
 

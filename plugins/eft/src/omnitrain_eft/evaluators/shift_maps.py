@@ -10,7 +10,7 @@ import torch
 from omnitrain.api import Context, Evaluation, Metric, Piece, Run, Table, Text, ratio_metric
 from omnitrain_eft.configs.evaluators import ShiftMapsConfig
 from omnitrain_eft.data.dialogues import DialoguesData
-from omnitrain_eft.data.rows import PARTS
+from omnitrain_eft.data.prompted import PARTS
 from omnitrain_eft.evaluators.teacher_forcing import (
     PartSums,
     batches_of,

@@ -16,7 +16,7 @@ from omnitrain.api import Batch, Metric, bootstrap_metric
 from omnitrain.engine import in_order
 from omnitrain.errors import UsageError
 from omnitrain_eft.data.dialogues import DialoguesData
-from omnitrain_eft.data.rows import PARTS
+from omnitrain_eft.data.prompted import PARTS
 from omnitrain_eft.models.composition import LORA, TUNED, CompositionModel
 from omnitrain_eft.models.ensemble import Ensemble
 from omnitrain_eft.models.predictor import CompositionPredictor

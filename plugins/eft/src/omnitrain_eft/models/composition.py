@@ -14,10 +14,10 @@ from omnitrain.api import Context, UseModel
 from omnitrain.engine import save_model
 from omnitrain.errors import UsageError
 from omnitrain_eft.configs.models import CompositionConfig
-from omnitrain_eft.data.prompts import check_template
 from omnitrain_eft.models.ensemble import Ensemble, WithoutAdapters
 from omnitrain_eft.models.vocabulary import check_rows
 from omnitrain_eft.paper.composition import Dials
+from omnitrain_language.dialogues.templates import check_template
 from omnitrain_language.switching import has_adapters
 
 LARGE, SMALL, TUNED, LORA = "large", "small", "large-tuned", "large-lora"

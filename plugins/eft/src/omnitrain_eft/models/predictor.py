@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 from omnitrain.api import Context
 from omnitrain.errors import UsageError
-from omnitrain_eft.data.prompts import Prompt, prompt_ids
 from omnitrain_eft.models.composition import CompositionModel
 from omnitrain_eft.models.decoding.loop import Decoding, Generated, generate
 from omnitrain_eft.models.decoding.plain import CompositionDecoder
@@ -21,6 +20,8 @@ from omnitrain_eft.paper.composition import Dials
 from omnitrain_language.belonging import positions_of
 from omnitrain_language.chat_templates import turn_end
 from omnitrain_language.detokenising import OnText, TextStream, continuation
+from omnitrain_language.dialogues.messages import Prompt
+from omnitrain_language.dialogues.templates import prompt_ids
 from omnitrain_language.ends import end_ids
 from omnitrain_language.predictor import LanguagePredictor
 from omnitrain_language.tokenizers import load_tokenizer

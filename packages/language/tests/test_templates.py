@@ -3,7 +3,10 @@
 import pytest
 
 from omnitrain.errors import UsageError
-from omnitrain_eft.data.prompts import messages_of, prompt_ids, prompt_text
+from omnitrain_language.dialogues.messages import messages_of
+from omnitrain_language.dialogues.templates import prompt_ids, prompt_text
+from omnitrain_language.tokenizers import load_tokenizer
+from omnitrain_testing.tokenizers import FAMILIES
 
 
 def test_prompts_are_written_from_messages():
@@ -23,10 +26,10 @@ def test_prompts_are_written_from_messages():
             messages_of(empty)
 
 
-def test_chat_needs_a_chat_template(dialogues):
+def test_chat_needs_a_chat_template(tmp_path):
+    FAMILIES["byte-bpe"](tmp_path)
+    tokenizer = load_tokenizer(tmp_path)
     with pytest.raises(UsageError, match="no chat template"):
-        prompt_ids("Hi", "chat", dialogues.tokenizer)
-    dialogues.tokenizer.chat_template = "{% for m in messages %}[{{ m.role }}] {{ m.content }}{% endfor %}>"
-    ids = prompt_ids("Hi", "chat", dialogues.tokenizer)
-    dialogues.tokenizer.chat_template = None
-    assert dialogues.tokenizer.decode(ids) == "[user] Hi>"
+        prompt_ids("Hi", "chat", tokenizer)
+    tokenizer.chat_template = "{% for m in messages %}[{{ m.role }}] {{ m.content }}{% endfor %}>"
+    assert tokenizer.decode(prompt_ids("Hi", "chat", tokenizer)) == "[user] Hi>"

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from omnitrain_eft.data.prompts import Prompt
+from omnitrain_language.dialogues.messages import Prompt
 from omnitrain_language.folders import find_files
-from omnitrain_language.records import Problems, lines_of, text_fault
+from omnitrain_language.records import Problems, json_records, text_fault
 
 SUFFIXES = (".jsonl", ".ndjson")
 
@@ -36,18 +36,8 @@ class PreferenceRecord:
 
 def _records(path: str, problems: Problems) -> Iterator[tuple[Path, int, Mapping[str, Any]]]:
     for file in find_files(path, SUFFIXES):
-        for number, line in lines_of(file, problems):
-            if not line.strip():
-                continue
-            try:
-                record = json.loads(line)
-            except (ValueError, RecursionError):
-                problems.add(file, number, "not JSON")
-                continue
-            if isinstance(record, dict):
-                yield file, number, record
-            else:
-                problems.add(file, number, f"record is {type(record).__name__}, not an object")
+        for number, record in json_records(file, problems):
+            yield file, number, record
         problems.file_ended()
 
 

@@ -8,33 +8,45 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from omnitrain.errors import DataError
-from omnitrain_eft.data.prompts import Prompt, messages_of, prompt_text, reply_text
-from omnitrain_eft.data.world import Reply
 from omnitrain_language.chat_templates import Message, rendered_chat
+from omnitrain_language.dialogues.messages import Prompt, messages_of
+from omnitrain_language.dialogues.templates import prompt_text, reply_text
 from omnitrain_language.encoding import Encoded, Encoder, encode_with_specials, special_ids, start_ids
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
-PARTS = ("style", "name", "content", "end")
-_END = PARTS.index("end")
-
 
 @dataclass(frozen=True)
 class Dialogue:
-    """A prompt, which may hold earlier turns, and the reply to it."""
+    """A prompt, which may hold earlier turns, and the reply to it.
+
+    part_ends: where the parts of the reply end, in characters, -1 for a part that is empty; without any it is one part.
+    """
 
     prompt: Prompt
-    reply: Reply
+    reply: str
+    part_ends: tuple[int, ...] = ()
+
+    @property
+    def ends(self) -> tuple[int, ...]:
+        """The ends of the parts; a reply without parts is one."""
+        return self.part_ends or (len(self.reply),)
 
 
 @dataclass(frozen=True)
 class Row:
-    """Ids of prompt and reply, its end behind, and for each token of the reply which part it belongs to."""
+    """Ids of prompt and reply, its end behind.
+
+    parts: for each token of the reply the number of the part it belongs to; the end of the turn comes behind the last.
+    """
 
     prompt: list[int]
     reply: list[int]
     parts: list[int]
+
+    def __len__(self) -> int:
+        return len(self.prompt) + len(self.reply)
 
 
 class RowEncoder:
@@ -53,36 +65,37 @@ class RowEncoder:
         """Return a special token that the dialogue's own text spells out where it would be taken for the token itself."""
         if not self._means_specials:
             return None
-        texts = [dialogue.reply.text, *(message["content"] for message in messages_of(dialogue.prompt))]
+        texts = [dialogue.reply, *(message["content"] for message in messages_of(dialogue.prompt))]
         return next((found[0] for text in texts if (found := self._special.search(text))), None)
 
     def __call__(self, dialogue: Dialogue) -> Row:
         """Return the row of a dialogue. Raises DataError for a chat template that can't be cut into prompt and reply."""
-        messages, reply = messages_of(dialogue.prompt), dialogue.reply
+        messages = messages_of(dialogue.prompt)
         if self._template == "chat":
-            return self._chat(messages, reply)
+            return self._chat(messages, dialogue)
         asked = prompt_text(messages, self._template)
-        answer = reply_text(asked, reply.text)
+        answer = reply_text(asked, dialogue.reply)
         encoded = self._encoded(asked + answer)
         place = encoded.behind(len(asked))
-        parts = list(_parts(encoded, place, len(asked) + len(answer) - len(reply.text), reply))
-        return Row([*self._start, *encoded.ids[:place]], [*encoded.ids[place:], self._eos], [*parts, _END])
+        parts = list(_parts(encoded, place, len(asked) + len(answer) - len(dialogue.reply), dialogue))
+        return Row([*self._start, *encoded.ids[:place]], [*encoded.ids[place:], self._eos], [*parts, len(dialogue.ends)])
 
     def _encoded(self, text: str) -> Encoded:
         if self._means_specials:
             return encode_with_specials(self._tokenizer, text)
         return self._encode.with_offsets([text])[0]
 
-    def _chat(self, messages: Sequence[Message], reply: Reply) -> Row:
+    def _chat(self, messages: Sequence[Message], dialogue: Dialogue) -> Row:
+        reply = dialogue.reply
         asked = rendered_chat(messages, self._tokenizer, asks=True)
-        whole = rendered_chat([*messages, {"role": "assistant", "content": reply.text}], self._tokenizer, asks=False)
+        whole = rendered_chat([*messages, {"role": "assistant", "content": reply}], self._tokenizer, asks=False)
         if not whole.startswith(asked):
             raise DataError(
                 "template chat: this tokenizer's chat template writes a dialogue with its reply in another way than the same "
                 f"dialogue before the reply (it asks with {asked[-40:]!r}), so that no row can be cut into both: write the "
                 "template as a text with {prompt}, or give the tokenizer a chat template that only adds to what it asked"
             )
-        text = reply.text.strip()
+        text = reply.strip()
         start = whole.find(text, len(asked))
         if start < 0:
             raise DataError(
@@ -92,23 +105,19 @@ class RowEncoder:
         encoded = encode_with_specials(self._tokenizer, whole)
         place = encoded.behind(len(asked))
         # The text may have lost blanks at its ends.
-        start -= len(reply.text) - len(reply.text.lstrip())
-        return Row(encoded.ids[:place], encoded.ids[place:], list(_parts(encoded, place, start, reply)))
+        start -= len(reply) - len(reply.lstrip())
+        return Row(encoded.ids[:place], encoded.ids[place:], list(_parts(encoded, place, start, dialogue)))
 
 
-def _parts(encoded: Encoded, place: int, start: int, reply: Reply) -> Iterator[int]:
+def _parts(encoded: Encoded, place: int, start: int, dialogue: Dialogue) -> Iterator[int]:
     """Yield the part of each token from `place` on: that in which it ends; what begins behind the text is the end.
 
     start: where the reply's text begins.
     """
-    ends: list[int] = []
-    end = -1
-    for part in (reply.style, reply.name, reply.content):
-        end += len(part) + 1 if part else 0
-        ends.append(end)
-    last = start + len(reply.text.rstrip())
+    ends = dialogue.ends
+    last = start + len(dialogue.reply.rstrip())
     for begin, stop in encoded.offsets[place:]:
         if begin >= last:
-            yield _END
+            yield len(ends)
         else:
-            yield next((number for number, end in enumerate(ends) if stop - start <= end), 2)
+            yield next((number for number, end in enumerate(ends) if stop - start <= end), len(ends) - 1)

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from omnitrain.errors import DataError
-from omnitrain_eft.data.records import read_dialogues, read_preferences
+from omnitrain_language.dialogues.records import read_dialogues, read_preferences
 
 
 def write(path, *records):

@@ -1,0 +1,29 @@
+"""Settings of data that is made of dialogues."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from omnitrain.api import Config, InputPath, UseData
+from omnitrain_language.configs.data import TokenizerConfig
+
+
+class PromptedConfig(Config):
+    """What data of prompts with replies has in common."""
+
+    path: InputPath
+    """A file of records, or a folder or glob pattern of files."""
+    template: str = "chat"
+    """How a prompt is written: `plain`, `chat`, or a text with {prompt}."""
+    tokenizer: TokenizerConfig = TokenizerConfig()
+    """How text becomes tokens."""
+    tokenizer_text: UseData | None = None
+    """Documents on which the tokenizer is trained; nothing means: the dialogues' own texts."""
+    length: Annotated[int, Field(ge=4)] = 128
+    """Longest row in tokens; a longer one is malformed."""
+    valid_fraction: Annotated[float, Field(ge=0, lt=1)] = 0.1
+    """Share of the records of files in split `valid`, by a stable hash of the prompt."""
+    malformed: Literal["refuse", "skip"] = "refuse"
+    """What to do with records that can't be read: stop with their file and line, or leave them out and count them."""

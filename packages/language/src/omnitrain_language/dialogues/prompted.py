@@ -1,0 +1,236 @@
+"""Prompts with replies as rows of tokens: what data of dialogues and of preferences shares."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from omnitrain.api import Batch, Context, Data, Prepares
+from omnitrain.errors import DataError
+from omnitrain_language.configs.dialogues import PromptedConfig
+from omnitrain_language.data.text import split_of
+from omnitrain_language.dialogues.messages import Prompt, messages_of
+from omnitrain_language.dialogues.records import SUFFIXES
+from omnitrain_language.dialogues.rows import Dialogue, Row, RowEncoder
+from omnitrain_language.dialogues.templates import check_template, prompt_ids
+from omnitrain_language.folders import tell_files
+from omnitrain_language.tokenizers import pad_id, prepare_tokenizer, save_tokenizer, starts_once_saved, tokenizer_facts
+from omnitrain_language.tokens import texts_of
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
+
+_log = logging.getLogger("omnitrain.language")
+
+
+def padded(rows: Sequence[Sequence[int]], fill: int) -> Tensor:
+    """Return int64[rows, longest], filled at the end."""
+    width = max(map(len, rows))
+    return torch.tensor([[*row, *[fill] * (width - len(row))] for row in rows], dtype=torch.int64)
+
+
+Item = TypeVar("Item")
+
+
+class Prompted(ABC, Generic[Item]):
+    """What data of prompts has in common: files of records, a tokenizer, splits, and rows that fit.
+
+    An item is what the data has one row, or one row for each of several replies, of. address: names the component in errors.
+    noun: what one item is called there. parts: names of the parts of replies, that of the end of a turn last.
+    """
+
+    address: str
+    noun: str
+    parts: Sequence[str] = ("reply", "end")
+
+    def __init__(self, config: PromptedConfig, text: Data | None) -> None:
+        check_template(config.template, "template")
+        self.config: PromptedConfig = config
+        self.text = text
+        self._tokenizer: PreTrainedTokenizerFast | None = None
+        self._rows: dict[str, list[tuple[Row, ...]]] = {}
+
+    @abstractmethod
+    def items_of_files(self) -> Iterator[tuple[str, Item]]:
+        """Yield every item of the files behind the text by which splits are cut."""
+
+    @abstractmethod
+    def dialogues_of(self, item: Item) -> tuple[Dialogue, ...]:
+        """Return what is encoded of an item: its prompt with each of its replies."""
+
+    @abstractmethod
+    def gather(self, split: str, rows: np.ndarray) -> Batch:
+        """Make the batch of some items."""
+
+    @property
+    def reads_files(self) -> bool:
+        """Whether the items are those of files; else `items_in` gives them."""
+        return True
+
+    @property
+    def fingerprint(self) -> str:
+        """Hash of settings, items and the tokenizer's text."""
+        digest = hashlib.blake2b(self.config.model_dump_json(exclude={"path", "tokenizer_text"}).encode(), digest_size=16)
+        digest.update(b"" if self.text is None else self.text.fingerprint.encode())
+        for split in self.splits():
+            for item in self.items(split):
+                digest.update(f"{split}\0{item}\0".encode())
+        return digest.hexdigest()
+
+    def items(self, split: str) -> Iterator[Item]:
+        """Yield the items of a split.
+
+        Raises DataError for an unknown split, and for malformed records where they are refused.
+        """
+        if split not in self.splits():
+            raise DataError(f"{self.address}: there is no split {split!r}; there are {', '.join(self.splits())}")
+        yield from self.items_in(split)
+
+    def items_in(self, split: str) -> Iterator[Item]:
+        """Yield the items of a split that there is."""
+        for key, item in self.items_of_files():
+            if split_of(key, self.config.valid_fraction, 0) == split:
+                yield item
+
+    def encoded(self, split: str) -> list[tuple[Row, ...]]:
+        """Return the rows of every item of a split that fits.
+
+        Raises DataError where there is none, and for rows longer than `length` where malformed ones are refused.
+        """
+        if split not in self._rows:
+            every = [tuple(map(self.row, dialogues)) for dialogues in self._sound(split)]
+            lengths = [max(map(len, rows)) for rows in every]
+            length = self.config.length
+            long = [found for found in lengths if found > length]
+            if long and self.config.malformed == "refuse":
+                raise DataError(
+                    f"{self.config.path}: {len(long)} {self.noun}s of split {split} are longer than length {length} (the "
+                    f"longest has {max(long)} tokens): raise length, or set malformed: skip"
+                )
+            if long:
+                told = (self.config.path, len(long), self.noun, split, length)
+                _log.warning("%s: left out %d %ss of split %s, longer than length %d", *told)
+            kept = [rows for rows, found in zip(every, lengths, strict=True) if found <= length]
+            if not kept:
+                raise DataError(f"{self.config.path}: split {split!r} has no {self.noun} that fits; it needs more records")
+            self._rows[split] = kept
+        return self._rows[split]
+
+    def _sound(self, split: str) -> Iterator[tuple[Dialogue, ...]]:
+        """Yield what is encoded of the items that spell out no special token where it would be taken for the token itself."""
+        left_out = 0
+        for item in self.items(split):
+            dialogues = self.dialogues_of(item)
+            spelled = next((found for dialogue in dialogues if (found := self.encode_row.spelled(dialogue))), None)
+            if spelled is None:
+                yield dialogues
+                continue
+            left_out += 1
+            if self.config.malformed == "refuse":
+                raise DataError(
+                    f"{self.config.path}: a {self.noun} of split {split} spells out {spelled!r}, which would end or begin a "
+                    f"turn here: {str(item)[:120]}; write it in another way, or set malformed: skip to leave it out"
+                )
+        if left_out:
+            told = (self.config.path, left_out, self.noun, split)
+            _log.warning("%s: left out %d %ss of split %s, which spell out special tokens", *told)
+
+    def examples(self, split: str) -> Sequence[Mapping[str, Any]]:
+        """Return the items of a split by number."""
+        return [{"split": split, "row": number} for number in range(len(self.encoded(split)))]
+
+    def collate(self, examples: Sequence[Mapping[str, Any]]) -> Batch:
+        """Make a batch of items of one split."""
+        return self.gather(examples[0]["split"], np.asarray([e["row"] for e in examples], np.int64))
+
+    def columns(self, rows: Sequence[Row]) -> dict[str, Tensor]:
+        """Return ids, mask, labels, weights and parts [rows, longest] of rows.
+
+        labels[t] is what position t predicts; weights are 1 on the reply; parts are -1 outside of it.
+        """
+        pad = pad_id(self.tokenizer)
+        whole = [[*row.prompt, *row.reply] for row in rows]
+        heads = [len(row.prompt) - 1 for row in rows]
+        lengths = torch.tensor([len(ids) - 1 for ids in whole])
+        parts = padded([[-1] * head + row.parts for head, row in zip(heads, rows, strict=True)], -1)
+        return {
+            "ids": padded([ids[:-1] for ids in whole], pad),
+            "mask": torch.arange(int(lengths.max())) < lengths[:, None],
+            "labels": padded([ids[1:] for ids in whole], pad),
+            "weights": (parts >= 0).float(),
+            "parts": parts,
+        }
+
+    def prepare(self, workspace: Path, context: Context) -> None:
+        """Train the tokenizer unless it is there already."""
+        if isinstance(self.text, Prepares):
+            self.text.prepare(workspace, context)
+        if self.reads_files:
+            tell_files(self.config.path, SUFFIXES, context)
+        text = self.text
+        texts = self._own_texts() if text is None else texts_of(text, text.splits()[0])
+        fingerprint = "" if self.config.tokenizer.path is not None else (self if text is None else text).fingerprint
+        self._tokenizer = prepare_tokenizer(self.config.tokenizer, texts, fingerprint, workspace, context)
+
+    def _own_texts(self) -> Iterator[str]:
+        for item in self.items("train"):
+            for dialogue in self.dialogues_of(item):
+                yield from (message["content"] for message in messages_of(dialogue.prompt))
+                yield dialogue.reply
+
+    @property
+    def tokenizer(self) -> PreTrainedTokenizerFast:
+        """The tokenizer, once prepared."""
+        if self._tokenizer is None:
+            raise RuntimeError("the data was not prepared yet")
+        return self._tokenizer
+
+    @cached_property
+    def encode_row(self) -> RowEncoder:
+        """What encodes dialogues, once prepared."""
+        return RowEncoder(self.tokenizer, self.config.template)
+
+    def splits(self) -> Sequence[str]:
+        """Name the splits."""
+        return ["train", "valid"] if not self.reads_files or self.config.valid_fraction else ["train"]
+
+    def facts(self) -> Mapping[str, Any]:
+        """Return vocabulary_size, pad_id, eos_id, the names of the parts, and the positions that a model needs."""
+        told = {"group_names": {"part_ids": list(self.parts)}, "positions": self._longest, "positions_setting": "length"}
+        return {**tokenizer_facts(self.tokenizer), **told}
+
+    @cached_property
+    def _longest(self) -> int:
+        """The longest row that is trained on; its last token is only predicted."""
+        return max(len(row) for rows in self.encoded("train") for row in rows) - 1
+
+    def save_assets(self, directory: Path) -> None:
+        """Write the tokenizer into the model's folder."""
+        save_tokenizer(self.tokenizer, directory, "decoder-only")
+
+    def prompt(self, prompt: Prompt) -> list[int]:
+        """Return the ids of a prompt, behind the start token."""
+        return self._begun(prompt_ids(prompt, self.config.template, self.tokenizer))
+
+    @cached_property
+    def _unmarked(self) -> bool:
+        return starts_once_saved(self.tokenizer)
+
+    def _begun(self, ids: list[int]) -> list[int]:
+        eos = int(self.tokenizer.eos_token_id)
+        return [eos, *ids] if self._unmarked and ids[:1] != [eos] else ids
+
+    def row(self, dialogue: Dialogue) -> Row:
+        """Return the ids of a dialogue. Raises DataError for a chat template that can't be cut into prompt and reply."""
+        row = self.encode_row(dialogue)
+        return replace(row, prompt=self._begun(row.prompt))
