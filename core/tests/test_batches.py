@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from omnitrain.api import BatchPlan
 from omnitrain.engine.batches import EpochOrder, MapFeed, count_batches, example_ids, in_order, make_feed, split_rows, to_device
-from omnitrain.errors import DataError, EnvironmentFault
+from omnitrain.errors import DataError, EnvironmentFault, UsageError
 from omnitrain_toy import configs, parts
 
 
@@ -310,19 +310,61 @@ def test_fewer_rows_than_a_batch_make_a_short_batch(form):
 @settings(max_examples=60, deadline=None)
 def test_cut_batches_hold_every_row_once_and_in_order(rows, parts, axis, arrays):
     value = torch.arange(rows * 3).reshape((rows, 3) if axis == 0 else (3, rows))
-    batch = {"x": value.numpy() if arrays else value, "scale": 2.0, "example_ids": np.arange(rows)}
-    pieces = split_rows(batch, {"x": "int64[batch, k]" if axis == 0 else "int64[k, batch]", "scale": "float32[]"}, parts)
+    batch = {"x": value.numpy() if arrays else value, "example_ids": np.arange(rows)}
+    pieces = split_rows(batch, {"x": "int64[batch, k]" if axis == 0 else "int64[k, batch]"}, parts)
     assert len(pieces) == min(rows, parts)
     sizes = [piece["x"].shape[axis] for piece in pieces]
     assert max(sizes) - min(sizes) <= 1
     assert torch.equal(torch.cat([torch.as_tensor(piece["x"]) for piece in pieces], axis), value)
-    assert all(piece["scale"] == 2.0 for piece in pieces)
     assert example_ids(pieces) == list(range(rows))
 
 
-def test_batch_without_a_batch_dimension_is_not_cut():
-    with pytest.raises(DataError, match="no dimension named 'batch'"):
-        split_rows({"x": torch.zeros(3)}, {"x": "float32[rows]"}, 2)
+class Graphs:
+    """Data with an order of its own whose edges belong to no row."""
+
+    fingerprint, batch = "0123456789abcdef", {"sizes": "int64[batch]", "edges": "int64[2, edges]", "hint": "float32[]?"}
+
+    def splits(self):
+        return ["train"]
+
+    def batches(self, split, plan):
+        return iter([])
+
+
+class CutGraphs(Graphs):
+    def split_batch(self, batch, parts):
+        return [batch] * parts
+
+
+def test_batches_with_fields_of_no_row_are_refused_at_the_start_instead_of_being_repeated():
+    plan = BatchPlan(8, seed=0)
+    make_feed(Graphs(), "train", plan)
+    make_feed(CutGraphs(), "train", plan, accumulate=2)
+    with pytest.raises(UsageError, match=r"'edges' \(int64\[2, edges\]\) has no dimension.*fit.accumulate=1.*split_batch"):
+        make_feed(Graphs(), "train", plan, accumulate=2)
+
+
+@pytest.mark.parametrize(
+    ("batch", "fields", "said"),
+    [
+        ({"x": torch.zeros(3)}, {"x": "float32[rows]"}, "'x'"),
+        ({"y": torch.zeros(3), "x": torch.zeros(3)}, {"y": "float32[batch]", "x": "float32[rows]?"}, "'x'"),
+        ({"y": torch.zeros(3), "texts": ["a", "b", "c"]}, {"y": "float32[batch]"}, r"'texts' \(not declared\)"),
+    ],
+)
+def test_field_without_a_batch_dimension_is_not_cut(batch, fields, said):
+    with pytest.raises(UsageError, match=said):
+        split_rows(batch, fields, 2)
+
+
+def test_iterables_that_cut_their_batches_themselves_are_asked():
+    class Cut(type(data(form="iterable"))):
+        def split_batch(self, batch, parts):
+            return [batch] * parts
+
+    source = data(form="iterable")
+    source.__class__ = Cut
+    assert len(make_feed(source, "train", BatchPlan(8, seed=0), accumulate=3).next()) == 3
 
 
 def test_batches_become_tensors_and_keep_what_is_none():

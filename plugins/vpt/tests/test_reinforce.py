@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from omnitrain.engine import Engine, Guard
+from omnitrain.engine import Engine
 from omnitrain.errors import NumericalError
 from omnitrain_control.rollouts import Collector
 from omnitrain_vpt.configs.data import WorldConfig
@@ -33,7 +33,7 @@ def make_loop(context, run):
         torch.manual_seed(0)
         policy = build_policy(PolicyConfig(size="tiny"), context)
         fleet = make_fleet(WORLD, context.workspace, 2, 1, size=32, rewards={"log": (8, 1.0)})
-        phasic = Phasic(policy, config, Engine(device="cpu"), Guard(run, config.skip_nonfinite))
+        phasic = Phasic(policy, config, Engine(device="cpu"), run)
         loops.append(Reinforcement(config, run, phasic, fleet))
         return loops[-1]
 
@@ -147,7 +147,7 @@ def test_bad_updates_in_a_row_end_the_stage_after_as_many_as_the_settings_allow(
     before = {name: value.clone() for name, value in loop.phasic.policy.named_parameters() if "normalizer" not in name}
     for _ in range(2):
         loop.phasic.wake(batch, 0.0)
-    with pytest.raises(NumericalError, match="3 updates in a row, up to step 3"):
+    with pytest.raises(NumericalError, match="3 updates of policy in a row, up to step 3"):
         loop.phasic.wake(batch, 0.0)
     assert all(torch.equal(value, before[name]) for name, value in loop.phasic.policy.named_parameters() if name in before)
 

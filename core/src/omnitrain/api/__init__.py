@@ -57,6 +57,7 @@ if TYPE_CHECKING:
         TellsArtifacts,
         TellsFacts,
         TellsNeeds,
+        TrainsOnly,
         Weighs,
         numpy_generator,
     )
@@ -108,6 +109,7 @@ _MODULES = {
         "TellsArtifacts",
         "TellsFacts",
         "TellsNeeds",
+        "TrainsOnly",
         "Weighs",
         "numpy_generator",
     ),
@@ -190,6 +192,7 @@ __all__ = [
     "TellsNeeds",
     "Text",
     "Tracker",
+    "TrainsOnly",
     "Use",
     "UseArtifact",
     "UseData",

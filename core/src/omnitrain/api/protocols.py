@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
@@ -113,7 +113,11 @@ class ExplainsBatches(Protocol):
 
 @runtime_checkable
 class SplitsBatches(Protocol):
-    """Data whose batches can't be cut along the dimension named "batch" of every field."""
+    """Data whose batches can't be cut along the dimension named "batch" of every field.
+
+    Needed for `fit.accumulate` above 1 by data that orders its own batches and has fields without that dimension: nodes
+    and edges of graphs, a number for the whole batch.
+    """
 
     def split_batch(self, batch: Batch, parts: int) -> Sequence[Batch]:
         """Cut one batch into micro-batches."""
@@ -197,6 +201,18 @@ class CarriesState(Protocol):
 
     def step(self, model: nn.Module, batch: Batch, state: Any) -> tuple[Loss, Any]:
         """Return the loss and the next state; the engine detaches and saves it."""
+
+
+@runtime_checkable
+class TrainsOnly(Protocol):
+    """An objective whose loss is for a part of the model, such as the actor of an actor and a critic.
+
+    core/fit makes its optimiser over that part, and the contract kit holds the loss to it: a gradient in all of it, none
+    elsewhere.
+    """
+
+    def trained(self, model: nn.Module) -> Iterable[nn.Parameter]:
+        """Return the parameters that the loss is for."""
 
 
 class Evaluator(Protocol):

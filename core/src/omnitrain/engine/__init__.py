@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from omnitrain.api.digests import file_digest
     from omnitrain.engine.batches import in_order, make_feed, to_device
     from omnitrain.engine.checkpoints import Checkpoints
-    from omnitrain.engine.engine import Engine, Update, choose_device, evaluating, unwrap
+    from omnitrain.engine.engine import Engine, Update, choose_device, evaluating, frozen, unwrap
     from omnitrain.engine.execution import Options, run_recipe
     from omnitrain.engine.guard import Guard
     from omnitrain.engine.journal import Journal
@@ -34,10 +34,11 @@ if TYPE_CHECKING:
         set_rng_state,
     )
     from omnitrain.engine.scratch import ScratchRun, scratch_run
-    from omnitrain.engine.settings import FitSettings, OptimiserConfig, ScheduleConfig
+    from omnitrain.engine.settings import FitSettings, OptimiserConfig, ScheduleConfig, UpdaterConfig
     from omnitrain.engine.splits import check_split
     from omnitrain.engine.tally import Tally
     from omnitrain.engine.training import Trainer, train
+    from omnitrain.engine.updaters import Target, Updater
     from omnitrain.plugins import installed
     from omnitrain.recipes import load_recipe
     from omnitrain.runs.files import whole, write_json, write_whole
@@ -48,7 +49,7 @@ if TYPE_CHECKING:
 _MODULES = {
     "batches": ("in_order", "make_feed", "to_device"),
     "checkpoints": ("Checkpoints",),
-    "engine": ("Engine", "Update", "choose_device", "evaluating", "unwrap"),
+    "engine": ("Engine", "Update", "choose_device", "evaluating", "frozen", "unwrap"),
     "execution": ("Options", "run_recipe"),
     "guard": ("Guard",),
     "journal": ("Journal",),
@@ -60,10 +61,11 @@ _MODULES = {
     "planning": ("reads_data",),
     "rng": ("Streams", "generator_state", "isolated", "rng_state", "seed_everything", "set_generator_state", "set_rng_state"),
     "scratch": ("ScratchRun", "scratch_run"),
-    "settings": ("FitSettings", "OptimiserConfig", "ScheduleConfig"),
+    "settings": ("FitSettings", "OptimiserConfig", "ScheduleConfig", "UpdaterConfig"),
     "splits": ("check_split",),
     "tally": ("Tally",),
     "training": ("Trainer", "train"),
+    "updaters": ("Target", "Updater"),
 }
 _HOME = {name: f"omnitrain.engine.{module}" for module, names in _MODULES.items() for name in names}
 # What plugins need of the layers below.
@@ -95,9 +97,12 @@ __all__ = [
     "ScratchRun",
     "Streams",
     "Tally",
+    "Target",
     "Trainer",
     "Update",
     "Updated",
+    "Updater",
+    "UpdaterConfig",
     "build_once",
     "build_parts",
     "check_fields",
@@ -110,6 +115,7 @@ __all__ = [
     "explained_loading",
     "file_digest",
     "find_pretrained",
+    "frozen",
     "generator_state",
     "in_order",
     "input_digests",

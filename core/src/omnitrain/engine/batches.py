@@ -5,7 +5,7 @@ from __future__ import annotations
 import atexit
 import copy
 import signal
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import Any, Protocol
 
@@ -17,7 +17,7 @@ from omnitrain.api.data import Batch, Data
 from omnitrain.api.fields import parse_field
 from omnitrain.api.protocols import BatchPlan, DrawsExamples, Gathers, OrdersBatches, SplitsBatches
 from omnitrain.engine.rng import isolated
-from omnitrain.errors import DataError, EnvironmentFault, OmnitrainError
+from omnitrain.errors import DataError, EnvironmentFault, OmnitrainError, UsageError
 from omnitrain.runs.seeds import derive
 
 
@@ -199,6 +199,8 @@ class StreamFeed:
 
     def __init__(self, data: Data, split: str, plan: BatchPlan, accumulate: int) -> None:
         assert isinstance(data, OrdersBatches)
+        if accumulate > 1:
+            check_cuttable(data)
         self._data, self._accumulate = data, accumulate
         self._stream = data.batches(split, plan)
         self._iterator: Iterator[Batch] | None = None
@@ -230,21 +232,43 @@ class StreamFeed:
         self._iterator = None
 
 
-def split_rows(batch: Batch, fields: Mapping[str, str], parts: int) -> list[Batch]:
-    """Cut a batch along the dimension named "batch" of its declared fields; other fields go to every part."""
-    axes = {}
-    for name, spec in fields.items():
-        dims = parse_field(spec).dims or ()
-        if name in batch and "batch" in dims:
+def check_cuttable(data: Data) -> None:
+    """Refuse data whose batches come whole, in an order of its own, and can't be cut into micro-batches.
+
+    Raises UsageError that names the fields without a dimension named "batch".
+    """
+    if not isinstance(data, SplitsBatches):
+        required = {name: spec for name, spec in data.batch.items() if not parse_field(spec).optional}
+        _batch_axes(required, data.batch)
+
+
+def _batch_axes(names: Iterable[str], fields: Mapping[str, str]) -> dict[str, int]:
+    """Return by field which of its dimensions is named "batch"."""
+    axes = {"example_ids": 0} if "example_ids" in names else {}
+    for name in names:
+        dims = parse_field(fields[name]).dims or () if name in fields else ()
+        if "batch" in dims:
             axes[name] = dims.index("batch")
-    if "example_ids" in batch:
-        axes.setdefault("example_ids", 0)
-    if not axes:
-        raise DataError("The batch declares no dimension named 'batch', so it can't be cut for accumulate > 1.")
+    whole = [f"{name!r} ({fields.get(name, 'not declared')})" for name in names if name not in axes]
+    if whole or not axes:
+        raise UsageError(
+            f"The batches can't be cut into micro-batches, since {', '.join(whole) or 'no field'} "
+            f"{'has no' if whole else 'has a'} dimension named 'batch': set fit.accumulate=1, or give the data the method "
+            "split_batch (omnitrain.api.SplitsBatches)."
+        )
+    return axes
+
+
+def split_rows(batch: Batch, fields: Mapping[str, str], parts: int) -> list[Batch]:
+    """Cut a batch along the dimension named "batch" of its fields.
+
+    Raises UsageError where a field has none, since only its data can know which part of it belongs to which rows.
+    """
+    axes = _batch_axes(batch, fields)
     first = next(iter(axes))
     rows = len(batch[first]) if axes[first] == 0 else batch[first].shape[axes[first]]
     edges = [0, *np.cumsum([len(p) for p in np.array_split(np.arange(rows), min(parts, rows))]).tolist()]
-    return [{k: _cut(v, axes[k], a, b) if k in axes else v for k, v in batch.items()} for a, b in pairwise(edges)]
+    return [{k: _cut(v, axes[k], a, b) for k, v in batch.items()} for a, b in pairwise(edges)]
 
 
 def _cut(value: Any, axis: int, start: int, end: int) -> Any:
@@ -305,6 +329,8 @@ class _Buffered:
     def __init__(self, data: Data) -> None:
         self.data, self.batch, self.fingerprint = data, data.batch, data.fingerprint
         self.splits, self.examples, self.collate = data.splits, data.examples, data.collate
+        if isinstance(data, SplitsBatches):
+            self.split_batch = data.split_batch
 
     def batches(self, split: str, plan: BatchPlan) -> _IterableStream:
         """Return the stream of one split."""

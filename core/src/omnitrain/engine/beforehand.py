@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from omnitrain.api.config import Config, Use, UseEvaluator
 from omnitrain.api.data import Data
-from omnitrain.api.protocols import ChecksData, Evaluator, PlansStage, TellsArtifacts, TellsNeeds
+from omnitrain.api.protocols import ChecksData, Evaluator, OrdersBatches, PlansStage, TellsArtifacts, TellsNeeds
 from omnitrain.api.run import Run
 from omnitrain.engine.building import ComponentBuilder
 from omnitrain.engine.settings import EvaluateConfig, FitConfig
@@ -179,6 +179,7 @@ def check_training(
     """
     import torch
 
+    from omnitrain.engine.batches import check_cuttable
     from omnitrain.engine.parts import prepare_data
 
     found = Training(lack=lack)
@@ -198,6 +199,9 @@ def check_training(
         if config.train_split not in found.data.splits():
             splits = ", ".join(found.data.splits())
             raise UsageError(f"{run.name}.train_split: the data has no split {config.train_split!r}; it has {splits}.")
+        data: Any = found.data
+        if config.fit.accumulate > 1 and isinstance(data, OrdersBatches):
+            check_cuttable(data)
         there = [use for use in config.evaluators if awaited(use, recipe, folder) is None]
         check_evaluators(there, found.data, found.facts, run)
         check_watched(config, found.data)

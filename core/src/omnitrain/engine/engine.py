@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import weakref
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
@@ -75,6 +76,10 @@ class Engine:
         self.world = int(os.environ.get("WORLD_SIZE", "1"))
         self._compile = compile_model
         self._accelerator: Accelerator | None = None
+        # Whose gradients an update drops: all that backward passes reach. They are looked for until no new optimiser comes.
+        self._reached: dict[int, Tensor] = {}
+        self._optimisers: weakref.WeakSet[torch.optim.Optimizer] = weakref.WeakSet()
+        self._looking = True
         if self.world > 1 or precision == "fp16":
             self._accelerator = _accelerator(precision, device)
             self.device: torch.device = self._accelerator.device
@@ -128,12 +133,23 @@ class Engine:
         context: AbstractContextManager[Any] = self._accelerator.no_sync(model)
         return context
 
-    def backward(self, total: Tensor) -> None:
-        """Add the gradient of a scalar to the parameters' gradients."""
+    def backward(self, total: Tensor, parameters: Sequence[nn.Parameter] | None = None) -> None:
+        """Add the gradient of a scalar to the parameters' gradients.
+
+        parameters: whose gradients are wanted, where the loss of one network goes through others; the others' are then not
+        even computed. Raises UsageError where they are given with several processes.
+        """
+        wanted: dict[str, Any] = {}
+        if parameters is not None:
+            if self.world > 1:
+                raise UsageError("A loss for some of the parameters is differentiated in one process only; start one.")
+            wanted = {"inputs": list(parameters)}
+        elif self._looking:
+            self._reached.update((id(leaf), leaf) for leaf in leaves(total))
         if self._accelerator is not None:
-            self._accelerator.backward(total)
+            self._accelerator.backward(total, **wanted)
         else:
-            total.backward()  # type: ignore[no-untyped-call]
+            total.backward(**wanted)  # type: ignore[no-untyped-call]
 
     def sum(self, value: Tensor) -> Tensor:
         """Return the sum of a tensor over all processes."""
@@ -171,14 +187,22 @@ class Engine:
         loss: Tensor | None = None,
         parameters: Sequence[nn.Parameter] | None = None,
         clip_value: float | None = None,
+        keep_others: bool = False,
     ) -> Update:
-        """Scale, clip and apply the gradients, then drop them. Nothing is applied when loss or gradient is not finite.
+        """Scale, clip and apply the gradients, then drop them, those of other networks that the loss went through too.
 
+        Nothing is applied when loss or gradient is not finite.
         scale: factor on every gradient, such as 1 / (sum of weights). loss: checked for being finite with the gradient.
         parameters: whose gradients; by default those of the optimiser. clip_value: bound of each scaled entry.
+        keep_others: leave the gradients of all other parameters, where one backward pass is for several optimisers, each of
+        which is updated now.
         """
         if parameters is None:
             parameters = [p for group in optimiser.param_groups for p in group["params"]]
+        self._looking = optimiser not in self._optimisers
+        if self._looking:
+            self._optimisers.add(optimiser)
+            self._reached.update((id(p), p) for p in parameters)
         if self._accelerator is not None and self.precision == "fp16":
             self._accelerator.unscale_gradients(optimiser)
         gradients = [p.grad for p in parameters if p.grad is not None]
@@ -187,7 +211,7 @@ class Engine:
             update = self._update_on_host(optimiser, gradients, norm, scale, (clip_norm, clip_value), loss)
         else:
             update = self._update_on_device(optimiser, gradients, norm, scale, (clip_norm, clip_value), loss)
-        for parameter in parameters:
+        for parameter in parameters if keep_others else (*parameters, *self._reached.values()):
             parameter.grad = None
         return update
 
@@ -255,6 +279,20 @@ def unwrap(model: nn.Module) -> nn.Module:
     return inner.module if isinstance(inner, nn.parallel.DistributedDataParallel) else inner
 
 
+def leaves(total: Tensor) -> Iterator[Tensor]:
+    """Yield what a backward pass from a tensor would leave gradients in."""
+    seen: set[Any] = set()
+    left = [total.grad_fn]
+    while left:
+        node = left.pop()
+        if node is None or node in seen:
+            continue
+        seen.add(node)
+        if type(node).__name__ == "AccumulateGrad":
+            yield node.variable  # type: ignore[attr-defined]
+        left.extend(following for following, _ in node.next_functions)
+
+
 def _clamp(gradients: list[Tensor], bound: float) -> None:
     torch._foreach_clamp_max_(gradients, bound)
     torch._foreach_clamp_min_(gradients, -bound)
@@ -282,3 +320,21 @@ def evaluating(model: nn.Module) -> Iterator[None]:
     finally:
         for module in training:
             module.training = True
+
+
+@contextmanager
+def frozen(*modules: nn.Module) -> Iterator[None]:
+    """Run a block in which the modules' parameters take no gradient, which flows through them; afterwards all is as it was.
+
+    with frozen(critic):
+        loss = -critic(observations, actor(observations)).mean()
+    """
+    parameters = {id(p): p for module in modules for p in module.parameters()}.values()
+    held = [(p, p.requires_grad) for p in parameters]
+    try:
+        for parameter in parameters:
+            parameter.requires_grad_(False)
+        yield
+    finally:
+        for parameter, required in held:
+            parameter.requires_grad_(required)

@@ -18,11 +18,11 @@ class Guard:
     """Watches the updates of a loop, as `Engine.update` reports them; a bad one is not applied and becomes an event.
 
     allowed: how many in a row may be bad. last_checkpoint: called before the end, to leave one to look at; takes the step
-    of the update and returns the step of the newest checkpoint.
+    of the update and returns the step of the newest checkpoint. updater: which of several optimisers it watches.
     """
 
-    def __init__(self, run: Run, allowed: int, last_checkpoint: Callable[[int], int] | None = None) -> None:
-        self._run, self._allowed, self._last_checkpoint = run, allowed, last_checkpoint
+    def __init__(self, run: Run, allowed: int, last_checkpoint: Callable[[int], int] | None = None, updater: str = "") -> None:
+        self._run, self._allowed, self._last_checkpoint, self._updater = run, allowed, last_checkpoint, updater
         self._unread: list[tuple[int, Tensor, Sequence[Any]]] = []
         self.in_a_row = 0
 
@@ -61,13 +61,15 @@ class Guard:
     def _bad(self, step: int, examples: Sequence[Any]) -> None:
         self.in_a_row += 1
         named = list(examples[:NAMED_EXAMPLES])
-        self._run.event("skipped update", step=step, reason="loss or gradient is not finite", examples=named)
+        named_updater = {"updater": self._updater} if self._updater else {}
+        self._run.event("skipped update", **named_updater, step=step, reason="loss or gradient is not finite", examples=named)
         if self.in_a_row <= self._allowed:
             return
         last = self._last_checkpoint(step) if self._last_checkpoint is not None else None
+        whose = f" of {self._updater}" if self._updater else ""
         saved = "" if last is None else f"The last checkpoint is of step {last}. "
         raise NumericalError(
-            f"{self.in_a_row} updates in a row, up to step {step}, had a NaN or infinite loss or gradient and were not "
+            f"{self.in_a_row} updates{whose} in a row, up to step {step}, had a NaN or infinite loss or gradient and were not "
             f"applied; the weights are those before. {saved}events.jsonl names the examples; look at them or lower the "
             "learning rate."
         )

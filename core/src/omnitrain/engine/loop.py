@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from omnitrain.api.data import Batch
-from omnitrain.api.protocols import BatchPlan, CarriesState, Objective, Weighs
+from omnitrain.api.protocols import BatchPlan, CarriesState, Objective, TrainsOnly, Weighs
 from omnitrain.api.results import Loss
 from omnitrain.api.run import Run
 from omnitrain.engine.batches import Feed, example_ids, to_device
@@ -88,7 +88,8 @@ class Loop:
         self.settings, self.run, self.engine = settings, run, engine
         self.model, self.objective, self.feed, self.validation = model, objective, feed, validation
         self.prepared = engine.prepare(model)
-        optimiser = extras.optimiser or make_optimiser(settings.optimiser, model, settings.learning_rate)
+        only = objective.trained(model) if isinstance(objective, TrainsOnly) else None
+        optimiser = extras.optimiser or make_optimiser(settings.optimiser, model, settings.learning_rate, only)
         for group in optimiser.param_groups:
             group.setdefault("lr_scale", 1.0)
         self.optimiser = engine.prepare_optimiser(optimiser)

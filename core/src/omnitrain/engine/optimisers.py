@@ -17,12 +17,21 @@ from omnitrain.errors import EnvironmentFault, UsageError
 Groups = Sequence[Mapping[str, Any]]
 
 
-def parameter_groups(model: nn.Module | Groups, weight_decay: float) -> list[dict[str, Any]]:
+def parameter_groups(
+    model: nn.Module | Groups, weight_decay: float, only: Iterable[nn.Parameter] | None = None
+) -> list[dict[str, Any]]:
     """Return the trainable parameters in groups: matrices with weight decay, vectors and scalars without.
 
     A model with `parameter_groups` (see `GroupsParameters`) names its own, and groups of that form may stand in a model's
-    place. "lr_scale" multiplies the learning rate.
+    place. "lr_scale" multiplies the learning rate. only: leave out all other parameters.
     """
+    if only is not None:
+        chosen = {id(parameter) for parameter in only}
+        found = [
+            {**group, "params": [p for p in group["params"] if id(p) in chosen]}
+            for group in parameter_groups(model, weight_decay)
+        ]
+        return [group for group in found if group["params"]]
     if isinstance(model, GroupsParameters) or not isinstance(model, nn.Module):
         named = model.parameter_groups() if isinstance(model, GroupsParameters) else model
         return [{"lr_scale": 1.0, "weight_decay": weight_decay, **group} for group in named]
@@ -35,13 +44,19 @@ def parameter_groups(model: nn.Module | Groups, weight_decay: float) -> list[dic
     return [{"params": p, "weight_decay": d, "lr_scale": 1.0} for p, d in groups if p]
 
 
-def make_optimiser(config: OptimiserConfig, model: nn.Module | Groups, learning_rate: float) -> torch.optim.Optimizer:
+def make_optimiser(
+    config: OptimiserConfig,
+    model: nn.Module | Groups,
+    learning_rate: float,
+    only: Iterable[nn.Parameter] | None = None,
+) -> torch.optim.Optimizer:
     """Build the optimiser that the config names over the model's trainable parameters, or over given groups of them.
 
     A group is {"params": [...]} and any of "lr_scale", "weight_decay" (by default 1 and the config's, for all in it).
+    only: leave out all other parameters.
     Raises UsageError when nothing is trainable, EnvironmentFault when the optimiser's library is missing.
     """
-    groups = parameter_groups(model, config.weight_decay)
+    groups = parameter_groups(model, config.weight_decay, only)
     if not groups:
         raise UsageError("The model has no trainable parameter; unfreeze something or use core/evaluate.")
     if config.name == "adamw":

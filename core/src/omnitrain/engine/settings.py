@@ -120,6 +120,23 @@ class FitSettings(Config):
         return self
 
 
+class UpdaterConfig(Config):
+    """One optimiser of a stage that has several, such as an actor's and a critic's."""
+
+    learning_rate: float = Field(default=1e-3, gt=0)
+    """Peak learning rate."""
+    optimiser: OptimiserConfig = OptimiserConfig()
+    """Which optimiser."""
+    schedule: ScheduleConfig = ScheduleConfig()
+    """Learning rate over this optimiser's updates."""
+    clip_norm: float | None = Field(default=None, gt=0)
+    """Largest Euclidean norm of the gradient; null for no clipping."""
+    clip_value: float | None = Field(default=None, gt=0)
+    """Largest absolute value of each entry of the gradient; null for no clipping."""
+    skip_nonfinite: int = Field(default=10, ge=0)
+    """Updates in a row that may be skipped for a NaN or infinite loss or gradient before training ends."""
+
+
 class FitConfig(Config):
     """Train a model on data with an objective."""
 

@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from omnitrain.api import parse_field
+from omnitrain.errors import UsageError
 from omnitrain_testing.findings import Note
-from omnitrain_testing.subjects import NO_PARTNER, Subject, Substituted, tensors
+from omnitrain_testing.subjects import NO_PARTNER, ROWS, Subject, Substituted, tensors
 
 if TYPE_CHECKING:
     from omnitrain_testing.losses import Sharp
@@ -21,7 +22,8 @@ def _actual(subject: Subject) -> Subject | None:
 
 
 def gradients(subject: Subject) -> Iterator[str]:
-    """The loss is a finite sum with a weight, and its gradient reaches every trainable parameter."""
+    """The loss is a finite sum with a weight, and its gradient reaches every trainable parameter that it is for, no other."""
+    from omnitrain.api import TrainsOnly
     from omnitrain_testing.losses import measure
 
     chosen = _actual(subject)
@@ -44,7 +46,17 @@ def gradients(subject: Subject) -> Iterator[str]:
             yield f"The gradient of {_listed(bad)} is not finite: look for a division or logarithm of zero."
             return
         reached |= {name for name, g in found.gradient.items() if g is not None}
-    missed = [name for name in names if name not in reached]
+    own = set(names)
+    if isinstance(chosen.objective, TrainsOnly):
+        wanted = {id(parameter) for parameter in chosen.objective.trained(model)}
+        own = {name for name, parameter in model.named_parameters() if id(parameter) in wanted}
+        strayed = [name for name in names if name in reached and name not in own]
+        if strayed:
+            yield (
+                f"The gradient reaches {_listed(strayed)}, which 'trained' does not name: detach what comes from there, or "
+                "compute it inside omnitrain.engine.frozen."
+            )
+    missed = [name for name in names if name in own and name not in reached]
     if missed:
         yield (
             f"No gradient reaches {_listed(missed)}: use it in the loss, or set requires_grad to False where it is "
@@ -151,8 +163,7 @@ def _examples(subject: Subject, count: int) -> list[Any]:
 
 def splitting(subject: Subject) -> Iterator[str]:
     """The parts of a batch add up to the whole: sums, weights and gradients."""
-    from omnitrain.api import CarriesState, SplitsBatches, Weighs
-    from omnitrain.engine.batches import split_rows
+    from omnitrain.api import CarriesState, Weighs
     from omnitrain_testing.losses import Sharp, evaluate
 
     chosen = _actual(subject)
@@ -162,8 +173,8 @@ def splitting(subject: Subject) -> Iterator[str]:
     if isinstance(chosen.objective, CarriesState):
         yield Note("the objective carries state from batch to batch, so parts are no rows of one batch")
         return
-    data, batch, sharp = chosen.data, chosen.batch, Sharp(chosen.objective, chosen.model, chosen.batch)
-    parts = list(data.split_batch(batch, 2)) if isinstance(data, SplitsBatches) else split_rows(batch, data.batch, 2)
+    sharp = Sharp(chosen.objective, chosen.model, chosen.batch)
+    batch, parts = _halved(chosen)
     if len(parts) < 2:
         yield Note("a batch of one row can't be split")
         return
@@ -179,6 +190,25 @@ def splitting(subject: Subject) -> Iterator[str]:
         weight = float(evaluate(chosen.objective, sharp.model, sharp.cast(batch)).weight)
         if not math.isclose(told, weight, rel_tol=1e-6):
             yield f"'weights' tells {told:g} for the main loss, the loss has weight {weight:g}: return the same number."
+
+
+def _halved(subject: Subject) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """Return a batch and its halves as training would make them: cut by the data, along "batch", or collated apart."""
+    from omnitrain.api import OrdersBatches, SplitsBatches
+    from omnitrain.engine.batches import split_rows
+
+    data, batch = subject.data, subject.batch
+    if isinstance(data, SplitsBatches):
+        return batch, list(data.split_batch(batch, 2))
+    try:
+        return batch, split_rows(batch, data.batch, 2)
+    except UsageError:
+        if isinstance(data, OrdersBatches):
+            raise
+    examples = _examples(subject, ROWS)
+    middle = len(examples) // 2
+    collated = [tensors(data.collate(part)) for part in (examples, examples[:middle], examples[middle:]) if part]
+    return collated[0], collated[1:]
 
 
 def zero_weight(subject: Subject) -> Iterator[str]:

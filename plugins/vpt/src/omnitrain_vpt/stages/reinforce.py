@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from omnitrain.api import Run
-from omnitrain.engine import Engine, Guard, Journal, OptimiserConfig, Streams, evaluating, make_optimiser
+from omnitrain.engine import Engine, Journal, OptimiserConfig, Streams, Updater, UpdaterConfig, evaluating
 from omnitrain.errors import UsageError
 from omnitrain_control.environments import Fleet
 from omnitrain_control.returns import generalised_advantages, normalised
@@ -61,20 +61,21 @@ _TERMS = [term.name for term in fields(WakeTerms)]
 
 
 class Phasic:
-    """The learner: wakes (PPO with the leash) and sleeps (value distilled into the trunk, policy held).
+    """The learner: wakes (PPO with the leash) and sleeps (value distilled into the trunk, policy held)."""
 
-    guard: of its updates, which it counts from 1.
-    """
-
-    def __init__(self, policy: MinecraftPolicy, config: ReinforceConfig, engine: Engine, guard: Guard) -> None:
-        self.policy, self.config, self.engine, self.guard = policy, config, engine, guard
+    def __init__(self, policy: MinecraftPolicy, config: ReinforceConfig, engine: Engine, run: Run) -> None:
+        self.policy, self.config, self.engine = policy, config, engine
         self.pretrained = copy.deepcopy(policy).requires_grad_(False).eval()
         if not config.keep_value_head:
             policy.value_head.reset()
         policy.value_head.linear.requires_grad_(True)
-        settings = OptimiserConfig(name="adamw", weight_decay=config.weight_decay)
-        self.optimiser = make_optimiser(settings, policy, config.learning_rate)
-        self.updates = 0
+        settings = UpdaterConfig(
+            learning_rate=config.learning_rate,
+            optimiser=OptimiserConfig(name="adamw", weight_decay=config.weight_decay),
+            clip_norm=config.clip_norm,
+            skip_nonfinite=config.skip_nonfinite,
+        )
+        self.updater = Updater("policy", run, engine, policy, settings)
 
     def forward(
         self, policy: MinecraftPolicy, batch: Mapping[str, Tensor], prefix: str, value_into_trunk: bool = True
@@ -98,7 +99,7 @@ class Phasic:
         distance = torch.zeros((), device=chosen.device)
         if rho:
             distance = kl_divergence(self._pretrained(batch), output.log_probs).mean()
-        self._apply(loss.total + value + rho * distance)
+        self.updater.minimise(loss.total + value + rho * distance)
         return WakeTerms(
             loss.policy_gradient.detach(), value.detach(), distance.detach(), loss.clip_fraction,
             loss.approximate_kl.detach(), spread.mean().detach(),
@@ -114,29 +115,17 @@ class Phasic:
         targets = normaliser.normalise(batch["target"][..., None])
         distance = kl_divergence(old, output.log_probs)
         loss = sleep_loss(distance, output.value, targets, kl_coefficient=self.config.sleep_kl)
-        self._apply(loss.total)
+        self.updater.minimise(loss.total)
         return loss.distance.detach(), loss.auxiliary_value.detach()
-
-    def _apply(self, loss: Tensor) -> None:
-        self.engine.backward(loss)
-        update = self.engine.update(self.optimiser, 1.0, self.config.clip_norm, loss)
-        self.updates += 1
-        self.guard.note(self.updates, update.applied)
 
     def state_dict(self) -> dict[str, Any]:
         """Return weights and optimiser; the pretrained policy comes from its stage."""
-        return {
-            "policy": self.policy.state_dict(),
-            "optimiser": self.optimiser.state_dict(),
-            "guard": {**self.guard.state_dict(), "updates": self.updates},
-        }
+        return {"policy": self.policy.state_dict(), "updater": self.updater.state_dict()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on from a saved state."""
         self.policy.load_state_dict(state["policy"])
-        self.optimiser.load_state_dict(state["optimiser"])
-        self.guard.load_state_dict(state["guard"])
-        self.updates = int(state["guard"]["updates"])
+        self.updater.load_state_dict(state["updater"])
 
 
 def actions_of(batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -236,7 +225,6 @@ class Reinforcement:
         if finished:
             values["episode_reward"] = float(np.mean([e["return"] for e in finished]))
             values["episodes"] = float(len(finished))
-        self.phasic.guard.read()
         return values
 
     def _sleep(self) -> dict[str, float]:
@@ -279,7 +267,7 @@ def reinforce(config: ReinforceConfig, run: Run) -> None:
         raise UsageError(f"vpt/reinforce needs a vpt/policy, not {type(policy).__name__}.")
     engine = Engine("float32", config.device)
     policy.to(engine.device)
-    phasic = Phasic(policy, config, engine, Guard(run, config.skip_nonfinite))
+    phasic = Phasic(policy, config, engine, run)
     size = policy.architecture.image[0]
     table = reward_table(config.reward)
     seed = run.seed("environments")
