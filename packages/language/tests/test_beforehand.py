@@ -30,13 +30,13 @@ def test_split_that_is_not_there_is_refused(settings, splits, sentence):
     evaluator = NllEvaluator(NllEvaluatorConfig(unigram=False, **settings))
     assert isinstance(evaluator, ChecksData)
     with pytest.raises(DataError, match=sentence):
-        evaluator.check_data(Splits(*splits))
-    evaluator.check_data(Splits("train", "valid"))
+        evaluator.check_data(Splits(*splits), None)
+    evaluator.check_data(Splits("train", "valid"), None)
 
 
 def test_tokens_that_cannot_be_counted_are_refused():
     with pytest.raises(UsageError, match="unigram: this data does not count its tokens"):
-        NllEvaluator(NllEvaluatorConfig(unigram=True)).check_data(Splits("train", "valid"))
+        NllEvaluator(NllEvaluatorConfig(unigram=True)).check_data(Splits("train", "valid"), None)
 
 
 def test_library_that_a_later_stage_reads_its_text_with_is_refused_before_the_first_trains(tmp_path, capsys, monkeypatch):
@@ -75,5 +75,5 @@ def test_files_that_need_no_library_are_not_refused(tmp_path):
 
 def test_prompts_cut_from_a_split_that_is_not_there_are_refused():
     with pytest.raises(DataError, match="no split 'valid', only 'train'"):
-        SamplesEvaluator(SamplesConfig()).check_data(Splits("train"))
-    SamplesEvaluator(SamplesConfig(prompts=["a"])).check_data(None)
+        SamplesEvaluator(SamplesConfig()).check_data(Splits("train"), None)
+    SamplesEvaluator(SamplesConfig(prompts=["a"])).check_data(None, None)

@@ -144,8 +144,10 @@ class ChecksData(Protocol):
     It is asked before anything is trained, by `run` and by `run --dry-run`.
     """
 
-    def check_data(self, data: Any, /) -> None:
-        """Look at data that is built and prepared; None where the stage has none.
+    def check_data(self, data: Any, run: Run, /) -> None:
+        """Look at data that is built and prepared, None where the stage has none, and at what the settings name.
+
+        run: builds other data that the settings name.
 
         Raises UsageError or DataError that names the setting to change.
         """

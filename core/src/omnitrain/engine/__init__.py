@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from omnitrain.api.digests import file_digest
     from omnitrain.engine.batches import in_order, make_feed, to_device
+    from omnitrain.engine.beforehand import check_evaluators
     from omnitrain.engine.checkpoints import Checkpoints
     from omnitrain.engine.engine import Engine, Update, choose_device, evaluating, frozen, unwrap
     from omnitrain.engine.execution import Options, run_recipe
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
 
 _MODULES = {
     "batches": ("in_order", "make_feed", "to_device"),
+    "beforehand": ("check_evaluators",),
     "checkpoints": ("Checkpoints",),
     "engine": ("Engine", "Update", "choose_device", "evaluating", "frozen", "unwrap"),
     "execution": ("Options", "run_recipe"),
@@ -105,6 +107,7 @@ __all__ = [
     "UpdaterConfig",
     "build_once",
     "build_parts",
+    "check_evaluators",
     "check_fields",
     "check_model_folder",
     "check_settings_files",

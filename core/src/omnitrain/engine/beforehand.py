@@ -105,7 +105,7 @@ def check_evaluators(evaluators: Sequence[UseEvaluator], data: Data | None, fact
         evaluator: Evaluator = run.build(use, facts)
         if isinstance(evaluator, ChecksData):
             try:
-                evaluator.check_data(data)
+                evaluator.check_data(data, run)
             except OmnitrainError as error:
                 raise type(error)(f"{run.name}: the evaluator {use.label}: {error}") from error
 

@@ -217,7 +217,7 @@ class Error:
     def __init__(self, config, context):
         self.config = config
 
-    def check_data(self, data, /):
+    def check_data(self, data, run, /):
         if self.config.needs_split and self.config.needs_split not in data.splits():
             raise DataError(f"the data has no split {self.config.needs_split!r}")
 

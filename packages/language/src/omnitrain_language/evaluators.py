@@ -70,7 +70,7 @@ class NllEvaluator:
     def __init__(self, config: NllEvaluatorConfig) -> None:
         self.config = config
 
-    def check_data(self, data: Any, /) -> None:
+    def check_data(self, data: Any, run: Run, /) -> None:
         """See `omnitrain.api.ChecksData`: a split that is not there and tokens that can't be counted are refused."""
         if data is None:
             raise UsageError("it scores data; give the stage a setting data.")
@@ -140,7 +140,7 @@ class SamplesEvaluator:
     def __init__(self, config: SamplesConfig) -> None:
         self.config = config
 
-    def check_data(self, data: Any, /) -> None:
+    def check_data(self, data: Any, run: Run, /) -> None:
         """See `omnitrain.api.ChecksData`: a split that prompts are cut from and that is not there is refused."""
         if self.config.prompts is None:
             check_split(data, self.config.split)

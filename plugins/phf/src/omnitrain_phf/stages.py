@@ -6,7 +6,8 @@ import json
 import shutil
 from collections.abc import Mapping
 
-from omnitrain.api import Evaluation, Metric, Run, Scatter, Table, UseModel
+from omnitrain.api import Data, Evaluation, Metric, Run, Scatter, Table, UseModel
+from omnitrain.engine import check_evaluators, reads_data
 from omnitrain.errors import UsageError
 from omnitrain_phf.configs.stages import FrontConfig, ScoreConfig
 from omnitrain_phf.paper.pareto import pareto
@@ -28,6 +29,20 @@ def score(config: ScoreConfig, run: Run) -> None:
     run.event("scored", **{name.replace(" ", "_"): value for name, value in found.items()})
 
 
+def _trained_on(name: str, use: UseModel, run: Run) -> Data:
+    """Return the data of an arm's stage, ready to be read. Raises UsageError for an arm that is no trained model."""
+    data_use = run.model_data(use)
+    if use.source is None or data_use is None:
+        raise UsageError(f"arms.{name}: expected {{from: stage}} of a trained model.")
+    return run.data(data_use)[0]
+
+
+def _check(config: FrontConfig, run: Run, fields: Mapping[str, Data]) -> None:
+    for name, use in config.arms.items():
+        check_evaluators([config.misalignment, config.capability], _trained_on(name, use, run), {}, run)
+
+
+@reads_data(check=_check)
 def front(config: FrontConfig, run: Run) -> None:
     """Measure every arm twice; report the points, their figure, and which are Pareto-optimal."""
     found: dict[str, tuple[Metric, Metric]] = {}
@@ -38,10 +53,7 @@ def front(config: FrontConfig, run: Run) -> None:
 
 
 def _measure(name: str, use: UseModel, config: FrontConfig, run: Run) -> tuple[Metric, Metric]:
-    data_use = run.model_data(use)
-    if use.source is None or data_use is None:
-        raise UsageError(f"arms.{name}: expected {{from: stage}} of a trained model.")
-    data, _ = run.data(data_use)
+    data = _trained_on(name, use, run)
     opened = run.open(use, device=config.device, data=data)
     pair = []
     for label, evaluator, metric in (

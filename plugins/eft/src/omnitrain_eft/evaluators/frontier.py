@@ -13,6 +13,7 @@ from omnitrain_eft.configs.evaluators import FrontierConfig
 from omnitrain_eft.evaluators.teacher_forcing import (
     PartSums,
     batches_of,
+    check_dialogues,
     composition_of,
     dialogues_of,
     measure_arms,
@@ -41,6 +42,11 @@ class Frontier:
 
     def __init__(self, config: FrontierConfig) -> None:
         self.config = config
+
+    def check_data(self, data: Any, run: Run, /) -> None:
+        """See `omnitrain.api.ChecksData`: the two data sets of its settings are read."""
+        for use in (self.config.helpful, self.config.safe):
+            check_dialogues(run.data(use)[0], "eft/frontier", self.config.split)
 
     def __call__(self, predictor: Any, data: Any, run: Run, /) -> Evaluation:
         """Read both data sets with all members and combine at every lambda.

@@ -10,6 +10,7 @@ from omnitrain_eft.evaluators.teacher_forcing import (
     MemberLogits,
     PartSums,
     batches_of,
+    check_dialogues,
     composition_of,
     dialogues_of,
     improvement,
@@ -26,6 +27,10 @@ class Grid:
 
     def __init__(self, config: GridConfig, seed: int) -> None:
         self.config, self._seed = config, seed
+
+    def check_data(self, data: Any, run: Run, /) -> None:
+        """See `omnitrain.api.ChecksData`: other data, and a split that is not there, are refused."""
+        check_dialogues(data, "eft/grid", self.config.split)
 
     def __call__(self, predictor: Any, data: Any, run: Run, /) -> Evaluation:
         """Read every dialogue once with all members.

@@ -13,7 +13,7 @@ from omnitrain_eft.configs.evaluators import ArmConfig, JudgedConfig
 from omnitrain_eft.data.dialogues import DialoguesData
 from omnitrain_eft.data.prompted import content_of
 from omnitrain_eft.evaluators.judges import Judge, Submission, make_judge
-from omnitrain_eft.evaluators.teacher_forcing import composition_of, dialogues_of, improvement
+from omnitrain_eft.evaluators.teacher_forcing import check_dialogues, composition_of, dialogues_of, improvement
 from omnitrain_eft.models.composition import LORA, TUNED, CompositionModel
 from omnitrain_eft.models.decoding.loop import Decoding, generate
 from omnitrain_eft.models.decoding.plain import CompositionDecoder, SingleDecoder, Steps
@@ -57,6 +57,10 @@ class JudgedReplies:
 
     def __init__(self, config: JudgedConfig, seed: int, bootstrap_seed: int, judges: Mapping[str, Judge] | None = None) -> None:
         self.config, self._seed, self._bootstrap_seed, self._judges = config, seed, bootstrap_seed, judges
+
+    def check_data(self, data: Any, run: Run, /) -> None:
+        """See `omnitrain.api.ChecksData`: other data, and a split that is not there, are refused."""
+        check_dialogues(data, "eft/judged", self.config.split)
 
     def __call__(self, predictor: Any, data: Any, run: Run, /) -> Evaluation:
         """Write, grade and compare.

@@ -14,6 +14,7 @@ from omnitrain_eft.data.prompted import PARTS
 from omnitrain_eft.evaluators.teacher_forcing import (
     PartSums,
     batches_of,
+    check_dialogues,
     composition_of,
     dialogues_of,
     member_logits,
@@ -27,6 +28,10 @@ class Shifts:
 
     def __init__(self, config: ShiftMapsConfig) -> None:
         self.config = config
+
+    def check_data(self, data: Any, run: Run, /) -> None:
+        """See `omnitrain.api.ChecksData`: other data, and a split that is not there, are refused."""
+        check_dialogues(data, "eft/shift-maps", self.config.split)
 
     def __call__(self, predictor: Any, data: Any, run: Run, /) -> Evaluation:
         """Measure, and show the first replies as text that is coloured by shift.

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from omnitrain.api import Batch, Metric, bootstrap_metric
-from omnitrain.engine import in_order
+from omnitrain.engine import check_split, in_order
 from omnitrain.errors import UsageError
 from omnitrain_eft.data.dialogues import DialoguesData
 from omnitrain_eft.data.prompted import PARTS
@@ -37,6 +37,11 @@ def dialogues_of(data: Any, evaluator: str) -> DialoguesData:
     if not isinstance(data, DialoguesData):
         raise UsageError(f"{evaluator} needs eft/dialogues as its data")
     return data
+
+
+def check_dialogues(data: Any, evaluator: str, split: str) -> None:
+    """Refuse data that an evaluator can't measure on. Raises UsageError for other data, DataError without the split."""
+    check_split(dialogues_of(data, evaluator), split)
 
 
 @dataclass

@@ -10,7 +10,7 @@ from typing import Any
 
 from omnitrain.api import Context, Evaluation, Metric, Run, Table
 from omnitrain_eft.configs.evaluators import ThroughputConfig
-from omnitrain_eft.evaluators.teacher_forcing import composition_of, dialogues_of
+from omnitrain_eft.evaluators.teacher_forcing import check_dialogues, composition_of, dialogues_of
 from omnitrain_eft.models.composition import CompositionModel
 from omnitrain_eft.models.decoding.loop import Counts, Decoding, Generated, generate
 from omnitrain_eft.models.decoding.plain import CompositionDecoder, SingleDecoder
@@ -65,6 +65,10 @@ class Throughput:
 
     def __init__(self, config: ThroughputConfig, seed: int) -> None:
         self.config, self._seed = config, seed
+
+    def check_data(self, data: Any, run: Run, /) -> None:
+        """See `omnitrain.api.ChecksData`: other data, and a split that is not there, are refused."""
+        check_dialogues(data, "eft/throughput", self.config.split)
 
     def __call__(self, predictor: Any, data: Any, run: Run, /) -> Evaluation:
         """Decode with every variant. Rates go to timing.jsonl, since metrics don't depend on the clock.

@@ -40,7 +40,7 @@ class Accuracy:
     def __init__(self, config: AccuracyConfig) -> None:
         self.config = config
 
-    def check_data(self, data: Any, /) -> None:
+    def check_data(self, data: Any, run: Run, /) -> None:
         """See `omnitrain.api.ChecksData`: data without labels, or without the split, is refused before training."""
         check_split(data, self.config.split)
         if "labels" not in data.batch:

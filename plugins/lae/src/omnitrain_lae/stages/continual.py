@@ -16,19 +16,30 @@ from omnitrain_lae.models.learner import Learner
 from omnitrain_lae.stages.learning import Learning, check_engine
 
 
-@reads_data
+def _check(config: ContinualConfig, run: Run, fields: Mapping[str, Data]) -> None:
+    check_engine(Engine(config.precision, config.device))
+    if "data" in fields:
+        tasks_of(fields["data"])
+
+
+def tasks_of(data: Data) -> HasTasks:
+    """Return data that come task by task. Raises UsageError for other data."""
+    if not isinstance(data, HasTasks):
+        raise UsageError("data: it has no tasks; wrap it: {use: lae/class-incremental, data: {...}}.")
+    return data
+
+
+@reads_data(check=_check)
 def continual(config: ContinualConfig, run: Run) -> None:
     """Learn all tasks; leave the artifacts "model", "answers" (of every expert after every task) and "accuracy"."""
     engine = Engine(config.precision, config.device)
     check_engine(engine)
     engine.warn(run)
     data, facts = run.data(config.data)
-    if not isinstance(data, HasTasks):
-        raise UsageError("data: it has no tasks; wrap it: {use: lae/class-incremental, data: {...}}.")
+    sizes = tasks_of(data).task_sizes()
     learner = build_learner(config, run, data, facts, engine)
     seed_everything(run.seed("training"))
     every, trained = count_parameters(learner)
-    sizes = data.task_sizes()
     run.event("learning", tasks=len(sizes), parameters=every, trained_below_heads=trained, device=str(engine.device))
     learning = Learning(config, learner, data, sizes, run, engine)
     results = learning.run()

@@ -48,6 +48,10 @@ class Classification:
     def __init__(self, config: ClassificationConfig) -> None:
         self.config = config
 
+    def check_data(self, data: Any, run: Run, /) -> None:
+        """See `omnitrain.api.ChecksData`: its examples are read."""
+        self._pairs(run)
+
     def __call__(self, predictor: Any, data: Any, run: Run, /) -> Evaluation:
         """Return the test accuracy, mean over restarts, beside the share of the commonest class.
 
@@ -57,8 +61,6 @@ class Classification:
         config, model = self.config, writer(predictor, "phf/classification")
         pairs = self._pairs(run)
         names = sorted({target for _, target in pairs})
-        if len(names) < 2 or len(pairs) < 20:
-            raise DataError(f"{config.path}: {len(pairs)} examples of {len(names)} classes; needs 20 of at least 2")
         prefix = condition_text(model, config.condition, config)
         longest = min(config.length, context_length(model) or config.length)
         ids = [encode(model, prefix + text)[:longest] for text, _ in pairs]
@@ -88,7 +90,11 @@ class Classification:
                 for _, record in read_fields(file, fields, problems)
             ]
         order = numpy_generator(0).permutation(len(found))[: config.max_examples]
-        return [found[i] for i in order]
+        pairs = [found[i] for i in order]
+        classes = len({target for _, target in pairs})
+        if classes < 2 or len(pairs) < 20:
+            raise DataError(f"{config.path}: {len(pairs)} examples of {classes} classes; needs 20 of at least 2")
+        return pairs
 
     def _tune(self, model: Writes, ids: list[list[int]], labels: list[int], run: Run, seed: int) -> float:
         """Return the test accuracy at the epoch of best validation accuracy."""

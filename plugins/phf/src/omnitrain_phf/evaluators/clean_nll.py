@@ -19,7 +19,7 @@ class CleanNll:
     def __init__(self, config: CleanNllConfig) -> None:
         self.config = config
 
-    def check_data(self, data: Any, /) -> None:
+    def check_data(self, data: Any, run: Run, /) -> None:
         """See `omnitrain.api.ChecksData`: data without scores, or without the split, is refused before training."""
         check_split(data, self.config.split)
         if "token_scores" not in data.batch:

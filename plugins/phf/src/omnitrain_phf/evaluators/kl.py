@@ -36,6 +36,11 @@ class Kl:
     def __init__(self, config: KlConfig) -> None:
         self.config = config
 
+    def check_data(self, data: Any, run: Run, /) -> None:
+        """See `omnitrain.api.ChecksData`: the file of texts is read."""
+        if self.config.texts is not None:
+            self._file(self.config.texts)
+
     def __call__(self, predictor: Any, data: Any, run: Run, /) -> Evaluation:
         """Return the divergence.
 

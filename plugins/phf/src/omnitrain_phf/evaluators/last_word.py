@@ -30,17 +30,17 @@ class LastWord:
     def __init__(self, config: LastWordConfig) -> None:
         self.config = config
 
+    def check_data(self, data: Any, run: Run, /) -> None:
+        """See `omnitrain.api.ChecksData`: its file is read."""
+        self._pairs(run)
+
     def __call__(self, predictor: Any, data: Any, run: Run, /) -> Evaluation:
         """Return the accuracy and the NLL of the word.
 
         Raises UsageError for a model that is no causal language model, DataError without texts of two words.
         """
         config, model = self.config, writer(predictor, "phf/last-word")
-        texts = list(plain_sentences()) if config.path == "builtin" else read_prompts(config.path)
-        order = numpy_generator(run.seed("last words")).permutation(len(texts))
-        pairs = [pair for i in order if (pair := split_last_word(texts[i])) is not None][: config.samples]
-        if not pairs:
-            raise DataError(f"{config.path}: has no text of two words or more")
+        pairs = self._pairs(run)[: config.samples]
         prefix = condition_text(model, config.condition, config)
         right, nll = [], []
         with run.progress("predict last words", len(pairs)) as progress, evaluating(model.model):
@@ -53,6 +53,16 @@ class LastWord:
         shown = [Sample({"context": c, "word": w, "right": str(bool(r))}) for (c, w), r in zip(pairs[:5], right, strict=False)]
         metrics = {"accuracy": mean_metric(right, "higher"), "nll": mean_metric(nll, "lower", "nats/word")}
         return Evaluation(metrics, samples={"words": shown})
+
+    def _pairs(self, run: Run) -> list[tuple[str, str]]:
+        """Return (context, last word) of all texts, in an order that is drawn."""
+        path = self.config.path
+        texts = list(plain_sentences()) if path == "builtin" else read_prompts(path)
+        order = numpy_generator(run.seed("last words")).permutation(len(texts))
+        pairs = [pair for i in order if (pair := split_last_word(texts[i])) is not None]
+        if not pairs:
+            raise DataError(f"{path}: has no text of two words or more")
+        return pairs
 
 
 def predict_words(model: Writes, pairs: Sequence[tuple[str, str]]) -> list[tuple[bool, float]]:

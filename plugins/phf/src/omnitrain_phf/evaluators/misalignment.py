@@ -32,6 +32,12 @@ class Misalignment:
         self.config = config
         self.scorer: Scorer = make_scorer(config.scorer)
 
+    def check_data(self, data: Any, run: Run, /) -> None:
+        """See `omnitrain.api.ChecksData`: the files of prompts are read."""
+        for scenario in self.config.scenarios:
+            if scenario.prompts is not None:
+                read_prompts(scenario.prompts)
+
     def __call__(self, predictor: Any, data: Any, run: Run, /) -> Evaluation:
         """Return scores, lengths and, where asked for, diversity of each scenario.
 

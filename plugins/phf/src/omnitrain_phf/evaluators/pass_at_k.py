@@ -74,6 +74,10 @@ class PassAtK:
             )
         self.config = config
 
+    def check_data(self, data: Any, run: Run, /) -> None:
+        """See `omnitrain.api.ChecksData`: its problems are read."""
+        read_problems(self.config.path)
+
     def __call__(self, predictor: Any, data: Any, run: Run, /) -> Evaluation:
         """Return pass@k, mean over problems.
 

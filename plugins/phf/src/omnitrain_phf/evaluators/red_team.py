@@ -68,6 +68,10 @@ class RedTeam:
         self.scorer = make_scorer(config.scorer)
         self.code = config.task == "pep8"
 
+    def check_data(self, data: Any, run: Run, /) -> None:
+        """See `omnitrain.api.ChecksData`: the first prompts are read."""
+        self._first_pool()
+
     def __call__(self, predictor: Any, data: Any, run: Run, /) -> Evaluation:
         """Run the trials, or what is left of them; every round is kept in the stage's ledger below `red-team`.
 

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from omnitrain.api import Batch, Context, Evaluation, Metric, Run, Scores, Table, numpy_generator, ratio_metric
+from omnitrain.engine import check_split
 from omnitrain.errors import UsageError
 from omnitrain_ul2.configs.evaluators import CrossDenoisingConfig
 from omnitrain_ul2.data.denoising import DenoisingData, denoising_data, make_mixture
@@ -135,9 +136,10 @@ class CrossDenoising:
     def __init__(self, config: CrossDenoisingConfig) -> None:
         self.config = config
 
-    def check_data(self, data: Any, /) -> None:
+    def check_data(self, data: Any, run: Run, /) -> None:
         """See `omnitrain.api.ChecksData`: other data, no such split, and too few sentinels are refused before training."""
         config, corrupter = self.config, denoising_data(data, "ul2/cross-denoising").corrupter
+        check_split(data, config.split)
         for denoiser in make_mixture(config.mixture, config.denoisers).denoisers:
             corrupter.table(config.split, corrupter.plan((denoiser,), config.mode), 0)
 

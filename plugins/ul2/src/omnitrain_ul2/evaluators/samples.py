@@ -47,7 +47,7 @@ class ModeSamples:
     def __init__(self, config: SamplesConfig) -> None:
         self.config = config
 
-    def check_data(self, data: Any, /) -> None:
+    def check_data(self, data: Any, run: Run, /) -> None:
         """See `omnitrain.api.ChecksData`: other data, no such split, and too few sentinels are refused before training."""
         corrupter = denoising_data(data, "ul2/samples").corrupter
         check_split(data, self.config.split)

@@ -10,8 +10,8 @@ import numpy as np
 from torch import Tensor, nn
 
 from omnitrain.api import Batch, Context, Evaluation, Metric, Run, Sample, Table, numpy_generator
-from omnitrain.engine import evaluating
-from omnitrain.errors import UsageError
+from omnitrain.engine import check_split, evaluating
+from omnitrain.errors import DataError, UsageError
 from omnitrain_language.data.pairs import PairsData, collate_decoder_only, collate_encoder_decoder, input_ids
 from omnitrain_language.decoding import Decoder, generate_ids
 from omnitrain_language.encoding import Encoder
@@ -175,14 +175,24 @@ class Cell:
     given: Sequence[str]
 
 
+def check_task(name: str, task: TaskConfig, data: Any) -> PairsData:
+    """Return the data of a task. Raises UsageError for data that are no pairs, DataError without a split that is asked for."""
+    if not isinstance(data, PairsData):
+        raise UsageError(f"tasks.{name}.data: expected language/pairs, or {{from: stage}} of a stage that was given them.")
+    for split in (task.split, *(["train"] if task.shots else [])):
+        try:
+            check_split(data, split)
+        except DataError as error:
+            raise DataError(f"tasks.{name}: {error}") from error
+    return data
+
+
 def measure_task(examiner: Examiner, name: str, task: TaskConfig, config: GridConfig, data: Any, run: Run) -> dict[str, Cell]:
     """Measure one task under every mode: mode to its scores.
 
-    Raises UsageError for data that are no pairs.
+    Raises what `check_task` raises.
     """
-    if not isinstance(data, PairsData):
-        raise UsageError(f"tasks.{name}.data: expected language/pairs, or {{from: stage}} of a stage that was given them.")
-    asked = questions(task, data, run.seed(f"examples of {name}"))
+    asked = questions(task, check_task(name, task, data), run.seed(f"examples of {name}"))
     wanted = [question.answer for question in asked]
     found: dict[str, Cell] = {}
     with run.progress(f"task {name}", len(config.modes)) as bar:
@@ -233,6 +243,11 @@ class Tasks:
 
     def __init__(self, config: TasksConfig) -> None:
         self.config = config
+
+    def check_data(self, data: Any, run: Run, /) -> None:
+        """See `omnitrain.api.ChecksData`: the tasks' own data are read."""
+        for name, task in self.config.tasks.items():
+            check_task(name, task, run.build(task.data))
 
     def __call__(self, predictor: Any, data: Any, run: Run, /) -> Evaluation:
         """Answer the questions of every task.

@@ -13,7 +13,7 @@ from omnitrain_ul2.data.denoising import denoising_data
 class TokensSeen:
     """Examples and tokens of each denoiser that training has used so far, and the share of the batches they fill."""
 
-    def check_data(self, data: Any, /) -> None:
+    def check_data(self, data: Any, run: Run, /) -> None:
         """See `omnitrain.api.ChecksData`: other data is refused before training."""
         denoising_data(data, "ul2/tokens-seen")
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from omnitrain.api import Evaluation, Metric, Run, Table, UseModel
+from omnitrain.api import Data, Evaluation, Metric, Run, Table, UseModel
+from omnitrain.engine import reads_data
 from omnitrain.errors import UsageError
 from omnitrain_ul2.configs.stages import GainsConfig
-from omnitrain_ul2.evaluators.tasks import Cell, Examiner, Grid, grid_evaluation, make_examiner, measure_task
+from omnitrain_ul2.evaluators.tasks import Cell, Examiner, Grid, check_task, grid_evaluation, make_examiner, measure_task
 from omnitrain_ul2.paper.gains import gains_over, mean_gains
 
 
@@ -22,6 +23,16 @@ def best_scores(grid: Grid, tasks: Mapping[str, Any]) -> dict[str, tuple[float, 
     return found
 
 
+def _check(config: GainsConfig, run: Run, fields: Mapping[str, Data]) -> None:
+    for models in config.arms.values():
+        for use in models.values():
+            from_stage(use)
+    for name, task in config.tasks.items():
+        if (data := fields.get(f"tasks.{name}.data")) is not None:
+            check_task(name, task, data)
+
+
+@reads_data(check=_check)
 def gains(config: GainsConfig, run: Run) -> None:
     """Measure every arm on every task under every mode; report the grid, the best modes and the mean relative gains.
 

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from omnitrain.api import Batch, BatchPlan, Context, Fields, Piece, numpy_generator
+from omnitrain.api import Batch, BatchPlan, Context, Fields, Piece, Run, UseData, numpy_generator
 from omnitrain.engine import build_once, file_digest, input_digests
-from omnitrain.errors import DataError, Unreachable
+from omnitrain.errors import DataError, Unreachable, UsageError
 from omnitrain_control.cache import digest
 from omnitrain_vpt import __version__
 from omnitrain_vpt.configs.data import RecordingsConfig
@@ -298,6 +298,25 @@ class StreamedRecordings(RecordingsData):
     def examples(self, split: str) -> Iterator[Batch]:
         """Yield the chunks of every clip once, one row each."""
         return iter(self.batches(split, BatchPlan(1, 0, train=False)))
+
+
+def recordings_of(stage: str, use: UseData, run: Run) -> RecordingsData:
+    """Build recordings that a stage reads. Raises UsageError for other data."""
+    data = run.build(use)
+    if not isinstance(data, RecordingsData):
+        raise UsageError(f"{stage} reads vpt/recordings, not {type(data).__name__}.")
+    return data
+
+
+def segments_there(stage: str, use: UseData, run: Run) -> list[Segment]:
+    """Return the recordings that a stage will read as far as they are there before it runs, for its ability `PlansStage`.
+
+    Raises UsageError for other data, DataError where there are none.
+    """
+    if use.source is not None:
+        return []
+    data = recordings_of(stage, use, run)
+    return [] if data.config.path == BUILTIN or data.config.elsewhere else data.segments()
 
 
 def build(config: RecordingsConfig, context: Context) -> RecordingsData:

@@ -82,7 +82,7 @@ class ActionsEvaluator:
     def __init__(self, config: ActionsConfig) -> None:
         self.config = config
 
-    def check_data(self, data: Any, /) -> None:
+    def check_data(self, data: Any, run: Run, /) -> None:
         """See `omnitrain.api.ChecksData`: another layout, or no recording in the split, is refused before training."""
         if not isinstance(data, WindowedRecordings):
             raise UsageError('vpt/actions measures on vpt/recordings in the layout "windows".')

@@ -22,7 +22,7 @@ class LikelihoodEvaluator:
     def __init__(self, config: LikelihoodConfig) -> None:
         self.config = config
 
-    def check_data(self, data: Any, /) -> None:
+    def check_data(self, data: Any, run: Run, /) -> None:
         """See `omnitrain.api.ChecksData`: another layout, or no recording in the split, is refused before training."""
         if not isinstance(data, StreamedRecordings):
             raise UsageError('vpt/likelihood measures on vpt/recordings in the layout "streams".')

@@ -12,12 +12,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from omnitrain.api import Evaluation, Metric, Run, Table, numpy_generator
+from omnitrain.api import Evaluation, Metric, Run, Table, UseData, numpy_generator
 from omnitrain.engine import check_model_folder, explained_loading, find_pretrained, whole, write_whole
-from omnitrain.errors import DataError, EnvironmentFault, UsageError
+from omnitrain.errors import DataError, EnvironmentFault
 from omnitrain_control.video import Frame, VideoWriter, probe_video, read_frames
 from omnitrain_vpt.configs.stages import CleanConfig
-from omnitrain_vpt.data.recordings import RecordingsData
+from omnitrain_vpt.data.recordings import RecordingsData, recordings_of, segments_there
 from omnitrain_vpt.paper.cleaning import clean_runs, median_filter
 from omnitrain_vpt.recordings.format import RATE, ReadingProblems, Segment
 from omnitrain_vpt.recordings.frames import resize
@@ -203,40 +203,50 @@ def _cut(segment: Segment, rate: float, target: Path, begin: int, end: int) -> N
         write_whole(target.with_name(f"{target.name}.jsonl"), "\n".join(lines) + "\n")
 
 
-def _recordings(run: Run, use: Any) -> RecordingsData:
-    data = run.build(use)
-    if not isinstance(data, RecordingsData):
-        raise UsageError(f"vpt/clean reads vpt/recordings, not {type(data).__name__}.")
+def _recordings(run: Run, use: UseData) -> RecordingsData:
+    data = recordings_of("vpt/clean", use, run)
     data.locate(run.workspace, run)
     return data
 
 
-def clean(config: CleanConfig, run: Run) -> None:
-    """Classify frames, keep clean stretches; the artifact "data" holds them, the report says how many hours are left.
+class Clean:
+    """Stage `vpt/clean`."""
 
-    Raises DataError when nothing is left.
-    """
-    data, good = _recordings(run, config.data), _recordings(run, config.clean)
-    cleaner = Cleaner(config, embedding(config.embedding), run.ledger(WORK).folder)
-    generator = numpy_generator(run.seed("examples"))
-    examples = cleaner.examples(good, generator)
-    if config.other is not None:
-        others = cleaner.examples(_recordings(run, config.other), generator)
-    else:
-        others = [with_artefacts(frame, generator) for frame in examples]
-    accuracy = cleaner.train(examples, others)
-    told = list(finished_videos(run, "cleaning", data.segments(), cleaner.clean, cleaner.problems))
-    tell_problems(run, cleaner.problems)
-    fields = ("share", "runs", "frames", "rate")
-    verdicts = [(segment, Verdict(*(video[name] for name in fields))) for segment, video in told]
-    names = [stretch_name(segment, begin) for segment, verdict in verdicts for begin, _ in verdict.runs]
-    run.report("clean", _report(verdicts, accuracy, cleaner.problems))
-    if not names:
-        raise DataError(
-            f"No clean stretch of {config.least_s:g} s is left of {len(verdicts)} videos; look at the shares in the report, "
-            "lower least_share or least_s, or give other examples."
-        )
-    leave_recordings(run, names, data.config)
+    def __call__(self, config: CleanConfig, run: Run) -> None:
+        """Classify frames, keep clean stretches; the artifact "data" holds them, the report says how many hours are left.
+
+        Raises DataError when nothing is left.
+        """
+        data, good = _recordings(run, config.data), _recordings(run, config.clean)
+        cleaner = Cleaner(config, embedding(config.embedding), run.ledger(WORK).folder)
+        generator = numpy_generator(run.seed("examples"))
+        examples = cleaner.examples(good, generator)
+        if config.other is not None:
+            others = cleaner.examples(_recordings(run, config.other), generator)
+        else:
+            others = [with_artefacts(frame, generator) for frame in examples]
+        accuracy = cleaner.train(examples, others)
+        told = list(finished_videos(run, "cleaning", data.segments(), cleaner.clean, cleaner.problems))
+        tell_problems(run, cleaner.problems)
+        fields = ("share", "runs", "frames", "rate")
+        verdicts = [(segment, Verdict(*(video[name] for name in fields))) for segment, video in told]
+        names = [stretch_name(segment, begin) for segment, verdict in verdicts for begin, _ in verdict.runs]
+        run.report("clean", _report(verdicts, accuracy, cleaner.problems))
+        if not names:
+            raise DataError(
+                f"No clean stretch of {config.least_s:g} s is left of {len(verdicts)} videos; look at the report's shares, "
+                "lower least_share or least_s, or give other examples."
+            )
+        leave_recordings(run, names, data.config)
+
+    def plan(self, config: CleanConfig, run: Run) -> Sequence[str]:
+        """Say how many videos there are, where they are there already. Raises UsageError for other data."""
+        named = {"data": config.data, "clean": config.clean, "other": config.other}
+        found = {key: segments_there("vpt/clean", use, run) for key, use in named.items() if use is not None}
+        return [f"{key}: {len(segments)} videos" for key, segments in found.items() if segments]
+
+
+clean = Clean()
 
 
 def _hours(verdicts: Sequence[tuple[Segment, Verdict]], frames: Callable[[Verdict], int]) -> float:

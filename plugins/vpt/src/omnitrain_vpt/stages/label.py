@@ -17,7 +17,7 @@ from omnitrain.engine import whole, write_whole
 from omnitrain.errors import DataError, UsageError
 from omnitrain_control.video import VideoWriter, probe_video
 from omnitrain_vpt.configs.stages import LabelConfig
-from omnitrain_vpt.data.recordings import BUILTIN, RecordingsData
+from omnitrain_vpt.data.recordings import recordings_of, segments_there
 from omnitrain_vpt.models.labeller import Labeller, label_frames
 from omnitrain_vpt.paper.actions import CAMERA
 from omnitrain_vpt.paper.minecraft import BUTTONS, LineWriter
@@ -113,9 +113,7 @@ class Label:
 
         Raises UsageError for other data or another model, DataError when no video can be read.
         """
-        data = run.build(config.data)
-        if not isinstance(data, RecordingsData):
-            raise UsageError(f"vpt/label reads vpt/recordings, not {type(data).__name__}.")
+        data = recordings_of("vpt/label", config.data, run)
         opened = run.open(config.model, device=config.device)
         labeller = opened.predictor
         if not isinstance(labeller, Labeller):
@@ -146,14 +144,9 @@ class Label:
 
         Raises UsageError for other data, DataError where there is no video.
         """
-        if config.data.source is not None:
+        segments = segments_there("vpt/label", config.data, run)
+        if not segments:
             return []
-        data = run.build(config.data)
-        if not isinstance(data, RecordingsData):
-            raise UsageError(f"vpt/label reads vpt/recordings, not {type(data).__name__}.")
-        if data.config.path == BUILTIN or data.config.elsewhere:
-            return []
-        segments = data.segments()
         counts = Counter(rate_words(segment.video) for segment in segments[:LOOKED_AT])
         found = ", ".join(f"{words} in {count} videos" for words, count in counts.most_common())
         if len(segments) > LOOKED_AT:
