@@ -24,8 +24,8 @@ def logits_of_trained(folder: Path, ids: torch.Tensor) -> torch.Tensor:
 def test_transformers_loads_what_was_exported(omnitrain: Command, tmp_path: Path, settings: list[str]) -> None:
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    omnitrain(*TINY, tmp_path / "run", *settings)
-    told = json.loads(omnitrain("export", tmp_path / "run", tmp_path / "exported", "--json").stdout)
+    omnitrain(*TINY, tmp_path / "run", *settings, *["tune.model.lora=" + s.partition("=")[2] for s in settings])
+    told = json.loads(omnitrain("export", tmp_path / "run/pretrain/model", tmp_path / "exported", "--json").stdout)
     assert {"config.json", "model.safetensors", "tokenizer.json"} <= set(told["files"])
     assert not any("adapter" in name or name == "component.json" for name in told["files"])
     tokenizer = AutoTokenizer.from_pretrained(tmp_path / "exported")
@@ -35,6 +35,6 @@ def test_transformers_loads_what_was_exported(omnitrain: Command, tmp_path: Path
         found = model(ids).logits
     torch.testing.assert_close(found, logits_of_trained(tmp_path / "run/pretrain/model", ids))
     before = {path.name: path.read_bytes() for path in (tmp_path / "exported").iterdir()}
-    refused = omnitrain("export", tmp_path / "run", tmp_path / "exported", code=2)
+    refused = omnitrain("export", tmp_path / "run/pretrain/model", tmp_path / "exported", code=2)
     assert "exists" in refused.stderr
     assert {path.name: path.read_bytes() for path in (tmp_path / "exported").iterdir()} == before

@@ -10,7 +10,7 @@ import torch
 
 from omnitrain.engine import save_model, weights_digest
 from omnitrain.engine.models import restore_weights
-from omnitrain.errors import DataError, EnvironmentFault
+from omnitrain.errors import DataError, EnvironmentFault, UsageError
 from omnitrain_language.configs.models import CausalConfig, T5Config
 from omnitrain_language.models import build_causal, build_t5
 from omnitrain_language.tokenizers import load_tokenizer, tokenizer_facts
@@ -127,6 +127,24 @@ def test_adapters_of_another_shape_are_refused_not_dropped(tmp_path: Path) -> No
     save_file({name: tensor for name, tensor in entries.items() if name != first}, file)
     with pytest.raises(EnvironmentFault, match="missing"):
         restore_weights(built(base, tmp_path), tmp_path / "saved")
+
+
+@pytest.mark.parametrize(
+    ("lora", "setting"),
+    [
+        ({"rank": 3}, "rank"),
+        ({"rank": 2, "alpha": 32}, "alpha"),
+        ({"rank": 2, "rank_stabilised": True}, "rank_stabilised"),
+        ({"rank": 2, "target_modules": ["c_proj"]}, "target_modules"),
+        ({"rank": 2, "also_train": ["embeddings", "head"]}, "also_train"),
+        (None, "leave lora out beside 'from'"),
+    ],
+)
+def test_saved_adapters_are_not_taken_with_other_settings(tmp_path: Path, lora: dict[str, Any] | None, setting: str) -> None:
+    base = base_of("byte-bpe", tmp_path / "base")
+    save_model(built(base, tmp_path), tmp_path / "saved", {})
+    with pytest.raises(UsageError, match=setting):
+        restore_weights(built(base, tmp_path, lora=lora), tmp_path / "saved")
 
 
 def test_a_base_that_is_gone_is_named(tmp_path: Path) -> None:

@@ -210,3 +210,12 @@ def test_a_sentencepiece_file_alone_asks_for_what_reads_it(base: Path, monkeypat
     monkeypatch.setattr("omnitrain_language.tokenizers.find_spec", lambda name: None)
     with pytest.raises(EnvironmentFault, match=r"SentencePiece file tokenizer\.model alone.*pip install sentencepiece"):
         load_tokenizer(base)
+
+
+@pytest.mark.parametrize(("ours", "how"), [(True, "omnitrain export"), (False, "merge_and_unload and save_pretrained of peft")])
+def test_adapters_in_place_of_a_model_are_refused_with_what_merges_them(tmp_path: Path, ours: bool, how: str) -> None:
+    (tmp_path / "adapter_config.json").write_text("{}")
+    if ours:
+        (tmp_path / "component.json").write_text("{}")
+    with pytest.raises(DataError, match=how):
+        check_model_folder(tmp_path)

@@ -52,6 +52,21 @@ def test_an_expert_without_its_base_is_refused(folders, tmp_path):
         compose(tmp_path / "run", {"path": folders["large"]}, None, {"path": folders["expert"]})
 
 
+def test_a_member_whose_weights_at_its_path_were_replaced_is_refused(folders, tmp_path, capsys):
+    expert = save(gpt2(1, 16, 2), tmp_path / "expert")
+    out = compose(tmp_path / "run", **paths(folders, large="large", small="small"), expert={"path": expert})
+    ask = ["generate", str(out), "--prompt", "w3", "--max-new-tokens", "2"]
+    assert run(ask) == 0
+    save(gpt2(1, 16, 3), tmp_path / "expert")
+    assert run(ask) == 4
+    told = capsys.readouterr().err
+    assert "the member expert-0 of the composition in" in told
+    assert "had other weights than those in" in told
+    assert "put back the weights with the digests in" in told
+    next(out.rglob("member_weights.json")).unlink()
+    assert run(ask) != 0
+
+
 def test_an_empty_and_an_over_long_prompt_are_named(composed, capsys):
     words = " ".join(random.Random(0).choices(WORDS[2:], k=70))
     for prompt, message in (

@@ -145,7 +145,9 @@ def test_with_lora_control_rows_and_head_are_trained_saved_and_merged(make, base
     found = again(input_ids=ids, with_values=True)
     assert torch.equal(found.logits, expected.logits)
     assert torch.equal(found["values"], expected["values"])
-    torch.testing.assert_close(again.merge_and_unload()(input_ids=ids).logits, expected.logits)
+    merged = again.merge_and_unload()(input_ids=ids, with_values=True)
+    torch.testing.assert_close(merged.logits, expected.logits)
+    torch.testing.assert_close(merged["values"], expected["values"])
 
 
 PAPER = [(50257, False, 124_439_808), (50259, False, 124_441_344), (50257, True, 124_440_576), (32768, False, 111_008_256)]

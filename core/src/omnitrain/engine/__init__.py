@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from omnitrain.engine.checkpoints import Checkpoints
     from omnitrain.engine.engine import Engine, Update, choose_device, evaluating, frozen, unwrap
     from omnitrain.engine.execution import Options, run_recipe
+    from omnitrain.engine.exporting import companions
     from omnitrain.engine.guard import Guard
     from omnitrain.engine.journal import Journal
     from omnitrain.engine.loop import Updated
@@ -53,6 +54,7 @@ _MODULES = {
     "checkpoints": ("Checkpoints",),
     "engine": ("Engine", "Update", "choose_device", "evaluating", "frozen", "unwrap"),
     "execution": ("Options", "run_recipe"),
+    "exporting": ("companions",),
     "guard": ("Guard",),
     "journal": ("Journal",),
     "loop": ("Updated",),
@@ -113,6 +115,7 @@ __all__ = [
     "check_settings_files",
     "check_split",
     "choose_device",
+    "companions",
     "count_parameters",
     "evaluating",
     "explained_loading",

@@ -43,15 +43,24 @@ def export_model(directory: Path, target: Path, registry: Registry) -> list[str]
         with tempfile.TemporaryDirectory(prefix=".export-", dir=target.parent) as name:
             folder = Path(name) / target.name
             model.save_pretrained(folder)
-            for path in directory.iterdir():
-                if path.is_file() and not path.name.endswith(WEIGHTS) and not _made_anew(path.name):
-                    shutil.copy2(path, folder / path.name)
+            for path in companions(directory):
+                shutil.copy2(path, folder / path.name)
             write_whole(folder / CHECKSUMS, sums_text(folder))
             apply_umask(folder)
             folder.rename(target)
     return sorted(path.name for path in target.iterdir())
 
 
-def _made_anew(name: str) -> bool:
-    """Whether a file is written with the merged model, or is about adapters that it has no more."""
-    return name in MADE_ANEW or name.startswith(OF_ADAPTERS)
+def companions(directory: Path) -> list[Path]:
+    """Return the files beside a saved model's weights that belong to a merged one too, such as its tokenizer.
+
+    What is written with the merged model, or is about adapters that it has no more, is not among them.
+    """
+    return sorted(
+        path
+        for path in directory.iterdir()
+        if path.is_file()
+        and not path.name.endswith(WEIGHTS)
+        and path.name not in MADE_ANEW
+        and not path.name.startswith(OF_ADAPTERS)
+    )

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from omnitrain.api.checksums import check_folder
 from omnitrain.api.protocols import NamesSaved, SavesItself
 from omnitrain.api.stored import COMPONENT, read_as
-from omnitrain.errors import EnvironmentFault
+from omnitrain.errors import EnvironmentFault, UsageError
 from omnitrain.runs.directory import COMPONENT_FILE
 from omnitrain.runs.files import apply_umask, write_json
 from omnitrain.runs.notices import tell
@@ -62,7 +62,7 @@ def read_component(directory: Path) -> dict[str, Any]:
 def restore_weights(model: nn.Module, directory: Path) -> None:
     """Load saved weights into a model that was built again from the same component.
 
-    Raises EnvironmentFault when weights are missing or do not fit.
+    Raises EnvironmentFault when weights are missing or do not fit, UsageError for adapters that the model has no place for.
     """
     try:
         if isinstance(model, SavesItself):
@@ -80,6 +80,11 @@ def restore_weights(model: nn.Module, directory: Path) -> None:
 def _restore_adapter(model: nn.Module, directory: Path) -> None:
     from safetensors.torch import load_file
 
+    if not hasattr(model, "peft_config"):
+        raise UsageError(
+            f"{directory} holds adapters, and by its settings the model has none: leave lora out beside 'from' to take them as "
+            "they are, or merge them first ('omnitrain export', or a stage that merges)"
+        )
     load_adapter_state(model, load_file(directory / ADAPTER))
 
 

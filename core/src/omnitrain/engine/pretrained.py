@@ -10,6 +10,7 @@ from pathlib import Path
 
 from omnitrain.api.userfiles import user_path
 from omnitrain.errors import DataError, EnvironmentFault, OmnitrainError, Unreachable, said_by
+from omnitrain.runs.directory import COMPONENT_FILE
 
 WEIGHTS = "model.safetensors"
 INDEX = "model.safetensors.index.json"
@@ -58,9 +59,9 @@ def check_model_folder(folder: Path) -> None:
     """
     check_settings_files(folder)
     if (folder / "adapter_config.json").is_file():
-        raise DataError(
-            f"{folder} holds LoRA adapters, not a whole model; merge them first: 'omnitrain export {folder} NEW_FOLDER'."
-        )
+        ours = (folder / COMPONENT_FILE).is_file()
+        how = f"'omnitrain export {folder} NEW_FOLDER'" if ours else "merge_and_unload and save_pretrained of peft"
+        raise DataError(f"{folder} holds LoRA adapters, not a whole model; merge them first: {how}.")
     if not (folder / "config.json").is_file():
         raise DataError(f"{folder} holds no config.json; expected a folder that save_pretrained of transformers wrote.")
     for file in weight_files(folder):

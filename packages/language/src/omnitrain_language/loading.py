@@ -45,6 +45,20 @@ class Origin:
         return {"path": self.path, "commit": self.commit, "sha256": {file.name: file_digest(file) for file in files}}
 
 
+def check_origin(stored: Mapping[str, Any], origin: Origin, what: str, file: Path) -> None:
+    """Refuse weights at a path that are others than those which a saved model was made with.
+
+    stored: what `Origin.weights` said then. what: "the adapters in ... were trained on". file: that holds `stored`.
+    Raises DataError.
+    """
+    found = origin.weights()
+    if any(stored.get(key) != found[key] for key in ("commit", "sha256")):
+        raise DataError(
+            f"{what} other weights than those in {found['path']} now, which were replaced or changed: put back the weights "
+            f"with the digests in {file}"
+        )
+
+
 def vocabulary_rows(config: PretrainedConfig, context: Context, otherwise: int) -> int:
     """Return the rows of the embedding that settings and data ask for. Raises UsageError for too few."""
     ids = int(context.facts.get("vocabulary_size", otherwise))
@@ -102,7 +116,7 @@ def _place(path: str, context: Context) -> str:
 def _read(path: str, weights: Path | None, config: PretrainedConfig, auto: Any) -> tuple[Any, Iterable[str], str | None]:
     """Return (model, entries that its files lack, commit on the hub)."""
     from safetensors.torch import load_file
-    from transformers import AutoConfig
+    from transformers import AutoConfig, GenerationConfig
 
     settings: dict[str, Any] = {"revision": config.revision, "trust_remote_code": False}
     architecture = AutoConfig.from_pretrained(path, **settings)
@@ -121,6 +135,8 @@ def _read(path: str, weights: Path | None, config: PretrainedConfig, auto: Any) 
             kind = auto._model_mapping[type(architecture)]
             shape["state_dict"] = load_file(weights)
             model, found = kind.from_pretrained(None, **shape, **told)
+            if (weights.parent / "generation_config.json").is_file():
+                model.generation_config = GenerationConfig.from_pretrained(str(weights.parent))
         else:
             model, found = auto.from_pretrained(path, **settings, **shape, use_safetensors=True, **told)
     _check_sizes(path, found["mismatched_keys"])
@@ -211,3 +227,15 @@ def grow_vocabulary(model: PreTrainedModel, config: PretrainedConfig, context: C
         )
     if wanted > rows:
         model.resize_token_embeddings(wanted, mean_resizing=False)
+
+
+def untie(model: Any) -> None:
+    """Give a head that is the embedding weights of its own, a copy of it. Raises UsageError for a model without a head."""
+    head, embedding = model.get_output_embeddings(), model.get_input_embeddings()
+    if head is None:
+        raise UsageError(f"untied: {type(model).__name__} has no head of token logits; leave untied out")
+    model.config.tie_word_embeddings = False
+    if head.weight is embedding.weight:
+        name = next(name for name, module in model.named_modules() if module is head)
+        model.all_tied_weights_keys.pop(f"{name}.weight", None)
+        head.weight = torch.nn.Parameter(embedding.weight.detach().clone())

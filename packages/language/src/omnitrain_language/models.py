@@ -15,7 +15,7 @@ from omnitrain.errors import UsageError
 from omnitrain_language.adapters import add_adapters
 from omnitrain_language.belonging import check_facts, set_fit
 from omnitrain_language.configs.models import CausalConfig, PretrainedConfig, T5Config
-from omnitrain_language.loading import DTYPES, load_pretrained, vocabulary_rows
+from omnitrain_language.loading import DTYPES, load_pretrained, untie, vocabulary_rows
 from omnitrain_language.masks import accept_masks
 from omnitrain_language.presets import CAUSAL_SIZES, T5_SIZES
 
@@ -67,10 +67,8 @@ def random_t5(config: T5Config, context: Context) -> PreTrainedModel:
     model = T5ForConditionalGeneration(architecture)
     # transformers 5 ties the head of every new T5 and reads "untied" off the checkpoint's weights. T5X draws an untied
     # head with variance 1/width (fan in); transformers' own variance 1 would start with logits of size sqrt(width).
-    head = torch.empty_like(model.lm_head.weight).normal_(std=size.width**-0.5)
-    model.lm_head.weight = nn.Parameter(head)
-    model.all_tied_weights_keys.pop("lm_head.weight", None)
-    model.config.tie_word_embeddings = False
+    untie(model)
+    nn.init.normal_(model.lm_head.weight, std=size.width**-0.5)
     return _cast(model, config)
 
 
@@ -94,6 +92,7 @@ def random_causal(config: CausalConfig, context: Context) -> PreTrainedModel:
             resid_pdrop=config.dropout,
             embd_pdrop=config.dropout,
             attn_pdrop=config.dropout,
+            tie_word_embeddings=not config.untied,
             attn_implementation=config.attention,
             **ids,
         )
@@ -108,7 +107,7 @@ def random_causal(config: CausalConfig, context: Context) -> PreTrainedModel:
         intermediate_size=feed_forward + -feed_forward % 64,
         num_hidden_layers=size.layers,
         num_attention_heads=size.heads,
-        tie_word_embeddings=True,
+        tie_word_embeddings=not config.untied,
         attn_implementation=config.attention,
         # A padding id would freeze that row of the embedding; where it equals eos, eos would never be learned.
         **{**ids, "pad_token_id": None},
@@ -117,10 +116,15 @@ def random_causal(config: CausalConfig, context: Context) -> PreTrainedModel:
 
 
 def finish(model: Any, config: PretrainedConfig, context: Context) -> Any:
-    """Return a new or loaded model as it is trained: adapters, masks, gradient checkpointing, checked against the data.
+    """Return a new or loaded model as it is trained: its own head, adapters, masks, gradient checkpointing, checked against
+    the data.
 
     Raises UsageError for rows longer than its positions and for adapters that fit no layer.
     """
+    if isinstance(config, CausalConfig):
+        model.config.prefix_attention = config.prefix_attention
+        if config.untied:
+            untie(model)
     check_facts(model, context.facts, new=config.path is None)
     if config.gradient_checkpointing:
         model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
@@ -151,7 +155,6 @@ def build_causal(config: CausalConfig, context: Context, prepare: Callable[[Any]
             model = random_causal(config, context)
         else:
             model = load_pretrained(config, context, AutoModelForCausalLM)
-        model.config.prefix_attention = config.prefix_attention
         if prepare is not None:
             prepare(model)
         return finish(model, config, context)

@@ -19,6 +19,7 @@ PLUGIN = Plugin(
         Component("model", "causal", "decoder-only, GPT-2 or Llama style", build=".models:build_causal", predictor=_PREDICTOR),
         Component("objective", "seq2seq-nll", "token cross entropy of an encoder-decoder", _SEQ, ".objectives:build_seq2seq"),
         Component("objective", "causal-nll", "token cross entropy of a decoder-only model", build=".objectives:build_causal"),
+        Component("stage", "merge", "a model with adapters as one without"),
         Component("evaluator", "nll", "NLL per token and perplexity", _NLL, ".evaluators:build_nll"),
         Component("evaluator", "samples", "texts that the model writes", build=".evaluators:build_samples"),
     ),

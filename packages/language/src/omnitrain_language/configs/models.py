@@ -21,6 +21,11 @@ class LoraConfig(Config):
     """Dropout on the adapters' input."""
     target_modules: list[str] | None = None
     """Names of the linear layers that get adapters; nothing means: those that peft knows for the architecture."""
+    rank_stabilised: bool = False
+    """Multiply by alpha / sqrt(rank) instead (rsLoRA, arXiv 2312.03732), so that gradients keep their size at large ranks."""
+    also_train: Annotated[list[Literal["embeddings", "head"]], Field(max_length=2)] = Field(default_factory=list)
+    """Matrices that are trained whole beside the adapters: the embedding of tokens, the head that gives their logits. Where
+    the head is the embedding, both or neither. Rows of tokens that were added to a loaded model are trained without this."""
 
 
 class PretrainedConfig(Config):
@@ -63,5 +68,7 @@ class CausalConfig(PretrainedConfig):
     """Learned positions and GELU, or rotary positions, RMSNorm and gated SiLU."""
     max_length: Positive = 1024
     """Longest sequence in tokens of a model with random weights."""
+    untied: bool = False
+    """Give the head weights of its own; of a loaded model whose head is its embedding, they begin as a copy of it."""
     prefix_attention: bool = False
     """Positions flagged in `prefix_mask` see each other in both directions (a prefix language model)."""

@@ -77,6 +77,7 @@ def _own_shape(config: ShapedCausalConfig, context: Context) -> Any:
                 resid_pdrop=config.dropout,
                 embd_pdrop=config.dropout,
                 attn_pdrop=config.dropout,
+                tie_word_embeddings=not config.untied,
                 attn_implementation=config.attention,
                 pad_token_id=int(context.facts.get("pad_id", 0)),
                 bos_token_id=eos,
@@ -92,7 +93,7 @@ def _own_shape(config: ShapedCausalConfig, context: Context) -> Any:
             intermediate_size=hidden + -hidden % 64,
             num_hidden_layers=layers,
             num_attention_heads=heads,
-            tie_word_embeddings=True,
+            tie_word_embeddings=not config.untied,
             attn_implementation=config.attention,
             pad_token_id=None,
             bos_token_id=eos,
@@ -108,7 +109,7 @@ def build(config: ShapedCausalConfig, context: Context) -> Any:
         from transformers import AutoModelForCausalLM
 
         dtype = torch.float32 if config.dtype == "float32" else torch.bfloat16
-        return _finished(AutoModelForCausalLM.from_config(released_config(config.architecture), dtype=dtype), config, context)
+        return finish(AutoModelForCausalLM.from_config(released_config(config.architecture), dtype=dtype), config, context)
     if config.dtype == "int8":
         return _loaded_in_8bit(config, context)
     if config.path is not None or (config.width is None and config.layers is None and config.heads is None):
@@ -118,7 +119,7 @@ def build(config: ShapedCausalConfig, context: Context) -> Any:
         model = _own_shape(config, context)
         if config.dtype == "bfloat16":
             model = model.to(torch.bfloat16)
-        return _finished(model, config, context)
+        return finish(model, config, context)
 
 
 def _loaded_in_8bit(config: ShapedCausalConfig, context: Context) -> Any:
@@ -127,9 +128,4 @@ def _loaded_in_8bit(config: ShapedCausalConfig, context: Context) -> Any:
 
     rest = config.model_copy(update={"dtype": "bfloat16"})
     model: Any = load_pretrained(rest, context, InEightBit(AutoModelForCausalLM))
-    return _finished(model.requires_grad_(False), config, context)
-
-
-def _finished(model: Any, config: ShapedCausalConfig, context: Context) -> Any:
-    model.config.prefix_attention = config.prefix_attention
-    return finish(model, config, context)
+    return finish(model.requires_grad_(False), config, context)

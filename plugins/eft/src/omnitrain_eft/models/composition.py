@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,17 +12,19 @@ from torch import Tensor, nn
 from transformers.modeling_outputs import CausalLMOutputWithPast
 
 from omnitrain.api import Context, UseModel
-from omnitrain.engine import save_model
-from omnitrain.errors import UsageError
+from omnitrain.engine import save_model, write_json
+from omnitrain.errors import DataError, UsageError
 from omnitrain_eft.configs.models import CompositionConfig
 from omnitrain_eft.models.ensemble import Ensemble, WithoutAdapters
 from omnitrain_eft.models.vocabulary import check_rows
 from omnitrain_eft.paper.composition import Dials
 from omnitrain_language.dialogues.templates import check_template
+from omnitrain_language.loading import Origin, check_origin
 from omnitrain_language.switching import has_adapters
 
 LARGE, SMALL, TUNED, LORA = "large", "small", "large-tuned", "large-lora"
 MEMBERS = "members"
+WEIGHTS = "member_weights.json"
 
 
 def member_uses(config: CompositionConfig) -> dict[str, UseModel]:
@@ -156,13 +159,27 @@ class CompositionModel(nn.Module):
         return CausalLMOutputWithPast(logits=ensemble.combined(large, small, self.dials))
 
     def save(self, directory: Path) -> None:
-        """Write every member into a folder of its own, but for those that a path of the config holds."""
+        """Write every member into a folder of its own; of those that a path of the config holds, what tells their weights."""
         for name, member in self.members.items():
             if name not in self.kept_elsewhere:
                 save_model(member, directory / MEMBERS / name, self.described[name])
+        if self.kept_elsewhere:
+            write_json(directory / WEIGHTS, {name: self.member(name).origin.weights() for name in self.kept_elsewhere})
 
     def restore(self, directory: Path) -> None:
-        """Do nothing: members were loaded from the folders that `save` wrote while the composition was built."""
+        """Look whether what was loaded from paths while the composition was built is what it was when `save` was called.
+
+        Other members were loaded from the folders that `save` wrote. Raises DataError.
+        """
+        file = directory / WEIGHTS
+        if self.kept_elsewhere and not file.is_file():
+            raise DataError(
+                f"{directory} does not say which weights its members have ({WEIGHTS} is missing); compose them again"
+            )
+        stored = json.loads(file.read_text("utf-8")) if self.kept_elsewhere else {}
+        for name in self.kept_elsewhere:
+            origin: Origin = self.member(name).origin
+            check_origin(stored.get(name, {}), origin, f"the member {name} of the composition in {directory} had", file)
 
 
 def output_rows(model: Any) -> int:
@@ -187,4 +204,6 @@ def build(config: CompositionConfig, context: Context) -> CompositionModel:
         name: context.load(saved[name]) if name in saved else context.build(use, {} if name in elsewhere else None)
         for name, use in uses.items()
     }
-    return CompositionModel(config, members, context.facts, elsewhere)
+    # What doesn't tell its weights could be changed unnoticed, and is saved.
+    told = [name for name in elsewhere if getattr(members[name], "origin", None) is not None]
+    return CompositionModel(config, members, context.facts, told)

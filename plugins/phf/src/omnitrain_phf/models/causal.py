@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from omnitrain.api import Context
-from omnitrain_language.adapters import SavesAdapters
+from omnitrain_language.adapter_saving import SavesAdapters
 from omnitrain_language.models import build_causal
 from omnitrain_phf.configs.models import CausalWithValuesConfig, ValueHeadConfig
 from omnitrain_phf.paper.control_tokens import set_token_rows
@@ -77,6 +77,10 @@ class HasValues:
         """Whether adapters leave an entry as it is; the head is trained beside them."""
         return name != HEAD and super()._is_base(name)  # type: ignore[misc]
 
+    def merge_and_unload(self, *args: Any, **kwargs: Any) -> Any:
+        """Return the model without adapters; it keeps the head."""
+        return _with_head(super().merge_and_unload(*args, **kwargs), self.value_head)  # type: ignore[misc]
+
     def restore(self, directory: Path) -> None:
         """Read a saved model; one without a value head keeps the fresh one.
 
@@ -106,7 +110,11 @@ def add_value_head(model: Any, config: ValueHeadConfig) -> Any:
     """Give a causal model a value head; its weight is saved and loaded with the model."""
     embedding = model.get_output_embeddings().weight
     head = ValueHead(embedding.shape[1], config.sigmoid, config.detached)
-    model.value_head = head.to(device=embedding.device)
+    return _with_head(model, head.to(device=embedding.device))
+
+
+def _with_head(model: Any, head: ValueHead) -> Any:
+    model.value_head = head
     base = type(model)
     model.__class__ = type(base.__name__, (HasValues, base), {"__module__": base.__module__})
     return model
