@@ -17,6 +17,7 @@ from omnitrain.recipes import load_recipe, resolve_component
 TEXT = {"use": "language/text", "path": "builtin", "max_documents": 150}
 TOKENIZER = {"vocabulary_size": 512, "sentinels": 32}
 PAIRS = {"path": "pairs.jsonl", "tokenizer": TOKENIZER}
+ROWS = {**PAIRS, "template": "orca", "length": 128}
 BLOCKS = {"text": TEXT, "tokenizer": TOKENIZER, "length": 32}
 DENOISING = {"text": TEXT, "tokenizer": TOKENIZER, "inputs_length": 48, "join_documents": 16}
 SCORED = {
@@ -35,6 +36,7 @@ IMAGES = {"size": 8, "channels": 1, "transform": "resize"}
 DATA: dict[str, dict[str, dict[str, Any]]] = {
     "language/blocks": {"wrapped": BLOCKS, "packed": {**BLOCKS, "packing": "packed"}},
     "language/pairs": {"encoder-decoder": PAIRS, "decoder-only": {**PAIRS, "layout": "decoder-only"}},
+    "language/instructions": {"packed": ROWS, "padded": {**ROWS, "layout": "padded"}},
     "ul2/denoising": {"encoder-decoder": DENOISING, "decoder-only": {**DENOISING, "layout": "decoder-only"}},
     "phf/scored-text": {
         "plain": SCORED,

@@ -14,8 +14,8 @@ from omnitrain.engine.scratch import scratch_run
 from omnitrain.errors import DataError, EnvironmentFault, UsageError
 from omnitrain.plugins import installed
 from omnitrain_language.belonging import check_tokenizers, positions_of, token_identity
-from omnitrain_language.configs.data import TokenizerConfig
 from omnitrain_language.configs.models import CausalConfig
+from omnitrain_language.configs.tokenizers import TokenizerConfig
 from omnitrain_language.models import build_causal
 from omnitrain_language.tokenizers import load_tokenizer, prepare_tokenizer, tokenizer_facts
 from omnitrain_language.tokens import token_file

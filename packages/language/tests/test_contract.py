@@ -15,7 +15,10 @@ test_contract = contract(
     "language",
     settings={
         "language/pairs": {"path": str(PAIRS)},
+        "language/instructions": {"path": str(PAIRS), "template": "orca", "length": 96},
         "language/t5": {"size": "tiny"},
+        "language/causal": {"size": "tiny", "style": "llama"},
+        "language/causal-nll": {},
         "language/seq2seq-nll": {},
     },
     exceptions={"paper": "A package of shared parts; it implements no paper."},

@@ -61,5 +61,5 @@ def test_a_template_that_writes_the_past_in_another_way_is_refused(tmp_path):
     with pytest.raises(DataError, match="changes the text of a reply, 'the old river runs past the mill'"):
         RowEncoder(tokenizer, "chat")(DIALOGUE)
     tokenizer.chat_template = "{{ raise_exception('no system') }}"
-    with pytest.raises(DataError, match="refuses messages of user: no system"):
+    with pytest.raises(DataError, match="refuses messages of user, assistant: no system"):
         RowEncoder(tokenizer, "chat")(DIALOGUE)

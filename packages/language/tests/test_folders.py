@@ -8,7 +8,7 @@ import pytest
 from conftest import FakeContext
 
 from omnitrain.errors import DataError
-from omnitrain_language.configs.data import TokenizerConfig
+from omnitrain_language.configs.tokenizers import TokenizerConfig
 from omnitrain_language.folders import find_files, list_files, named_by, tell_files
 
 TEXT = (".txt", ".md", ".jsonl")

@@ -12,7 +12,7 @@ from conftest import FakeContext
 
 from omnitrain.errors import UsageError
 from omnitrain_language.chat_templates import turn_end
-from omnitrain_language.configs.data import TokenizerConfig
+from omnitrain_language.configs.tokenizers import TokenizerConfig
 from omnitrain_language.detokenising import TextStream, continuation, token_texts
 from omnitrain_language.encoding import Encoder, special_ids, start_ids, vocabulary_size
 from omnitrain_language.ends import end_ids

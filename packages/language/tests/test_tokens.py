@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from omnitrain.errors import DataError, Stopped, UsageError
-from omnitrain_language.configs.data import TokenizerConfig
+from omnitrain_language.configs.tokenizers import TokenizerConfig
 from omnitrain_language.encoding import Encoder
 from omnitrain_language.tokenizer_training import LONGEST_RUN, bounded
 from omnitrain_language.tokenizers import (

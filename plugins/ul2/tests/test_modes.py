@@ -5,7 +5,7 @@ import pytest
 
 from omnitrain.api import BatchPlan
 from omnitrain.errors import UsageError
-from omnitrain_language.configs.data import TokenizerConfig
+from omnitrain_language.configs.tokenizers import TokenizerConfig
 from omnitrain_ul2.configs.data import ModesConfig
 from omnitrain_ul2.data.modes import tokenizer_config, vocabulary_of
 

@@ -10,7 +10,8 @@ from transformers import LlamaConfig, LlamaForCausalLM
 from omnitrain.api import BatchPlan
 from omnitrain.engine.execution import Options, run_recipe
 from omnitrain.recipes import load_recipe
-from omnitrain_language.configs.data import BlocksConfig, TextConfig, TokenizerConfig
+from omnitrain_language.configs.data import BlocksConfig, TextConfig
+from omnitrain_language.configs.tokenizers import TokenizerConfig
 from omnitrain_language.data.blocks import BlocksData
 from omnitrain_language.data.text import TextData
 from omnitrain_language.tokenizers import train_tokenizer

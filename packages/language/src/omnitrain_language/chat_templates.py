@@ -31,6 +31,22 @@ def rendered_chat(messages: Sequence[Message], tokenizer: PreTrainedTokenizerFas
         raise DataError(f"template chat: the tokenizer's chat template refuses messages of {roles}: {error}") from error
 
 
+def begun_chat(messages: Sequence[Message], tokenizer: PreTrainedTokenizerFast) -> str:
+    """Return messages in the tokenizer's chat template, the last of which, a reply, is to be gone on with.
+
+    Raises as `rendered_chat` does, and DataError for a template that writes a reply in another way than it asks for it.
+    """
+    asked = rendered_chat(messages[:-1], tokenizer, asks=True)
+    begun = asked + messages[-1]["content"]
+    if not rendered_chat(messages, tokenizer, asks=False).startswith(begun.rstrip()):
+        raise DataError(
+            "template chat: this tokenizer's chat template writes a reply in another way than it asks for it (it asks with "
+            f"{asked[-40:]!r}), so that a begun reply can't be gone on with: give the tokenizer another chat template, or the "
+            "template as a text with {prompt}"
+        )
+    return begun
+
+
 def turn_end(tokenizer: PreTrainedTokenizerFast) -> int | None:
     """Return the special token behind a reply in the tokenizer's chat template, None where there is no such."""
     if not getattr(tokenizer, "chat_template", None):

@@ -51,10 +51,14 @@ def encode_with_specials(tokenizer: PreTrainedTokenizerFast, text: str) -> Encod
 
 
 class Encoder:
-    """Encodes documents: no special token is added, and those written in the text are encoded as ordinary text."""
+    """Encodes documents: no special token is added, and those written in the text are encoded as ordinary text.
 
-    def __init__(self, tokenizer: PreTrainedTokenizerFast) -> None:
-        self._backend = _plain(tokenizer.backend_tokenizer)
+    means_specials: those written in the text mean themselves, as in a rendered chat template.
+    """
+
+    def __init__(self, tokenizer: PreTrainedTokenizerFast, means_specials: bool = False) -> None:
+        backend = tokenizer.backend_tokenizer
+        self._backend = _bare(copy.deepcopy(backend), True) if means_specials else _plain(backend)
 
     def __call__(self, texts: Sequence[str]) -> list[list[int]]:
         """Return the ids of each text."""
@@ -81,8 +85,8 @@ def _plain(backend: Any) -> Any:
     return _without(plain, spelled) if spelled else plain
 
 
-def _bare(backend: Any) -> Any:
-    backend.encode_special_tokens = True
+def _bare(backend: Any, means_specials: bool = False) -> Any:
+    backend.encode_special_tokens = not means_specials
     backend.no_truncation()
     backend.no_padding()
     return backend

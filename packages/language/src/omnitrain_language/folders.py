@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -98,6 +99,13 @@ def list_files(path: str, suffixes: Sequence[str]) -> Listing:
 def find_files(path: str, suffixes: Sequence[str]) -> list[Path]:
     """Return the files alone; see `list_files`. What prepares data from them tells what was left out by `tell_files`."""
     return list_files(path, suffixes).files
+
+
+def content_of(path: str, suffixes: Sequence[str]) -> Iterator[bytes]:
+    """Yield what tells the files of a path from others: name, size and a hash of the content of each."""
+    for file in find_files(path, suffixes):
+        with file.open("rb") as opened:
+            yield f"{file.name} {file.stat().st_size}\n".encode() + hashlib.file_digest(opened, "blake2b").digest()
 
 
 def _below(folder: Path, suffixes: Sequence[str]) -> Listing:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import heapq
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,17 +29,50 @@ class PackingPlan:
         """Number of rows."""
         return len(self.first) - 1
 
+    def in_order(self, rows: Ints) -> PackingPlan:
+        """Return the plan with its rows in another order; rows: a permutation, int64[rows]."""
+        counts = np.diff(self.first)[rows]
+        first = np.concatenate([[0], np.cumsum(counts)])
+        place = np.arange(first[-1]) + np.repeat(self.first[rows] - first[:-1], counts)
+        return PackingPlan(self.order[place], first, self.start[place], self.capacity)
 
-def plan_best_fit(lengths: NDArray[Any], capacity: int) -> PackingPlan:
-    """Pack items into rows of `capacity`, each into the row where least room is left, longest items first.
 
-    A bit mask over the amounts of remaining room makes the search for the best row one shift and one lowest bit,
-    whatever the number of rows. lengths: int[items], each in 1..capacity.
-    Raises ValueError for other lengths.
-    """
+def _checked(lengths: NDArray[Any], capacity: int) -> Ints:
     lengths = np.asarray(lengths, np.int64)
     if len(lengths) and not (lengths.min() >= 1 and lengths.max() <= capacity):
         raise ValueError(f"lengths must lie in 1..{capacity}, found {lengths.min()}..{lengths.max()}")
+    return lengths
+
+
+def plan_in_order(lengths: NDArray[Any], capacity: int) -> PackingPlan:
+    """Pack items into rows of `capacity` as they come: the next one that does not fit begins a row.
+
+    lengths: int[items], each in 1..capacity. Raises ValueError for other lengths.
+    """
+    lengths = _checked(lengths, capacity)
+    begins: list[int] = []
+    room = 0
+    for number, need in enumerate(lengths.tolist()):
+        if need > room:
+            begins.append(number)
+            room = capacity
+        room -= need
+    first = np.asarray([*begins, len(lengths)], np.int64)
+    before = np.cumsum(lengths) - lengths
+    start = before - np.repeat(before[first[:-1]], np.diff(first))
+    return PackingPlan(np.arange(len(lengths)), first, start, capacity)
+
+
+def plan_best_fit(lengths: NDArray[Any], capacity: int, oldest: bool = False) -> PackingPlan:
+    """Pack items into rows of `capacity`, each into the row where least room is left, longest items first.
+
+    A bit mask over the amounts of remaining room makes the search for the best row one shift and one lowest bit,
+    whatever the number of rows. lengths: int[items], each in 1..capacity. oldest: of rows with equal room the one that was
+    begun first is taken, as trl does, else the one that was filled last. Raises ValueError for other lengths.
+    """
+    lengths = _checked(lengths, capacity)
+    take: Callable[[list[int]], int] = heapq.heappop if oldest else list.pop
+    put: Callable[[list[int], int], None] = heapq.heappush if oldest else list.append
     longest_first = np.argsort(-lengths, kind="stable")
     row_of = np.empty(len(lengths), np.int64)
     open_rows: dict[int, list[int]] = defaultdict(list)
@@ -49,7 +83,7 @@ def plan_best_fit(lengths: NDArray[Any], capacity: int) -> PackingPlan:
         if fitting:
             room = need + (fitting & -fitting).bit_length() - 1
             candidates = open_rows[room]
-            row = candidates.pop()
+            row = take(candidates)
             if not candidates:
                 mask ^= 1 << room
         else:
@@ -57,7 +91,7 @@ def plan_best_fit(lengths: NDArray[Any], capacity: int) -> PackingPlan:
             rows += 1
         left = room - need
         if left:
-            open_rows[left].append(row)
+            put(open_rows[left], row)
             mask |= 1 << left
         assigned.append(row)
     row_of[longest_first] = assigned

@@ -15,6 +15,7 @@ PLUGIN = Plugin(
         Component("data", "text", "documents: built in, files, folders, hub"),
         Component("data", "blocks", "blocks of tokens for causal models"),
         Component("data", "pairs", "inputs and targets for fine-tuning"),
+        Component("data", "instructions", "prompts and responses, padded or packed"),
         Component("model", "t5", "encoder-decoder, T5 1.1 style", build=".models:build_t5", predictor=_PREDICTOR),
         Component("model", "causal", "decoder-only, GPT-2 or Llama style", build=".models:build_causal", predictor=_PREDICTOR),
         Component("objective", "seq2seq-nll", "token cross entropy of an encoder-decoder", _SEQ, ".objectives:build_seq2seq"),

@@ -141,14 +141,21 @@ def parquet_records(path: Path, fields: Sequence[str]) -> Iterator[tuple[int, Ma
                 yield number, record
 
 
-def read_fields(path: Path, fields: Sequence[str], problems: Problems) -> Iterator[tuple[int, dict[str, str]]]:
-    """Yield (line or row number, the named text fields) of each sound record of a .jsonl, .tsv or .parquet file."""
+def file_records(path: Path, fields: Sequence[str], problems: Problems) -> Iterator[tuple[int, Mapping[str, Any]]]:
+    """Yield (line or row number, record) of a .jsonl, .tsv or .parquet file, with whatever is in its fields.
+
+    fields: all that is read of a .parquet file.
+    """
     suffix = path.suffix.lower()
     if suffix == ".parquet":
-        records = parquet_records(path, fields)
+        yield from parquet_records(path, fields)
     else:
-        records = (_table_records if suffix == ".tsv" else json_records)(path, problems)
-    for number, record in records:
+        yield from (_table_records if suffix == ".tsv" else json_records)(path, problems)
+
+
+def read_fields(path: Path, fields: Sequence[str], problems: Problems) -> Iterator[tuple[int, dict[str, str]]]:
+    """Yield (line or row number, the named text fields) of each sound record of a .jsonl, .tsv or .parquet file."""
+    for number, record in file_records(path, fields, problems):
         fault = next((f"no field {name!r}" for name in fields if name not in record), None)
         fault = fault or next((_named(name, found, fields) for name in fields if (found := text_fault(record[name]))), None)
         if fault:

@@ -18,7 +18,7 @@ from omnitrain.api import Context, Progress
 from omnitrain.engine import build_once, check_settings_files, explained_loading, find_pretrained, read_component
 from omnitrain.errors import DataError, EnvironmentFault, UsageError
 from omnitrain_language.belonging import token_identity
-from omnitrain_language.configs.data import TokenizerConfig
+from omnitrain_language.configs.tokenizers import TokenizerConfig
 from omnitrain_language.tokenizer_training import train
 
 if TYPE_CHECKING:

@@ -27,7 +27,8 @@ NO_PARTNER = "no data, model and objective of tiny or of the given settings go w
 
 def open_run(examination: Examination, recipe: ResolvedRecipe, stage: str, folder: Path) -> StageRun:
     """Return what components get to see of a run: that of a stage, in a folder of its own."""
-    directory = RunDirectory(folder)
+    # What data tells while it prepares is no concern of a check: there is nothing to write it to.
+    directory = RunDirectory(folder, writes=False)
     builder = ComponentBuilder(examination.registry, directory, recipe)
     stop = StopRequest()
     display = Display(stop.raise_if_asked, quiet=True)

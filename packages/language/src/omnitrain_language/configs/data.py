@@ -1,4 +1,4 @@
-"""Settings of data: text, tokenizers, blocks, pairs."""
+"""Settings of data: text, blocks, pairs, instructions."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from omnitrain.api import Config, InputPath, UseData
-from omnitrain_language.configs.limits import MOST_TOKENS, Fraction, NonNegative, Positive
+from omnitrain_language.configs.dialogues import PromptedConfig
+from omnitrain_language.configs.limits import Fraction, Positive
 from omnitrain_language.configs.needs import reading_needs
+from omnitrain_language.configs.tokenizers import TokenizerConfig
 
 
 def builtin_text() -> UseData:
@@ -55,39 +57,6 @@ class TextConfig(Config):
         return self
 
 
-class TokenizerConfig(Config):
-    """A byte-level BPE tokenizer trained offline on the train split, or one from a folder or the hub.
-
-    Layout of a trained one: pad 0, eos 1, unk 2, bytes and merges, `extra_tokens`, sentinels. <extra_id_0> is
-    the last id.
-    """
-
-    path: InputPath | None = None
-    """A folder with a saved tokenizer or a hub name; nothing means: train one."""
-    revision: str | None = None
-    """Commit or tag of a hub tokenizer."""
-    vocabulary_size: Annotated[int, Field(ge=260, le=MOST_TOKENS)] = 4096
-    """Number of ids of a trained tokenizer, special tokens included; a small text may give fewer."""
-    sentinels: NonNegative = 0
-    """How many <extra_id_i> tokens; <extra_id_0> has the highest id and they count down."""
-    extra_tokens: list[str] = Field(default_factory=list)
-    """Further special tokens, such as mode tokens, in the ids just below the sentinels."""
-    train_characters: Positive = 20_000_000
-    """A tokenizer is trained on at most this many characters of the train split."""
-
-    @model_validator(mode="after")
-    def _has_room(self) -> TokenizerConfig:
-        if len(set(self.extra_tokens)) != len(self.extra_tokens) or "" in self.extra_tokens:
-            raise ValueError("extra_tokens must be different from each other and not empty")
-        if self.path is None and self.vocabulary_size < 259 + self.sentinels + len(self.extra_tokens):
-            raise ValueError(
-                f"vocabulary_size {self.vocabulary_size} is too small: 3 special tokens, 256 bytes, "
-                f"{self.sentinels} sentinels and {len(self.extra_tokens)} extra tokens need "
-                f"{259 + self.sentinels + len(self.extra_tokens)}"
-            )
-        return self
-
-
 class BlocksConfig(Config):
     """Blocks of tokens for causal language models from any text."""
 
@@ -102,7 +71,10 @@ class BlocksConfig(Config):
 
 
 class PairsConfig(Config):
-    """Inputs and targets for fine-tuning, from .jsonl, .tsv (columns under a line of names) or .parquet files."""
+    """Inputs and targets for fine-tuning, from .jsonl, .tsv (columns under a line of names) or .parquet files.
+
+    A record with `messages` has its targets in the last one, of the assistant, and its inputs in the lines of those before.
+    """
 
     path: InputPath
     """The training file, or a folder or glob pattern of files; or `builtin:kinds` (first sentence of a docstring of the
@@ -147,3 +119,35 @@ class PairsConfig(Config):
                 "valid_path and test_path don't go with split_field or built-in pairs, which have splits of their own"
             )
         return self
+
+
+class InstructionsConfig(PromptedConfig):
+    """Prompts with responses for fine-tuning a decoder-only model: the loss is on the responses and their ends.
+
+    Files hold `messages` (list of {role, content}, the last one the response), or a prompt and a response in two fields.
+    """
+
+    valid_path: InputPath | None = None
+    """The validation file; nothing means: a share of the training file, see `valid_fraction`."""
+    inputs_field: str = "inputs"
+    """The field that holds the prompt of a record without `messages`."""
+    targets_field: str = "targets"
+    """The field that holds the response, be the prompt `messages` or a text."""
+    system_field: str | None = None
+    """The field that holds a system message in front of the prompt; an empty one stands for none."""
+    length: Annotated[int, Field(ge=4)] = 512
+    """Tokens of a row; see `too_long`."""
+    too_long: Literal["refuse", "drop", "cut"] = "refuse"
+    """What becomes of dialogues longer than `length`: an error that names them, left out, or their end is cut off; one of
+    which no token of the response is left is dropped too. What is dropped or cut is counted and named."""
+    turns: Literal["last", "all"] = "last"
+    """Which responses of a dialogue are in the loss."""
+    layout: Literal["packed", "padded"] = "packed"
+    """`packed`: several dialogues to a row, each seeing only itself. `padded`: one to a row."""
+    packing: Literal["in-order", "best-fit"] = "in-order"
+    """How rows are packed, anew each epoch: dialogues in a drawn order, a row closed where the next does not fit; or each
+    into the fullest row that has room, longest first, which leaves less room and mixes lengths less freely."""
+
+    def needs(self) -> dict[str, str]:
+        """Return what installs the libraries that these values need; see omnitrain.api.TellsNeeds."""
+        return reading_needs(self.path, self.valid_path)

@@ -7,7 +7,8 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from omnitrain.api import Config, InputPath, UseData
-from omnitrain_language.configs.data import TokenizerConfig
+from omnitrain_language.configs.needs import reading_needs
+from omnitrain_language.configs.tokenizers import TokenizerConfig
 
 
 class PromptedConfig(Config):
@@ -16,7 +17,10 @@ class PromptedConfig(Config):
     path: InputPath
     """A file of records, or a folder or glob pattern of files."""
     template: str = "chat"
-    """How a prompt is written: `plain`, `chat`, or a text with {prompt}."""
+    """How a dialogue is written: `chat` (the tokenizer's own chat template), a template by name (`chatml`, `llama-3`, `orca`,
+    `vicuna`, `alpaca`, or of `templates`), `plain`, or a text with {prompt}."""
+    templates: InputPath | None = None
+    """A .json file of further templates by name; see the package's README."""
     tokenizer: TokenizerConfig = TokenizerConfig()
     """How text becomes tokens."""
     tokenizer_text: UseData | None = None
@@ -27,3 +31,7 @@ class PromptedConfig(Config):
     """Share of the records of files in split `valid`, by a stable hash of the prompt."""
     malformed: Literal["refuse", "skip"] = "refuse"
     """What to do with records that can't be read: stop with their file and line, or leave them out and count them."""
+
+    def needs(self) -> dict[str, str]:
+        """Return what installs the libraries that these values need; see omnitrain.api.TellsNeeds."""
+        return reading_needs(self.path)

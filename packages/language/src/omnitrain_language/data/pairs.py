@@ -18,10 +18,12 @@ from omnitrain_language.configs.data import PairsConfig
 from omnitrain_language.data.blocks import RowExamples
 from omnitrain_language.data.builtin.pairs import BUILTIN, library_pairs
 from omnitrain_language.data.text import split_of
+from omnitrain_language.dialogues.records import Columns, read_dialogues
+from omnitrain_language.dialogues.templates import prompt_text
 from omnitrain_language.explain import explain_decoder_only, explain_encoder_decoder
-from omnitrain_language.folders import find_files, tell_files
+from omnitrain_language.folders import content_of, tell_files
 from omnitrain_language.order import Ints, RowStream
-from omnitrain_language.records import RECORDS, Problems, read_fields
+from omnitrain_language.records import RECORDS
 from omnitrain_language.tokenizers import pad_id, prepare_tokenizer, save_tokenizer, tokenizer_facts
 from omnitrain_language.tokens import TokenFile, texts_of, token_file
 
@@ -133,10 +135,8 @@ class PairsData:
             for pair in library_pairs(path.removeprefix(BUILTIN)):
                 digest.update(("\t".join(pair) + "\n").encode("utf-8", "surrogatepass"))
             return
-        for file in find_files(path, RECORDS):
-            digest.update(f"{split} {file.name} {file.stat().st_size}\n".encode())
-            with file.open("rb") as opened:
-                digest.update(hashlib.file_digest(opened, "blake2b").digest())
+        for part in content_of(path, RECORDS):
+            digest.update(f"{split} ".encode() + part)
 
     def splits(self) -> Sequence[str]:
         """Name the splits; with `split_field` those that occur in it."""
@@ -163,13 +163,10 @@ class PairsData:
         if path.startswith(BUILTIN):
             yield from library_pairs(path.removeprefix(BUILTIN))
             return
-        problems = Problems(refuse=config.malformed == "refuse")
-        key = config.split_field or config.inputs_field
-        fields = list(dict.fromkeys([config.inputs_field, config.targets_field, key]))
-        for file in find_files(path, RECORDS):
-            for _, record in read_fields(file, fields, problems):
-                yield record[config.inputs_field], record[config.targets_field], record[key]
-        problems.pass_ended()
+        columns = Columns(config.inputs_field, config.targets_field, split=config.split_field)
+        for record in read_dialogues(path, config.malformed == "refuse", columns=columns):
+            inputs = record.prompt if isinstance(record.prompt, str) else prompt_text(record.prompt, "plain")
+            yield inputs, record.reply, record.split if config.split_field is not None else record.key
 
     def records(self, split: str) -> Iterator[dict[str, str]]:
         """Yield {"inputs", "targets"} of a split; a validation split without a file is cut out by a stable hash.

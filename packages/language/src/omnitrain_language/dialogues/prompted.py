@@ -6,7 +6,6 @@ import hashlib
 import logging
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
@@ -20,10 +19,11 @@ from omnitrain.errors import DataError
 from omnitrain_language.configs.dialogues import PromptedConfig
 from omnitrain_language.data.text import split_of
 from omnitrain_language.dialogues.messages import Prompt, messages_of
-from omnitrain_language.dialogues.records import SUFFIXES
-from omnitrain_language.dialogues.rows import Dialogue, Row, RowEncoder
+from omnitrain_language.dialogues.presets import presets, written_in
+from omnitrain_language.dialogues.rows import Dialogue, Row, RowEncoder, Turns
 from omnitrain_language.dialogues.templates import check_template, prompt_ids
 from omnitrain_language.folders import tell_files
+from omnitrain_language.records import RECORDS
 from omnitrain_language.tokenizers import pad_id, prepare_tokenizer, save_tokenizer, starts_once_saved, tokenizer_facts
 from omnitrain_language.tokens import texts_of
 
@@ -46,16 +46,25 @@ class Prompted(ABC, Generic[Item]):
     """What data of prompts has in common: files of records, a tokenizer, splits, and rows that fit.
 
     An item is what the data has one row, or one row for each of several replies, of. address: names the component in errors.
-    noun: what one item is called there. parts: names of the parts of replies, that of the end of a turn last.
+    noun: what one item is called there. parts: names of the parts of replies, that of the end of a turn last. turns: which
+    replies of a dialogue have parts. suffixes: of the files that are read. more_paths: settings that name
+    files whose content counts, as `path` does.
     """
 
     address: str
     noun: str
     parts: Sequence[str] = ("reply", "end")
+    turns: Turns = "last"
+    suffixes: Sequence[str] = RECORDS
+    more_paths: Sequence[str] = ()
 
     def __init__(self, config: PromptedConfig, text: Data | None) -> None:
-        check_template(config.template, "template")
+        named = presets(config.templates)
+        check_template(config.template, "template", named)
         self.config: PromptedConfig = config
+        self._preset = named.get(config.template)
+        # A template by name becomes the tokenizer's own.
+        self.template = "chat" if config.template in named else config.template
         self.text = text
         self._tokenizer: PreTrainedTokenizerFast | None = None
         self._rows: dict[str, list[tuple[Row, ...]]] = {}
@@ -80,12 +89,20 @@ class Prompted(ABC, Generic[Item]):
     @property
     def fingerprint(self) -> str:
         """Hash of settings, items and the tokenizer's text."""
-        digest = hashlib.blake2b(self.config.model_dump_json(exclude={"path", "tokenizer_text"}).encode(), digest_size=16)
-        digest.update(b"" if self.text is None else self.text.fingerprint.encode())
+        digest = hashlib.blake2b(digest_size=16)
+        for part in self._settings():
+            digest.update(part.encode())
         for split in self.splits():
             for item in self.items(split):
                 digest.update(f"{split}\0{item}\0".encode())
         return digest.hexdigest()
+
+    def _settings(self) -> Iterator[str]:
+        """Yield what decides about the rows besides the items."""
+        paths = {"path", "templates", "tokenizer_text", *self.more_paths}
+        yield self.config.model_dump_json(exclude=paths)
+        yield "" if self._preset is None else str(self._preset)
+        yield "" if self.text is None else self.text.fingerprint
 
     def items(self, split: str) -> Iterator[Item]:
         """Yield the items of a split.
@@ -176,11 +193,12 @@ class Prompted(ABC, Generic[Item]):
         if isinstance(self.text, Prepares):
             self.text.prepare(workspace, context)
         if self.reads_files:
-            tell_files(self.config.path, SUFFIXES, context)
+            tell_files(self.config.path, self.suffixes, context)
         text = self.text
         texts = self._own_texts() if text is None else texts_of(text, text.splits()[0])
         fingerprint = "" if self.config.tokenizer.path is not None else (self if text is None else text).fingerprint
-        self._tokenizer = prepare_tokenizer(self.config.tokenizer, texts, fingerprint, workspace, context)
+        tokenizer = prepare_tokenizer(self.config.tokenizer, texts, fingerprint, workspace, context)
+        self._tokenizer = written_in(tokenizer, self.config.template, self.config.templates, context)
 
     def _own_texts(self) -> Iterator[str]:
         for item in self.items("train"):
@@ -198,7 +216,7 @@ class Prompted(ABC, Generic[Item]):
     @cached_property
     def encode_row(self) -> RowEncoder:
         """What encodes dialogues, once prepared."""
-        return RowEncoder(self.tokenizer, self.config.template)
+        return RowEncoder(self.tokenizer, self.template, self.turns)
 
     def splits(self) -> Sequence[str]:
         """Name the splits."""
@@ -220,17 +238,19 @@ class Prompted(ABC, Generic[Item]):
 
     def prompt(self, prompt: Prompt) -> list[int]:
         """Return the ids of a prompt, behind the start token."""
-        return self._begun(prompt_ids(prompt, self.config.template, self.tokenizer))
+        ids = prompt_ids(prompt, self.template, self.tokenizer)
+        eos = int(self.tokenizer.eos_token_id)
+        return [eos, *ids] if self._unmarked and ids[:1] != [eos] else ids
 
     @cached_property
     def _unmarked(self) -> bool:
         return starts_once_saved(self.tokenizer)
 
-    def _begun(self, ids: list[int]) -> list[int]:
-        eos = int(self.tokenizer.eos_token_id)
-        return [eos, *ids] if self._unmarked and ids[:1] != [eos] else ids
+    def rows_of(self, dialogues: Sequence[Dialogue]) -> list[Row]:
+        """Return the ids of dialogues. Raises DataError for a chat template that can't be cut into prompt and reply."""
+        found = self.encode_row.rows(dialogues)
+        return [row.begun_with(int(self.tokenizer.eos_token_id)) for row in found] if self._unmarked else found
 
     def row(self, dialogue: Dialogue) -> Row:
-        """Return the ids of a dialogue. Raises DataError for a chat template that can't be cut into prompt and reply."""
-        row = self.encode_row(dialogue)
-        return replace(row, prompt=self._begun(row.prompt))
+        """Return the ids of a dialogue; raises as `rows_of` does."""
+        return self.rows_of([dialogue])[0]

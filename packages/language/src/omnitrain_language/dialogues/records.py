@@ -1,4 +1,4 @@
-"""Read dialogues and preferences from .jsonl files; malformed records are named by file and line."""
+"""Read dialogues and preferences from files; malformed records are named by file and line."""
 
 from __future__ import annotations
 
@@ -10,18 +10,39 @@ from typing import Any
 
 from omnitrain_language.dialogues.messages import Prompt
 from omnitrain_language.folders import find_files
-from omnitrain_language.records import Problems, json_records, text_fault
+from omnitrain_language.records import RECORDS, Problems, file_records, text_fault
 
-SUFFIXES = (".jsonl", ".ndjson")
+PREFERENCE_SUFFIXES = (".jsonl", ".ndjson")
+MESSAGES = "messages"
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Where a record has what: its prompt and reply, a system message in front, the name of its split.
+
+    A record with `messages` has its prompt and, where the reply's field is absent, its reply there.
+    """
+
+    prompt: str = "prompt"
+    reply: str = "reference"
+    system: str | None = None
+    split: str | None = None
+
+    @property
+    def names(self) -> list[str]:
+        """All fields that are read."""
+        return [name for name in (MESSAGES, self.prompt, self.reply, self.system, self.split) if name is not None]
 
 
 @dataclass(frozen=True)
 class DialogueRecord:
-    """key: by which splits are cut."""
+    """key: by which splits are cut. split: as the record names it, else "". place: file and line."""
 
     prompt: Prompt
     reply: str
     key: str
+    split: str = ""
+    place: str = ""
 
 
 @dataclass(frozen=True)
@@ -32,13 +53,6 @@ class PreferenceRecord:
     chosen: str
     rejected: str
     key: str
-
-
-def _records(path: str, problems: Problems) -> Iterator[tuple[Path, int, Mapping[str, Any]]]:
-    for file in find_files(path, SUFFIXES):
-        for number, record in json_records(file, problems):
-            yield file, number, record
-        problems.file_ended()
 
 
 def _message_fault(messages: Any) -> str | None:
@@ -53,66 +67,99 @@ def _message_fault(messages: Any) -> str | None:
     return None
 
 
-def _dialogue(record: Mapping[str, Any], needs_reply: bool) -> DialogueRecord | str:
-    """Return the dialogue of a record, or what is wrong with it."""
-    if "messages" in record:
-        messages = record["messages"]
+def _asked(record: Mapping[str, Any], columns: Columns) -> tuple[Prompt, Any, str] | str:
+    """Return (prompt, reply or None, key) of a record, or what is wrong with it."""
+    reply = record.get(columns.reply)
+    if record.get(MESSAGES) is not None:
+        messages = record[MESSAGES]
         fault = _message_fault(messages)
         if fault:
             return fault
-        reply = record.get("reference")
         if reply is None and messages[-1]["role"] == "assistant":
             messages, reply = messages[:-1], messages[-1]["content"]
         if not messages:
             return "'messages' holds a reply only"
-        key = json.dumps(messages, sort_keys=True)
-    elif "prompt" in record:
-        messages, reply = record["prompt"], record.get("reference")
-        fault = text_fault(messages)
-        if fault:
-            return f"prompt: {fault}"
-        key = messages
-    else:
-        return "neither 'messages' nor 'prompt'"
-    if reply is None and not needs_reply:
-        reply = ""
-    elif reply is None:
-        return "no reply: neither 'reference' nor a last message of the assistant"
-    elif fault := text_fault(reply):
+        return messages, reply, json.dumps(messages, sort_keys=True)
+    if columns.prompt not in record:
+        return f"neither 'messages' nor {columns.prompt!r}"
+    prompt = record[columns.prompt]
+    if fault := text_fault(prompt):
+        return f"{columns.prompt}: {fault}"
+    return prompt, reply, prompt
+
+
+def _with_system(prompt: Prompt, record: Mapping[str, Any], columns: Columns) -> Prompt | str | None:
+    """Return the prompt behind the system message of a record, if it has one; None where that is no text."""
+    system = None if columns.system is None else record.get(columns.system)
+    if system is None or system == "":
+        return prompt
+    if text_fault(system):
+        return None
+    messages = [{"role": "user", "content": prompt}] if isinstance(prompt, str) else prompt
+    return [{"role": "system", "content": system}, *messages]
+
+
+def dialogue_of(record: Mapping[str, Any], columns: Columns, needs_reply: bool, place: str = "") -> DialogueRecord | str:
+    """Return the dialogue of a record, or what is wrong with it."""
+    found = _asked(record, columns)
+    if isinstance(found, str):
+        return found
+    prompt, reply, key = found
+    if reply is None and needs_reply:
+        return f"no reply: neither {columns.reply!r} nor a last message of the assistant"
+    if reply is not None and (fault := text_fault(reply)):
         return f"reply: {fault}"
-    return DialogueRecord(messages, reply, key)
+    whole = _with_system(prompt, record, columns)
+    if whole is None:
+        return f"{columns.system}: {text_fault(record[str(columns.system)])}"
+    split = "" if columns.split is None else record.get(columns.split)
+    if columns.split is not None and (fault := text_fault(split)):
+        return f"{columns.split}: {fault}"
+    return DialogueRecord(whole, reply or "", key, str(split), place)
 
 
-def read_dialogues(path: str, refuse: bool, needs_reply: bool = True) -> Iterator[DialogueRecord]:
-    """Yield the sound records of .jsonl files.
+def read_dialogues(
+    path: str, refuse: bool, needs_reply: bool = True, columns: Columns | None = None
+) -> Iterator[DialogueRecord]:
+    """Yield the sound records of .jsonl, .tsv and .parquet files.
 
     Raises DataError where there is no file, and for malformed records where they are refused.
     """
+    columns = columns or Columns()
     problems = Problems(refuse)
-    for file, number, record in _records(path, problems):
-        found = _dialogue(record, needs_reply)
-        if isinstance(found, str):
-            problems.add(file, number, found)
-        else:
-            yield found
-    problems.file_ended()
+    for file in find_files(path, RECORDS):
+        for number, record in file_records(file, columns.names, problems):
+            found = dialogue_of(record, columns, needs_reply, f"{file}:{number}")
+            if isinstance(found, str):
+                problems.add(file, number, found)
+            else:
+                yield found
+        problems.file_ended()
     problems.pass_ended()
+
+
+def _preference(record: Mapping[str, Any]) -> PreferenceRecord | str:
+    """Return the preference of a record, or what is wrong with it."""
+    missing = next((f"no field {name!r}" for name in ("prompt", "chosen", "rejected") if name not in record), None)
+    fault = missing or next((f for name in ("chosen", "rejected") if (f := text_fault(record[name]))), None)
+    if fault is None:
+        prompt = record["prompt"]
+        fault = text_fault(prompt) if isinstance(prompt, str) else _message_fault(prompt)
+    if fault:
+        return fault
+    key = prompt if isinstance(prompt, str) else json.dumps(prompt, sort_keys=True)
+    return PreferenceRecord(prompt, record["chosen"], record["rejected"], key)
 
 
 def read_preferences(path: str, refuse: bool) -> Iterator[PreferenceRecord]:
     """Yield the sound records {prompt, chosen, rejected} of .jsonl files; raises as `read_dialogues` does."""
     problems = Problems(refuse)
-    for file, number, record in _records(path, problems):
-        missing = next((f"no field {name!r}" for name in ("prompt", "chosen", "rejected") if name not in record), None)
-        fault = missing or next((f for name in ("chosen", "rejected") if (f := text_fault(record[name]))), None)
-        if fault is None:
-            prompt = record["prompt"]
-            fault = text_fault(prompt) if isinstance(prompt, str) else _message_fault(prompt)
-        if fault:
-            problems.add(file, number, fault)
-        else:
-            prompt = record["prompt"]
-            key = prompt if isinstance(prompt, str) else json.dumps(prompt, sort_keys=True)
-            yield PreferenceRecord(prompt, record["chosen"], record["rejected"], key)
-    problems.file_ended()
+    for file in find_files(path, PREFERENCE_SUFFIXES):
+        for number, record in file_records(file, (), problems):
+            found = _preference(record)
+            if isinstance(found, str):
+                problems.add(Path(file), number, found)
+            else:
+                yield found
+        problems.file_ended()
     problems.pass_ended()

@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
 from omnitrain.errors import UsageError
-from omnitrain_language.chat_templates import Message, rendered_chat
+from omnitrain_language.chat_templates import Message, begun_chat, rendered_chat
 from omnitrain_language.dialogues.messages import Prompt, messages_of
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
 
-def check_template(template: str, where: str) -> None:
-    """Refuse a template that is neither `plain`, `chat` nor a text with {prompt}.
+def check_template(template: str, where: str, names: Collection[str] = ()) -> None:
+    """Refuse a template that is neither `plain`, `chat`, one of the names nor a text with {prompt}.
 
     Raises UsageError.
     """
-    if template not in ("plain", "chat") and template.count("{prompt}") != 1:
-        raise UsageError(f"{where}: template {template!r} holds no {{prompt}}; write 'plain', 'chat' or a text with {{prompt}}")
+    if template not in ("plain", "chat", *names) and template.count("{prompt}") != 1:
+        named = "".join(f"'{name}', " for name in names)
+        raise UsageError(
+            f"{where}: template {template!r} holds no {{prompt}}; write 'plain', 'chat', {named}or a text with {{prompt}}"
+        )
 
 
 def reply_text(before: str, text: str) -> str:
@@ -46,15 +49,28 @@ def prompt_text(messages: Sequence[Message], template: str) -> str:
     return text
 
 
-def prompt_ids(prompt: Prompt, template: str, tokenizer: PreTrainedTokenizerFast) -> list[int]:
+def begun_text(messages: Sequence[Message], template: str) -> str:
+    """Return messages as text, the last of which, of the assistant, is to be gone on with."""
+    asked = prompt_text(messages[:-1], template)
+    return asked + reply_text(asked, messages[-1]["content"])
+
+
+def prompt_ids(prompt: Prompt, template: str, tokenizer: PreTrainedTokenizerFast, continues: bool = False) -> list[int]:
     """Return the ids of a prompt as a model with that template and tokenizer reads them, the start token in front.
 
-    Raises UsageError for an empty prompt, and for `chat` where the tokenizer has no chat template.
+    continues: the last message is the beginning of a reply, which the model goes on with; else a reply is asked for.
+    Raises UsageError for an empty prompt, for `chat` where the tokenizer has no chat template, and for a prompt without the
+    beginning that is to be continued; DataError where a chat template writes that beginning in another way.
     """
     messages = messages_of(prompt)
+    if continues and (len(messages) < 2 or messages[-1]["role"] != "assistant"):
+        raise UsageError(
+            "a reply is to be gone on with, and the prompt does not end with a message of the assistant: add "
+            "{'role': 'assistant', 'content': its beginning} behind what it replies to"
+        )
     if template == "chat":
-        text = rendered_chat(messages, tokenizer, asks=True)
+        text = begun_chat(messages, tokenizer) if continues else rendered_chat(messages, tokenizer, asks=True)
         return [int(i) for i in tokenizer(text, add_special_tokens=False).input_ids]
-    ids: list[int] = tokenizer(prompt_text(messages, template)).input_ids
+    ids: list[int] = tokenizer(begun_text(messages, template) if continues else prompt_text(messages, template)).input_ids
     eos = tokenizer.eos_token_id
     return ids[:-1] if len(ids) > 1 and ids[-1] == eos else ids

@@ -8,8 +8,8 @@ from pydantic import Field, model_validator
 
 from omnitrain.api import Config, InputPath, UseData
 from omnitrain_language.configs import dialogues as prompted
-from omnitrain_language.configs.data import TokenizerConfig
 from omnitrain_language.configs.limits import NonNegative, Positive
+from omnitrain_language.configs.tokenizers import TokenizerConfig
 
 QUESTION = "User: what is {prompt}?\nBot:"
 
@@ -48,7 +48,7 @@ class PromptedConfig(prompted.PromptedConfig):
     """What dialogues and preferences share."""
 
     path: InputPath = "builtin"
-    """`builtin` (facts of the standard library), or .jsonl files."""
+    """`builtin` (facts of the standard library), or files of records."""
     facts: Positive = 600
     """Built-in facts in all; as many as in the text that models are pre-trained on."""
     train_facts: Positive = 200
@@ -56,7 +56,7 @@ class PromptedConfig(prompted.PromptedConfig):
     valid_facts: Positive = 200
     """Other built-in facts to measure on."""
     template: str = QUESTION
-    """How a prompt is written: `plain`, `chat`, or a text with {prompt}."""
+    """How a dialogue is written: `plain`, `chat`, a template by name, or a text with {prompt}."""
     tokenizer: TokenizerConfig = TokenizerConfig(vocabulary_size=1024)
     """How text becomes tokens."""
     tokenizer_text: UseData = Field(default_factory=facts_text)

@@ -18,7 +18,7 @@ from omnitrain_eft.data.prompted import AboutFacts, dialogue_of
 from omnitrain_eft.data.world import Fact, Reply, reply_to
 from omnitrain_eft.paper.composition import token_log_probs
 from omnitrain_language.dialogues.messages import Prompt
-from omnitrain_language.dialogues.records import read_preferences
+from omnitrain_language.dialogues.records import PREFERENCE_SUFFIXES, read_preferences
 from omnitrain_language.dialogues.rows import Dialogue
 from omnitrain_language.explain import pieces
 
@@ -60,6 +60,7 @@ class PreferencesData(AboutFacts[Preference]):
 
     batch: Fields = FIELDS
     address, noun = "eft/preferences", "pair"
+    suffixes = PREFERENCE_SUFFIXES
 
     def __init__(self, config: PreferencesConfig, text: Data, workspace: Path) -> None:
         super().__init__(config, text, workspace)

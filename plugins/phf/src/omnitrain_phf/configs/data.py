@@ -7,9 +7,9 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from omnitrain.api import Config, InputPath, UseData
-from omnitrain_language.configs.data import TokenizerConfig
 from omnitrain_language.configs.limits import Fraction, NonNegative, Positive
 from omnitrain_language.configs.needs import reading_needs
+from omnitrain_language.configs.tokenizers import TokenizerConfig
 from omnitrain_phf.configs.scorers import Score, ScorerConfig, ScrubadubConfig
 from omnitrain_phf.configs.stages import ScoreConfig
 

@@ -7,7 +7,8 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from omnitrain.api import Config, UseData
-from omnitrain_language.configs.data import TokenizerConfig, builtin_text
+from omnitrain_language.configs.data import builtin_text
+from omnitrain_language.configs.tokenizers import TokenizerConfig
 
 Kind = Literal["R", "X", "S"]
 MIXTURE_NAMES = Literal[

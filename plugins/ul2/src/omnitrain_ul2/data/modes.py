@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from omnitrain.errors import UsageError
-from omnitrain_language.configs.data import TokenizerConfig
+from omnitrain_language.configs.tokenizers import TokenizerConfig
 from omnitrain_language.encoding import vocabulary_size
 from omnitrain_language.tokenizers import Layout, pad_id, sentinel
 from omnitrain_ul2.configs.data import ModesConfig
