@@ -85,7 +85,7 @@ def test_episodes_come_back_and_the_best_are_found(tmp_path):
     assert store.lengths.tolist() == [3, 5, 2, 4]
     assert np.array_equal(store.episode(1)["observations"], episode(5)["observations"])
     assert store.best(0.5).tolist() == [1, 3]
-    assert store.windows(["rewards"], np.array([2, 8]), 2)["rewards"].tolist() == [[0.0, 1.0], [2.0, 2.0]]
+    assert store.take("rewards", np.array([[2, 3], [8, 9]])).tolist() == [[0.0, 1.0], [2.0, 2.0]]
 
 
 def test_episodes_of_other_fields_or_cut_files_are_refused(tmp_path):

@@ -9,7 +9,8 @@ PLUGIN = Plugin(
     summary="What the decision plugins share: recordings, action codecs, environments, rollouts, returns.",
     api="1.1",
     components=(
-        Component("data", "episodes", "Recorded episodes as examples of action.", build=".data:build"),
+        Component("data", "episodes", "Recorded episodes as examples of action."),
+        Component("data", "trajectories", "Steps or windows of trajectories in npz, HDF5, Minari, pickles of arrays."),
         Component("model", "mlp", "A perceptron that gives logits for every choice.", build=".models:build_mlp"),
         Component("objective", "cloning", "Likelihood of recorded actions.", build=".objectives:build_cloning"),
         Component("evaluator", "rollouts", "Returns of played episodes.", build=".evaluators:build_rollouts"),
@@ -19,6 +20,7 @@ PLUGIN = Plugin(
         Recipe("tiny", "Filtered cloning in seconds, for tests."),
         Recipe("mini", "Filtered cloning twice over, from random play."),
     ),
+    bench=".evidence.bench:benches",
 )
 
 

@@ -38,6 +38,62 @@ def discounted_returns(rewards: NDArray[Any], gamma: float = 1.0) -> Floats:
     return out
 
 
+def returns_to_go(
+    rewards: NDArray[Any], lengths: NDArray[np.int64], gamma: float = 1.0, ends: NDArray[Any] | None = None
+) -> NDArray[np.float32]:
+    """Return what is still to come at every step of many episodes, float32[step], summed in float64.
+
+    rewards: [step], the episodes one behind the other. lengths: their steps. ends: bool[step], steps behind which the sum
+    begins anew although the episode goes on. One pass over time for all episodes together.
+    """
+    rewards = np.asarray(rewards, np.float64)
+    alive = np.ones(len(rewards)) if ends is None else 1.0 - np.asarray(ends, np.float64)
+    order = np.argsort(-np.asarray(lengths), kind="stable")
+    last = (np.cumsum(lengths) - 1)[order]
+    running = np.searchsorted(-np.asarray(lengths)[order], -np.arange(max(lengths, default=0)), side="left")
+    following, out = np.zeros(len(order)), np.zeros(len(rewards), np.float32)
+    for back, count in enumerate(running):
+        places = last[:count] - back
+        following[:count] = rewards[places] + gamma * following[:count] * alive[places]
+        out[places] = following[:count]
+    return out
+
+
+def monte_carlo_returns(
+    rewards: NDArray[Any],
+    lengths: NDArray[np.int64],
+    gamma: float,
+    failure: float | None = None,
+    terminals: NDArray[Any] | None = None,
+) -> NDArray[np.float32]:
+    """Return the bounds of calibrated Q-learning, float32[step] (Nakamoto et al. 2023, their calc_return_to_go).
+
+    rewards: scaled and shifted as in training. lengths: steps of each trajectory, which is cut at its end without bootstrap.
+    failure: the reward of a step without success in sparse tasks; a trajectory that has no other reward goes on without end
+    and is worth failure / (1 - gamma) at every step. terminals: bool[step], ends within a trajectory.
+    """
+    found = returns_to_go(rewards, lengths, gamma, terminals)
+    if failure is not None:
+        # Compared as float32, which rewards are kept in: -0.1 in a file is not the -0.1 of a setting.
+        failed = np.asarray(rewards, np.float32) == np.float32(failure)
+        before = np.concatenate([[0], np.cumsum(failed)])
+        ends = np.cumsum(lengths)
+        never = before[ends] - before[ends - lengths] == lengths
+        found[np.repeat(never, lengths)] = np.float32(failure / (1.0 - gamma))
+    return found
+
+
+def returns_from_target(rewards: NDArray[Any], target: float) -> NDArray[np.float32]:
+    """Return what a player is asked for at every step, float32[step]: the target less what was earned, never above it.
+
+    R_0 = target, R_t = min(R_{t-1} - r_{t-1}, target) (Schmied et al. 2023, compute_rtg_from_target).
+    """
+    asked = np.full(len(rewards), target, np.float32)
+    for t in range(1, len(asked)):
+        asked[t] = min(asked[t - 1] - np.float32(rewards[t - 1]), np.float32(target))
+    return asked
+
+
 def normalised(advantages: NDArray[Any], eps: float = 1e-8) -> Floats:
     """Return (a - mean) / (std + eps) over all entries, population standard deviation."""
     array = np.asarray(advantages, np.float64)

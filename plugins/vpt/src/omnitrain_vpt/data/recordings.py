@@ -15,6 +15,8 @@ from omnitrain.api import Batch, BatchPlan, Context, Fields, Piece, Run, UseData
 from omnitrain.engine import build_once, file_digest, input_digests
 from omnitrain.errors import DataError, Unreachable, UsageError
 from omnitrain_control.cache import digest
+from omnitrain_control.problems import SHOWN
+from omnitrain_control.windows import window_steps
 from omnitrain_vpt import __version__
 from omnitrain_vpt.configs.data import RecordingsConfig
 from omnitrain_vpt.data.augment import augmented
@@ -22,7 +24,7 @@ from omnitrain_vpt.data.stream import ChunkStream
 from omnitrain_vpt.paper.actions import to_factored
 from omnitrain_vpt.paper.minecraft import BUTTONS
 from omnitrain_vpt.recordings.clips import CachedClips, Clips, Reader, StreamedClips, build_cache
-from omnitrain_vpt.recordings.format import RATE, SHOWN, ReadingProblems, ReadingRules, Segment, find_segments
+from omnitrain_vpt.recordings.format import RATE, ReadingProblems, ReadingRules, Segment, find_segments
 from omnitrain_vpt.recordings.frames import pointer
 from omnitrain_vpt.recordings.rates import commonest, same_rate
 from omnitrain_vpt.world.environments import worlds_folder
@@ -270,14 +272,13 @@ class WindowedRecordings(RecordingsData):
         """Return the window of a clip that begins at a row; a shorter clip repeats its last frame, without weight."""
         clips, steps = self.ready(), self.config.steps
         track = clips.tracks[clip]
-        rows = np.minimum(np.arange(start, start + steps), len(track) - 1)
-        frames = clips.frames(clip, start, min(start + steps, len(track)))
-        frames = np.concatenate([frames, np.repeat(frames[-1:], steps - len(frames), 0)])
+        (rows,), (real,) = window_steps(np.array([start]), np.array([len(track)]), steps, pad="right")
+        frames = clips.frames(clip, start, min(start + steps, len(track)))[rows - start]
         return {
-            "frames": torch.from_numpy(np.ascontiguousarray(frames)),
+            "frames": torch.from_numpy(frames),
             "buttons": torch.from_numpy(track.buttons[rows].astype(np.int64)),
             "camera": torch.from_numpy(track.bins[rows]),
-            "loss_weights": torch.from_numpy((np.arange(start, start + steps) < len(track)).astype(np.float32)),
+            "loss_weights": torch.from_numpy(real.astype(np.float32)),
         }
 
 

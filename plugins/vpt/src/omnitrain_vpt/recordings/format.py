@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from numpy.typing import NDArray
 from omnitrain.api import read_text, reading
 from omnitrain.engine import whole, write_whole
 from omnitrain.errors import DataError
+from omnitrain_control.problems import Problems
 from omnitrain_control.video import VideoFacts, probe_video, write_video
 from omnitrain_vpt.paper.actions import CAMERA, is_null, to_joint
 from omnitrain_vpt.paper.minecraft import BUTTONS, Action, SequenceRules, checked_line, gui_factor, unknown_keys
@@ -25,45 +25,15 @@ VIDEO_SUFFIXES = (".mp4", ".mkv", ".webm", ".mov", ".m4v", ".avi")
 """What files of video end with, in small or capital letters."""
 SUFFIXES = (*VIDEO_SUFFIXES, ".jsonl", "-options.json")
 """What a recording's files end with."""
-SHOWN = 5
 UNKNOWN_KEYS = "unknown keys"
 LOSSES = "videos whose pictures lose something"
-TOLD = {UNKNOWN_KEYS, LOSSES}
-"""Kinds of problems that are told and make no recording a broken one."""
 _VERSION = re.compile(r"^\d+\.\d+$")
 
 
-@dataclass
-class ReadingProblems:
-    """What was wrong with recordings: kind to count, and the first few places of each."""
+class ReadingProblems(Problems):
+    """What was wrong with recordings."""
 
-    counts: Counter[str] = field(default_factory=Counter)
-    places: dict[str, list[str]] = field(default_factory=dict)
-
-    @property
-    def faults(self) -> int:
-        """How many of them make a recording a broken one; what is only told, as keys without a meaning, is no fault."""
-        return sum(count for kind, count in self.counts.items() if kind not in TOLD)
-
-    def add(self, kind: str, place: str) -> None:
-        """Count one problem."""
-        self.counts[kind] += 1
-        shown = self.places.setdefault(kind, [])
-        if len(shown) < SHOWN:
-            shown.append(place)
-
-    def merge(self, other: ReadingProblems) -> None:
-        """Add what another reader has found."""
-        for kind, count in other.counts.items():
-            self.counts[kind] += count
-            self.places[kind] = (self.places.get(kind, []) + other.places[kind])[:SHOWN]
-
-    def summary(self) -> str:
-        """Return "3 lines that are no JSON (a.jsonl:7, ...); ...", or an empty text."""
-        return "; ".join(
-            f"{count} {kind} ({', '.join(self.places[kind])}{', ...' if count > SHOWN else ''})"
-            for kind, count in sorted(self.counts.items())
-        )
+    told = frozenset({UNKNOWN_KEYS, LOSSES})
 
 
 @dataclass(frozen=True)

@@ -15,13 +15,14 @@ from numpy.typing import NDArray
 from omnitrain.api import Evaluation, Metric, Run, Table
 from omnitrain.engine import whole, write_whole
 from omnitrain.errors import DataError, UsageError
+from omnitrain_control.problems import SHOWN
 from omnitrain_control.video import VideoWriter, probe_video
 from omnitrain_vpt.configs.stages import LabelConfig
 from omnitrain_vpt.data.recordings import recordings_of, segments_there
 from omnitrain_vpt.models.labeller import Labeller, label_frames
 from omnitrain_vpt.paper.actions import CAMERA
 from omnitrain_vpt.paper.minecraft import BUTTONS, LineWriter
-from omnitrain_vpt.recordings.format import RATE, SHOWN, ReadingProblems, Segment, Track, video_track, write_lines
+from omnitrain_vpt.recordings.format import RATE, ReadingProblems, Segment, Track, video_track, write_lines
 from omnitrain_vpt.recordings.frames import Pointer, pointer, track_frames
 from omnitrain_vpt.recordings.rates import OtherRate, frames_at, other_rate, step_frames
 from omnitrain_vpt.recordings.work import OTHER_RATES, WORK, finished_videos, leave_recordings, link, tell_problems

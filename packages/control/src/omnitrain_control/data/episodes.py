@@ -18,8 +18,9 @@ from omnitrain_control.cache import digest
 from omnitrain_control.configs.data import EpisodesConfig
 from omnitrain_control.configs.environments import EnvironmentConfig
 from omnitrain_control.environments import make_environment, make_fleet
-from omnitrain_control.episodes import INDEX, EpisodeStore, EpisodeWriter
+from omnitrain_control.episodes import EpisodeStore, EpisodeWriter
 from omnitrain_control.games import described_game
+from omnitrain_control.listing import INDEX
 
 FIELDS: Fields = {"observations": "float32[batch, observation]", "actions": "int64[batch, choices]"}
 
@@ -142,8 +143,8 @@ class EpisodesData:
         """Return the batch of steps."""
         steps = np.asarray(examples, np.int64)
         return {
-            "observations": torch.from_numpy(self.store.fields["observations"][steps].astype(np.float32)),
-            "actions": torch.from_numpy(self.store.fields["actions"][steps].astype(np.int64)),
+            "observations": torch.from_numpy(self.store.take("observations", steps).astype(np.float32)),
+            "actions": torch.from_numpy(self.store.take("actions", steps).astype(np.int64)),
         }
 
     def facts(self) -> Mapping[str, Any]:

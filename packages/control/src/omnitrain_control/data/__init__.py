@@ -1,0 +1,1 @@
+"""Recorded trajectories as examples: of steps, of windows, of transitions."""
