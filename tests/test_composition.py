@@ -63,6 +63,7 @@ DATA: dict[str, dict[str, dict[str, Any]]] = {
         "": {"data": {"use": "lae/images", **IMAGES, "layout": "digits"}, "classes_per_task": 2, "tasks": 3},
     },
     "control/episodes": {"": {}},
+    "control/trajectories": {"steps": {}, "windows": {"context": 4}},
     "vpt/recordings": {
         "windows": {**RECORDINGS, "layout": "windows", "steps": 16},
         "streams": {**RECORDINGS, "layout": "streams", "steps": 8},

@@ -155,6 +155,9 @@ def test_minari_datasets_are_read_with_their_last_observations(tmp_path):
     assert found.lengths.tolist() == [2, 3]
     assert found.keeps_final
     assert found.transitions(np.arange(5))["terminals"].tolist() == [False, True, False, False, True]
+    saved(tmp_path / "own/reach.npz", flat((1,), dones=np.ones(1), timeouts=np.zeros(1)))
+    both, _ = imported(tmp_path / "own", tmp_path / "both")
+    assert [label["source"] for label in both.labels] == ["reach", "walk-v0", "walk-v0"]
 
 
 def test_a_folder_with_a_table_of_lengths_holds_one_trajectory_a_file(tmp_path):

@@ -57,11 +57,20 @@ def trajectory_files(path: str) -> list[Path]:
         if one.is_file() or is_minari(one):
             found.append(one)
         else:
-            inner = (file for file in one.rglob("*") if file.suffix.lower() in SUFFIXES and file.is_file())
-            found += [file for file in inner if not any(p.startswith(".") for p in file.relative_to(one).parts)]
+            found += _below(one)
     if not found:
         raise DataError(f"{path} holds no trajectories; expected {', '.join(SUFFIXES)}, a folder of them, or a Minari dataset.")
     return sorted(found, key=natural)
+
+
+def _below(folder: Path) -> list[Path]:
+    """Return the datasets of Minari and the files below a folder that are in none of those; hidden ones are left out."""
+    shown = [path for path in folder.rglob("*") if not any(p.startswith(".") for p in path.relative_to(folder).parts)]
+    datasets = [path.parent for path in shown if path.name == METADATA]
+    files = (path for path in shown if path.suffix.lower() in SUFFIXES and path.is_file())
+    # "data" of a dataset is named by the dataset: its name is what a label tells.
+    sets = {path.parent if path.name == "data" and path.parent != folder else path for path in datasets}
+    return [*sets, *(file for file in files if not any(dataset in file.parents for dataset in datasets))]
 
 
 def needed_libraries(path: str) -> dict[str, str]:

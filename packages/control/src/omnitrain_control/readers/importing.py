@@ -20,6 +20,7 @@ from omnitrain_control.readers.rules import Episode, Found, ReadingRules, faults
 
 SHORT = "trajectories shorter than min_steps"
 MOST_STORES = 64
+ALIKE = ("rewards", "terminals")  # all trajectories have them or none; what else only some have is not in the set
 LEFT_OUT = "left-out.txt"
 log = logging.getLogger(__name__)
 
@@ -71,9 +72,9 @@ def check_episode(found: Found, first: Episode | None, rules: ReadingRules, prob
     Raises DataError that names a broken one, where those are not skipped.
     """
     wrong = faults(found.episode, rules) or found.faults
-    if not wrong and first is not None and set(first) != set(found.episode):
-        lacking = sorted(set(first) ^ set(found.episode))
-        wrong = [("trajectories with other fields than the first", ", ".join(lacking))]
+    apart = [] if first is None else [name for name in ALIKE if (name in first) != (name in found.episode)]
+    if apart and not wrong:
+        wrong = [("trajectories with other fields than the first", ", ".join(apart))]
     for kind, detail in wrong[:1]:
         if rules.broken == "refuse":
             raise DataError(f"{found.place} is one of the {kind} ({detail}): mend it, or leave such out by broken: skip.")
