@@ -221,7 +221,7 @@ def test_episodes_that_are_no_steps_are_refused(tmp_path, fields, words):
 
 def test_a_change_of_the_game_in_the_index_is_another_recording(tmp_path):
     from omnitrain_control.configs.data import EpisodesConfig
-    from omnitrain_control.data import EpisodesData
+    from omnitrain_control.data.episodes import EpisodesData
 
     found = set()
     for game in ("a", "b"):
