@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from omnitrain.errors import UsageError
 from omnitrain_tuning.blocks import find_blocks, select_blocks
-from omnitrain_tuning.ia3 import IA3Pet, feed_forward_output
+from omnitrain_tuning.ia3 import IA3Pet
+from omnitrain_tuning.roles import feed_forward_output
 
 
 def llama():
@@ -53,7 +54,9 @@ def disturb(module, seed):
             vector.copy_(1 + torch.randn(vector.shape, dtype=torch.float64, generator=generator))
 
 
-@pytest.mark.parametrize(("made", "roles"), [(llama, ("key", "value", "feed_forward")), (gpt2, ("feed_forward",))])
+@pytest.mark.parametrize(
+    ("made", "roles"), [(llama, ("key", "value", "feed_forward")), (gpt2, ("key", "value", "feed_forward"))]
+)
 def test_fresh_vectors_change_nothing_and_detaching_restores_the_model(made, roles):
     model = made()
     plain = hidden(model)
@@ -111,8 +114,43 @@ def test_the_feed_forward_output_is_found_by_its_shape():
     assert feed_forward_output(find_blocks(model)[1]) is model.h[1].mlp.c_proj
 
 
-def test_what_has_no_module_of_its_own_is_refused_with_its_role():
-    with pytest.raises(UsageError, match=r"Block h.0 has no projection of its own for the key.*leave key out of the roles"):
-        attached_to(gpt2(), "a")
+def test_vectors_of_a_fused_projection_rescale_their_third_alone():
+    model = gpt2()
+    folded = copy.deepcopy(model)
+    attached, (module,) = attached_to(model, "a", roles=("key", "value"))
+    disturb(module, 3)
+    attached.use(["a"])
+    with torch.no_grad():
+        for vectors, block in zip(module, find_blocks(folded), strict=True):
+            scale = torch.cat([torch.ones(16), vectors["key"], vectors["value"]]).double()
+            block.module.attn.c_attn.weight.mul_(scale)
+            block.module.attn.c_attn.bias.mul_(scale)
+    assert torch.allclose(hidden(model), hidden(folded), rtol=0, atol=1e-10)
+
+
+@pytest.mark.parametrize("made", [llama, gpt2])
+def test_each_example_is_rescaled_by_the_vectors_chosen_for_it(made):
+    model = made()
+    attached, (module,) = attached_to(model, "a", entries=3)
+    disturb(module, 2)
+    attached.use(["a"])
+    alone = []
+    for entry in (2, 0, 1, 2):
+        attached.select(torch.tensor([entry] * 4))
+        alone.append(hidden(model)[len(alone)])
+    attached.select(torch.tensor([2, 0, 1, 2]))
+    assert torch.allclose(hidden(model), torch.stack(alone), rtol=0, atol=1e-10)
+    attached.select(None)
+    with pytest.raises(ValueError, match="there are 3 entries, so each example needs one"):
+        hidden(model)
+
+
+def test_what_is_not_known_is_refused_with_its_role():
+    config = transformers.GPTNeoXConfig(
+        vocab_size=32, hidden_size=16, intermediate_size=32, num_hidden_layers=1, num_attention_heads=2
+    )
+    interleaved = transformers.GPTNeoXModel(config)
+    with pytest.raises(UsageError, match=r"Block layers.0 has one projection for query, key and value.*leave key out"):
+        IA3Pet([0]).attach(interleaved, find_blocks(interleaved))
     with pytest.raises(UsageError, match="expected some of key, value and feed_forward; found query"):
         IA3Pet([0], roles=("query",))

@@ -20,13 +20,15 @@ class Attention:
     """The attention of a block. projecting: the module whose children are the projections, which calls the attention
     function. sublayer: the outermost module around it inside the block; with its input and output an adapter is parallel.
 
-    key, value: full names of the projections, None where one projection gives query, key and value.
+    key, value, query: full names of the projections, None where one projection, `fused`, gives all three.
     """
 
     projecting: nn.Module
     sublayer: nn.Module
     key: str | None
     value: str | None
+    query: str | None = None
+    fused: str | None = None
 
 
 @dataclass(frozen=True)
@@ -57,16 +59,17 @@ def _inputs(projection: nn.Module) -> int:
     return int(weight.shape[0])  # type: ignore[index]  # transformers' Conv1D holds (inputs, outputs)
 
 
-def _attentions(block: nn.Module, prefix: str) -> list[tuple[str, nn.Module, str | None, str | None, int]]:
-    """Return (name, module, key name, value name, width) of each module below a block that owns attention projections."""
-    found: list[tuple[str, nn.Module, str | None, str | None, int]] = []
+def _attentions(block: nn.Module, prefix: str) -> list[tuple[str, nn.Module, dict[str, str], int]]:
+    """Return (name, module, names of projections, width) of each module below a block that owns attention projections."""
+    found: list[tuple[str, nn.Module, dict[str, str], int]] = []
     for name, module in block.named_modules():
         full = f"{prefix}.{name}" if name else prefix
-        key, value = _child(module, KEY), _child(module, VALUE)
-        if key is not None and value is not None and _child(module, QUERY) is not None:
-            found.append((full, module, f"{full}.{key[0]}", f"{full}.{value[0]}", _inputs(key[1])))
+        query, key, value = _child(module, QUERY), _child(module, KEY), _child(module, VALUE)
+        if query is not None and key is not None and value is not None:
+            own = {role: f"{full}.{child[0]}" for role, child in (("query", query), ("key", key), ("value", value))}
+            found.append((full, module, own, _inputs(key[1])))
         elif (fused := _child(module, FUSED)) is not None:
-            found.append((full, module, None, None, _inputs(fused[1])))
+            found.append((full, module, {"fused": f"{full}.{fused[0]}"}, _inputs(fused[1])))
     return found
 
 
@@ -91,9 +94,10 @@ def _sublayer(block: nn.Module, inside: str) -> nn.Module:
 def _block(name: str, module: nn.Module) -> Block | None:
     attentions = _attentions(module, name)
     if len(attentions) == 1:
-        full, projecting, key, value, width = attentions[0]
+        full, projecting, own, width = attentions[0]
         sublayer = _sublayer(module, full.removeprefix(f"{name}."))
-        return Block(name, module, width, Attention(projecting, sublayer, key, value))
+        attention = Attention(projecting, sublayer, own.get("key"), own.get("value"), own.get("query"), own.get("fused"))
+        return Block(name, module, width, attention)
     channels = None if attentions else _depthwise(module)
     return None if channels is None else Block(name, module, channels, None)
 

@@ -110,3 +110,46 @@ def by_parts(modules: Sequence[nn.Module], x: Tensor) -> Tensor:
         result: Tensor = modules[0](x)
         return result
     return torch.cat([module(part) for module, part in zip(modules, x.chunk(len(modules)), strict=True)])
+
+
+class SharedSites(Sites):
+    """The same with one set of parameters for all places: an expert has the entry "shared" alone."""
+
+    def add(self, expert: str) -> nn.Module:
+        """Make the parameters of a new expert, those of the first block."""
+        one = self._create(self._blocks[0])
+        self._experts[expert] = nn.ModuleList([one] * len(self._blocks))
+        return nn.ModuleDict({"shared": one})
+
+
+class SelectingSites(Sites):
+    """The same where each example has its own parameters: of several entries, those that a selection names."""
+
+    def __init__(
+        self,
+        blocks: Sequence[Block],
+        create: Callable[[Block], nn.Module],
+        install: Callable[[Block, Callable[[], Sequence[nn.Module]]], Detach],
+    ) -> None:
+        self._chosen: Tensor | None = None
+        super().__init__(blocks, create, install)
+
+    def select(self, chosen: Tensor | None) -> None:
+        """Take the entry of each example of the next batches, int64[batch]; None where there is just one entry."""
+        self._chosen = chosen
+
+    def chosen(self, experts: int) -> Sequence[Tensor | None]:
+        """Return the entries of each expert's equal part of the batch."""
+        return [None] * experts if self._chosen is None else self._chosen.chunk(experts)
+
+
+def entries_of(parameter: Tensor, chosen: Tensor | None) -> Tensor:
+    """Return the parameters [batch or 1, ...] of the chosen entries of [entries, ...].
+
+    Raises ValueError for several entries without a selection.
+    """
+    if chosen is not None:
+        return parameter[chosen]
+    if len(parameter) > 1:
+        raise ValueError(f"there are {len(parameter)} entries, so each example needs one: call select with int64[batch]")
+    return parameter
