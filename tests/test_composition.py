@@ -53,6 +53,27 @@ DATA: dict[str, dict[str, dict[str, Any]]] = {
             "control": {"threshold": 0.0, "drop_token_fraction": 0.1},
         },
     },
+    "core/mixture": {
+        "of three plugins": {
+            "members": {
+                "pairs": {"data": {"use": "language/pairs", **PAIRS, "layout": "decoder-only"}, "weight": 2},
+                "denoised": {"data": {"use": "ul2/denoising", **DENOISING, "layout": "decoder-only"}},
+                "dialogues": {"data": {"use": "eft/dialogues", **PROMPTED, "style": "helpful"}},
+            },
+            "unit": "update",
+            "order": "alternating",
+            "keep": ["attention_mask", "prefix_mask", "task_ids", "part_ids"],
+            "facts_of": "denoised",
+        },
+        "of two layouts alike": {
+            "members": {
+                "pairs": {"data": {"use": "language/pairs", **PAIRS}},
+                "denoised": {"data": {"use": "ul2/denoising", **DENOISING}},
+            },
+            "drop": ["task_ids"],
+            "facts_of": "denoised",
+        },
+    },
     "eft/dialogues": {"": {**PROMPTED, "style": "helpful"}},
     "eft/preferences": {"": {**PROMPTED, "chosen": "safe", "rejected": "helpful"}},
     "w2pgnn/walks": {"": {**GRAPHS, "visits": 16}},

@@ -23,6 +23,15 @@ SMALL = {
         **{stage: [CONTACTS, *SHORT] for stage in ("pretrain", "pretrain-small", "tune-small")},
         "evaluate": [CONTACTS],
     },
+    "mix.yaml": {
+        "pretrain": [
+            "model.size=tiny",
+            "data.members.plain.data.text.path=texts.jsonl",
+            "data.members.denoised.data.text.path=texts.jsonl",
+            *SHORT,
+        ],
+        "evaluate": [],
+    },
     "pair.yaml": {
         "pretrain": [TEXTS, *SHORT],
         "pretrain-small": [TEXTS, *SHORT],

@@ -5,6 +5,22 @@ import random
 import pytest
 from children import Fault, digests
 
+MIXTURE = {
+    "use": "core/mixture",
+    "members": {
+        "drawn": {"data": {"use": "toy/rows", "noise": "drawn", "rows": 30}, "weight": 2.5},
+        "noisy": {"data": {"use": "toy/rows", "noise": "global", "rows": 7}},
+    },
+}
+WITH_STREAM = {
+    "use": "core/mixture",
+    "members": {
+        "drawn": {"data": {"use": "toy/rows", "noise": "drawn", "rows": 30}},
+        "ordered": {"data": {"use": "toy/rows", "form": "stream"}},
+    },
+}
+MIXED = {"evaluators": []}
+
 # Between them every data form, number of workers, accumulation, noise and kind of state occurs, each with several kills:
 # in the first step, inside a group of micro-batches, at the edge of an epoch (update 7), in the middle of an interval,
 # inside the validation loss and inside an evaluator.
@@ -44,6 +60,18 @@ CASES = {
             },
         },
         [("forward", 14)],
+    ),
+    "mixture by example, drawn and global noise, workers": (
+        {**MIXED, "rows": {**MIXTURE, "alpha": 0.5}, "fit": {"workers": 2, "accumulate": 3}},
+        [("forward", 23), ("validation", 3)],
+    ),
+    "mixture by update, stream": (
+        {**MIXED, "rows": {**WITH_STREAM, "unit": "update"}, "fit": {"accumulate": 2}},
+        [("forward", 9), ("forward", 11)],
+    ),
+    "mixture by example, stream, carried": (
+        {**MIXED, "rows": WITH_STREAM, "square": {"carried": True}, "fit": {"accumulate": 2}},
+        [("forward", 23), ("forward", 17)],
     ),
     "skipped updates, early stop": (
         {"rows": {"nan_at": [3, 20]}, "fit": {"early_stop": {"patience": 4}, "evaluate_every": 2}},

@@ -7,10 +7,10 @@ from omnitrain.api import Component, Plugin, hookimpl
 
 @hookimpl
 def omnitrain_plugin() -> Plugin:
-    """Describe the stages that every recipe can use."""
+    """Describe the stages and the data that every recipe can use."""
     return Plugin(
         name="core",
-        summary="The ordinary training loop and evaluation.",
+        summary="The ordinary training loop, evaluation, mixtures of data.",
         api="1.1",
         package="omnitrain",
         components=(
@@ -28,6 +28,14 @@ def omnitrain_plugin() -> Plugin:
                 summary="Measure a model with evaluators.",
                 config=".engine.settings:EvaluateConfig",
                 build=".engine.evaluate:evaluate",
+                needs=("omnitrain-core[torch]",),
+            ),
+            Component(
+                kind="data",
+                name="mixture",
+                summary="Mix several data: by weight, by size with a temperature, in turn; losses by member.",
+                config=".mixture.configs:MixtureConfig",
+                build=".mixture.data:build",
                 needs=("omnitrain-core[torch]",),
             ),
         ),

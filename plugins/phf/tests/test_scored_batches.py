@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from omnitrain.api import BatchPlan, misfits
-from omnitrain.engine import Options, load_recipe, run_recipe
+from omnitrain.engine import Options, load_recipe, make_feed, run_recipe
 from omnitrain.errors import UsageError
 from omnitrain_language.configs.data import BlocksConfig, PairsConfig, TextConfig
 from omnitrain_language.data.blocks import BlocksData
@@ -18,8 +18,7 @@ from omnitrain_language.data.pairs import PairsData
 from omnitrain_language.data.text import TextData
 from omnitrain_phf.configs.data import ScoredBatchesConfig
 from omnitrain_phf.configs.objectives import ConditionalConfig
-from omnitrain_phf.data import scored_batches as batches
-from omnitrain_phf.data.scored_batches import OrderedScoredBatches
+from omnitrain_phf.data.scored_batches import ScoredBatches
 from omnitrain_phf.data.stretches import insert_control, segment_of_tokens, stretches
 from omnitrain_phf.objectives import Conditional
 
@@ -52,7 +51,7 @@ def use(address, **given):
 def wrap(context, make_context):
     def made(inner, **given):
         config = ScoredBatchesConfig.model_validate({"data": use("language/blocks"), **given})
-        data = OrderedScoredBatches(config, inner, 9)
+        data = ScoredBatches(config, inner, 9)
         made_context = make_context()
         data.prepare(made_context.workspace, made_context)
         return data
@@ -273,6 +272,37 @@ def test_unscored_batches_are_refused_by_the_objective(pairs, tmp_path, monkeypa
     assert "do not fit the objective phf/conditional: field 'token_scores' (float32[batch, length]) is missing" in said
 
 
-def test_data_with_an_order_of_its_own_keeps_it():
-    assert hasattr(batches.OrderedScoredBatches, "batches")
-    assert not hasattr(batches.ScoredBatches, "batches")
+class _Drawn:
+    """Pairs whose examples are drawn, and whose batches are cut in a way of their own."""
+
+    fingerprint = "0" * 16
+
+    def __init__(self, inner):
+        self.inner = inner
+        self.batch, self.tokenizer = inner.batch, inner.tokenizer
+
+    def splits(self):
+        return ["train"]
+
+    def examples(self, split):
+        return range(6)
+
+    def example(self, split, index, seed):
+        return [index, seed % 2]
+
+    def collate(self, examples):
+        return self.inner.gather("train", np.array([index + drawn for index, drawn in examples]))
+
+    def split_batch(self, batch, parts):
+        return [{name: value[i : i + 1] for name, value in batch.items()} for i in range(len(batch["labels"]))]
+
+
+def test_drawn_examples_and_batches_cut_in_their_own_way_are_scored_too(completions):
+    plain = completions()
+    data = ScoredBatches(plain.config, _Drawn(plain.inner), 9)
+    data.prepare(None, None)
+    feed = make_feed(data, "train", BatchPlan(4, 5), 2)
+    updates = [feed.next() for _ in range(3)]
+    assert [len(batches) for batches in updates[:1]] == [2]
+    for batch in (batch for batches in updates for batch in batches):
+        assert torch.equal(batch["token_scores"], plain.change(dict(batch))["token_scores"])

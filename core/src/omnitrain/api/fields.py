@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 Fields = Mapping[str, str]
 
@@ -26,6 +27,7 @@ class FieldSpec:
     optional: bool
 
 
+@lru_cache(maxsize=1024)
 def parse_field(spec: str) -> FieldSpec:
     """Parse "int64[batch, length]", "float32[]", "object" or, with a trailing "?", an optional field.
 
@@ -73,7 +75,9 @@ def misfits(offered: Fields, needed: Fields) -> list[str]:
                 problems.append(f"field {name!r} ({wanted}) is missing")
             continue
         offer = parse_field(offered[name])
-        if not _fits(offer, need):
+        if offer.optional and not need.optional:
+            problems.append(f"field {name!r} ({offered[name]}) is in some batches only, needed is {wanted}")
+        elif not _fits(offer, need):
             problems.append(f"field {name!r} is {offered[name]}, needed is {wanted}")
         elif confusion := _confusion(offer, need, bound):
             problems.append(f"field {name!r} is {offered[name]}, needed is {wanted}{confusion}")

@@ -79,6 +79,42 @@ class OrdersBatches(Protocol):
         """Return the batches of a split. A batch holds `plan.batch_size` rows and may carry `example_ids`."""
 
 
+class Feed(Protocol):
+    """Gives the micro-batches of one update at a time, and can be saved and continued."""
+
+    def next(self) -> list[Batch] | None:
+        """Return the micro-batches of the next update, or None at the end of the split.
+
+        An exception is always a fault: nothing that goes through data has to tell the two apart.
+        """
+
+    def state_dict(self) -> dict[str, Any]: ...
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None: ...
+
+    def close(self) -> None:
+        """End the worker processes, if any."""
+
+
+@runtime_checkable
+class MakesFeed(Protocol):
+    """Data that says itself what each micro-batch of an update holds, as a mixture of other data does."""
+
+    def feed(self, split: str, plan: BatchPlan, accumulate: int, workers: int) -> Feed:
+        """Return the feed of a split, in place of the engine's. accumulate: micro-batches of an update.
+
+        workers: processes that may make batches. Endless if `plan.train`; once, in order, if not.
+        """
+
+
+@runtime_checkable
+class TellsOrder(Protocol):
+    """Data that can say before a training how often it will see what."""
+
+    def order(self, split: str, plan: BatchPlan, updates: int) -> Mapping[str, str]:
+        """Return a line for each part of the data, by its name; a dry run shows them, and the run records them."""
+
+
 @runtime_checkable
 class Gathers(Protocol):
     """Data that makes a batch of any rows in one vectorised step, without randomness."""

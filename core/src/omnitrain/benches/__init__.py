@@ -1,4 +1,4 @@
-"""The core's own benches: loop, checkpoints, data path, start-up."""
+"""The core's own benches: loop, checkpoints, data path, mixtures, start-up."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ def benches() -> list[Bench]:
     from omnitrain.benches.data import batches_bench
     from omnitrain.benches.ledger import ledger_bench
     from omnitrain.benches.loop import everything_bench, fixed_cost_bench, precision_bench, real_size_bench
+    from omnitrain.benches.mixing import mixture_bench
     from omnitrain.benches.resume import load_bench, place_bench
     from omnitrain.benches.start import start_bench
 
@@ -23,6 +24,7 @@ def benches() -> list[Bench]:
         place_bench(),
         load_bench(),
         batches_bench(),
+        mixture_bench(),
         ledger_bench(),
         *start_bench(),
     ]

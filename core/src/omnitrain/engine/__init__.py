@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from omnitrain.engine.tally import Tally
     from omnitrain.engine.training import Trainer, train
     from omnitrain.engine.updaters import Target, Updater
+    from omnitrain.engine.wrapping import DataWrapper
     from omnitrain.plugins import installed
     from omnitrain.recipes import load_recipe
     from omnitrain.runs.files import whole, write_json, write_whole
@@ -70,6 +71,7 @@ _MODULES = {
     "tally": ("Tally",),
     "training": ("Trainer", "train"),
     "updaters": ("Target", "Updater"),
+    "wrapping": ("DataWrapper",),
 }
 _HOME = {name: f"omnitrain.engine.{module}" for module, names in _MODULES.items() for name in names}
 # What plugins need of the layers below.
@@ -88,6 +90,7 @@ _HOME |= {
 
 __all__ = [
     "Checkpoints",
+    "DataWrapper",
     "Engine",
     "FitSettings",
     "Guard",

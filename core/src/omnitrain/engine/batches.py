@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import atexit
-import copy
-import signal
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import pairwise
-from typing import Any, Protocol
+from itertools import pairwise, repeat
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,27 +12,11 @@ from torch import Tensor
 
 from omnitrain.api.data import Batch, Data
 from omnitrain.api.fields import parse_field
-from omnitrain.api.protocols import BatchPlan, DrawsExamples, Gathers, OrdersBatches, SplitsBatches
+from omnitrain.api.protocols import BatchPlan, DrawsExamples, Feed, Gathers, MakesFeed, OrdersBatches, SplitsBatches
+from omnitrain.engine.feeds import IndexedFeed
 from omnitrain.engine.rng import isolated
-from omnitrain.errors import DataError, EnvironmentFault, OmnitrainError, UsageError
+from omnitrain.errors import DataError, UsageError
 from omnitrain.runs.seeds import derive
-
-
-class Feed(Protocol):
-    """Gives the micro-batches of one update at a time, and can be saved and continued."""
-
-    def next(self) -> list[Batch] | None:
-        """Return the micro-batches of the next update, or None at the end of the split.
-
-        An exception is always a fault: nothing that goes through data has to tell the two apart.
-        """
-
-    def state_dict(self) -> dict[str, Any]: ...
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None: ...
-
-    def close(self) -> None:
-        """End the worker processes, if any."""
 
 
 def example_ids(batches: Sequence[Batch]) -> list[Any]:
@@ -77,121 +58,62 @@ class EpochOrder:
         return chosen[self._plan.rank :: self._plan.world].astype(np.int64), epoch
 
 
-class MapFeed:
-    """Feed over examples with an index, in this process or in worker processes; both give the same batches."""
+class Maker:
+    """Makes batches of any rows of a split: gathered, drawn each with a seed of its own, or taken one by one.
 
-    def __init__(self, data: Data, split: str, plan: BatchPlan, accumulate: int, workers: int = 0) -> None:
-        self._data, self._split, self._plan, self._accumulate = data, split, plan, accumulate
+    one_by_one: the examples may draw on the global generators, so isolate them.
+    """
+
+    def __init__(self, data: Data, split: str) -> None:
+        self._data, self._split = data, split
         self._examples = data.examples(split)
-        if not len(self._examples):
-            raise DataError(f"The split {split!r} has no examples.")
-        self._order = EpochOrder(len(self._examples), plan)
         self._gather = data.gather if isinstance(data, Gathers) else None
         self._draw = data.example if isinstance(data, DrawsExamples) else None
-        self._update = 0
-        self._workers = workers
-        self._stream: Iterator[list[Batch]] | None = None
+        self.one_by_one = self._gather is None and self._draw is None
+
+    def __len__(self) -> int:
+        return len(self._examples)
+
+    def __call__(self, rows: np.ndarray, seeds: Iterable[int]) -> Batch:
+        """Return the batch of rows int64[batch]. seeds: for each row, of the pass in which it is drawn."""
+        if self._gather is not None:
+            return {"example_ids": rows, **self._gather(self._split, rows)}
+        if self._draw is None:
+            examples = [self._examples[int(row)] for row in rows]
+        else:
+            pairs = zip(rows.tolist(), seeds, strict=False)
+            examples = [self._draw(self._split, row, derive(seed, row)) for row, seed in pairs]
+        return {"example_ids": rows, **self._data.collate(examples)}
+
+
+def is_indexed(data: Data, split: str) -> bool:
+    """Whether a batch of any examples can be made by their numbers, as of data with an own order that gathers rows too."""
+    if isinstance(data, MakesFeed) or (isinstance(data, OrdersBatches) and not isinstance(data, Gathers)):
+        return False
+    examples = data.examples(split)
+    return hasattr(examples, "__len__") and hasattr(examples, "__getitem__")
+
+
+class MapFeed(IndexedFeed):
+    """Feed over examples with an index, in a new order each pass."""
+
+    def __init__(self, data: Data, split: str, plan: BatchPlan, accumulate: int, workers: int = 0) -> None:
+        self._plan, self._accumulate = plan, accumulate
+        self._make = Maker(data, split)
+        if not len(self._make):
+            raise DataError(f"The split {split!r} has no examples.")
+        self._order = EpochOrder(len(self._make), plan)
+        super().__init__(workers, None if plan.train else self._order.per_epoch)
 
     def fetch(self, update: int) -> list[Batch]:
         """Return the micro-batches of any update: a function of the seed and its number."""
         rows, epoch = self._order.rows(update)
         parts = [rows] if self._accumulate == 1 else np.array_split(rows, min(self._accumulate, len(rows)))
-        if self._gather is not None:
-            return [{"example_ids": p, **self._gather(self._split, p)} for p in parts]
-        if self._draw is not None:
-            draw, seed = self._draw, derive(self._plan.seed, "draw", epoch)
-            return [self._collate(p, [draw(self._split, int(i), derive(seed, int(i))) for i in p]) for p in parts]
-        with isolated(derive(self._plan.seed, "draw", update, self._plan.rank)):
-            return [self._collate(p, [self._examples[int(i)] for i in p]) for p in parts]
-
-    def _collate(self, rows: np.ndarray, examples: list[Any]) -> Batch:
-        return {"example_ids": rows, **self._data.collate(examples)}
-
-    def next(self) -> list[Batch] | None:
-        """Return the micro-batches of the next update; None after the only pass of an evaluation."""
-        if not self._plan.train and self._update >= self._order.per_epoch:
-            return None
-        batches = self._next_of_workers() if self._workers else self.fetch(self._update)
-        self._update += 1
-        return batches
-
-    def _next_of_workers(self) -> list[Batch]:
-        if self._stream is None:
-            self._stream = iter(_loader(self, self._update, self._workers))
-            atexit.register(self.close)
-        try:
-            batches = next(self._stream)
-        except RuntimeError as error:
-            if "DataLoader worker" not in str(error):
-                raise
-            raise EnvironmentFault(
-                f"A data worker died ({str(error).splitlines()[0]}); the machine may be out of memory: lower fit.workers."
-            ) from error
-        if isinstance(batches, OmnitrainError):
-            raise batches
-        return batches
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return the number of the next update."""
-        return {"update": self._update}
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go to a saved position; takes the same time wherever it is."""
-        self._update = int(state["update"])
-        self.close()
-
-    def close(self) -> None:
-        """End the worker processes; left alone, they would keep the interpreter from ending."""
-        self._stream = None
-        atexit.unregister(self.close)
-
-
-class _Fetch(torch.utils.data.Dataset[list[Batch] | OmnitrainError]):
-    def __init__(self, feed: MapFeed) -> None:
-        self._feed = feed
-
-    def __getitem__(self, update: int) -> list[Batch] | OmnitrainError:
-        try:
-            return self._feed.fetch(update)
-        except OmnitrainError as error:  # given back as it is; torch would raise it again with a traceback for its text
-            return error
-
-
-class _From(torch.utils.data.Sampler[int]):
-    def __init__(self, start: int) -> None:
-        self._start = start
-
-    def __iter__(self) -> Iterator[int]:
-        update = self._start
-        while True:
-            yield update
-            update += 1
-
-
-def _outlive_request(worker: int) -> None:
-    """Workers outlive the request to stop, so that the main process can finish its update with them.
-
-    A second SIGTERM ends them, which is how `multiprocessing` ends those that are left.
-    """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, lambda number, frame: signal.signal(number, signal.SIG_DFL))
-    torch.set_num_threads(1)
-
-
-def _loader(feed: MapFeed, start: int, workers: int) -> torch.utils.data.DataLoader[Any]:
-    bare = copy.copy(feed)
-    bare._stream = None
-    with isolated():
-        return torch.utils.data.DataLoader(
-            _Fetch(bare),
-            sampler=_From(start),
-            batch_size=None,
-            num_workers=workers,
-            worker_init_fn=_outlive_request,
-            multiprocessing_context="fork",
-            persistent_workers=True,
-            generator=torch.Generator().manual_seed(0),
-        )
+        if self._make.one_by_one:
+            with isolated(derive(self._plan.seed, "draw", update, self._plan.rank)):
+                return [self._make(p, ()) for p in parts]
+        seeds = repeat(derive(self._plan.seed, "draw", epoch))
+        return [self._make(p, seeds) for p in parts]
 
 
 class StreamFeed:
@@ -278,17 +200,18 @@ def _cut(value: Any, axis: int, start: int, end: int) -> Any:
 
 
 def make_feed(data: Data, split: str, plan: BatchPlan, accumulate: int = 1, workers: int = 0) -> Feed:
-    """Return the feed for a split: the data's own order where it has one, else shuffled examples.
+    """Return the feed for a split: the data's own, its own order where it has one, else shuffled examples.
 
     Raises DataError for an unknown or empty split and for data that is neither a sequence nor orders its batches.
     """
     known = list(data.splits())
     if split not in known:
         raise DataError(f"The data has no split {split!r}; it has {', '.join(known) or 'none'}.")
+    if isinstance(data, MakesFeed):
+        return data.feed(split, plan, accumulate, workers)
     if isinstance(data, OrdersBatches):
         return StreamFeed(data, split, plan, accumulate)
-    examples = data.examples(split)
-    if not hasattr(examples, "__len__") or not hasattr(examples, "__getitem__"):
+    if not is_indexed(data, split):
         return StreamFeed(_Buffered(data), split, plan, accumulate)
     return MapFeed(data, split, plan, accumulate, workers)
 
@@ -312,7 +235,7 @@ def in_order(data: Data, split: str, batch_size: int, *, seed: int = 0, most: in
 
 def count_batches(data: Data, split: str, batch_size: int, most: int | None = None) -> int | None:
     """Return how many batches `in_order` will yield, or None where the data's length is not known."""
-    examples = None if isinstance(data, OrdersBatches) else data.examples(split)
+    examples = None if isinstance(data, (MakesFeed, OrdersBatches)) else data.examples(split)
     if examples is None or not hasattr(examples, "__len__"):
         return None
     count = -(-len(examples) // batch_size)

@@ -12,7 +12,16 @@ from typing import TYPE_CHECKING, Any
 
 from omnitrain.api.config import Config, Use, UseEvaluator
 from omnitrain.api.data import Data
-from omnitrain.api.protocols import ChecksData, Evaluator, OrdersBatches, PlansStage, TellsArtifacts, TellsNeeds
+from omnitrain.api.protocols import (
+    BatchPlan,
+    ChecksData,
+    Evaluator,
+    MakesFeed,
+    OrdersBatches,
+    PlansStage,
+    TellsArtifacts,
+    TellsNeeds,
+)
 from omnitrain.api.run import Run
 from omnitrain.engine.building import ComponentBuilder
 from omnitrain.engine.settings import EvaluateConfig, FitConfig
@@ -200,8 +209,11 @@ def check_training(
             splits = ", ".join(found.data.splits())
             raise UsageError(f"{run.name}.train_split: the data has no split {config.train_split!r}; it has {splits}.")
         data: Any = found.data
-        if config.fit.accumulate > 1 and isinstance(data, OrdersBatches):
-            check_cuttable(data)
+        if isinstance(data, MakesFeed):
+            plan = BatchPlan(config.fit.batch_size, run.seed("data"))
+            data.feed(config.train_split, plan, config.fit.accumulate, 0).close()
+        elif config.fit.accumulate > 1 and isinstance(data, OrdersBatches):
+            check_cuttable(found.data)
         there = [use for use in config.evaluators if awaited(use, recipe, folder) is None]
         check_evaluators(there, found.data, found.facts, run)
         check_watched(config, found.data)

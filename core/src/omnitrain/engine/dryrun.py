@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from omnitrain.api.fields import parse_field
 from omnitrain.api.figures import Piece
 from omnitrain.engine.beforehand import check_evaluation, check_stage, check_training
 from omnitrain.engine.building import ComponentBuilder
@@ -145,6 +146,7 @@ def _check_fit(
     """Check a training. lack: what the machine was found to lack, raised when the model is counted, which needs none of it."""
     from omnitrain.engine.devices import emulated_bf16
     from omnitrain.engine.engine import choose_device
+    from omnitrain.engine.parts import told_order
 
     warning = None if lack is not None else emulated_bf16(config.fit.precision, choose_device(config.fit.device))
     if warning is not None:
@@ -153,6 +155,7 @@ def _check_fit(
     check.notes += found.notes
     if found.data is not None:
         check.fields = dict(found.data.batch)
+        check.notes += [f"{name}: {text}" for name, text in told_order(found.data, config, run).items()]
         _show_examples(config, run, found.data, check)
     if found.model is not None:
         _count(config, found.model, check)
@@ -216,7 +219,7 @@ def _show_examples(config: FitConfig, run: StageRun, data: Any, check: StageChec
     if batches is None:
         raise DataError(f"The split {config.train_split!r} of {config.data.use} gives no batch.")
     batch = batches[0]
-    absent = [name for name in data.batch if name not in batch]
+    absent = [name for name, spec in data.batch.items() if name not in batch and not parse_field(spec).optional]
     if absent:
         raise PluginError(f"{config.data.use}: a batch lacks the declared fields {', '.join(absent)}.")
     if isinstance(data, ExplainsBatches):

@@ -11,7 +11,7 @@ from omnitrain.engine.engine import Engine
 from omnitrain.engine.loop import Extras, Loop, plan_batches
 from omnitrain.engine.memory import explained_shortage
 from omnitrain.engine.models import count_parameters
-from omnitrain.engine.parts import build_parts
+from omnitrain.engine.parts import build_parts, told_order
 from omnitrain.engine.rng import seed_everything
 from omnitrain.engine.settings import FitConfig
 from omnitrain.engine.validation import Validation
@@ -43,6 +43,9 @@ def fit(config: FitConfig, run: Run) -> None:
     loop = Loop(
         settings, run, engine, parts.model, parts.objective, feed, validation, Extras(objective_use=parts.objective_use)
     )
+    told = told_order(parts.data, config, run)
+    if told:
+        run.event("order of the data", parts="; ".join(f"{name} {text}" for name, text in told.items()))
     every, trainable = count_parameters(parts.model)
     run.event("training", parameters=every, trainable=trainable, steps=settings.steps, device=str(engine.device))
     try:

@@ -11,10 +11,10 @@ import torch
 from torch import Tensor, nn
 
 from omnitrain.api.data import Batch
-from omnitrain.api.protocols import BatchPlan, CarriesState, Objective, TrainsOnly, Weighs
+from omnitrain.api.protocols import BatchPlan, CarriesState, Feed, Objective, TrainsOnly, Weighs
 from omnitrain.api.results import Loss
 from omnitrain.api.run import Run
-from omnitrain.engine.batches import Feed, example_ids, to_device
+from omnitrain.engine.batches import example_ids, to_device
 from omnitrain.engine.engine import Engine, Update
 from omnitrain.engine.guard import Guard
 from omnitrain.engine.journal import stage_checkpoints
@@ -25,7 +25,7 @@ from omnitrain.engine.optimisers import MovingAverage, make_optimiser, make_sche
 from omnitrain.engine.rng import rng_state, set_rng_state
 from omnitrain.engine.settings import FitSettings
 from omnitrain.engine.state import map_tree
-from omnitrain.engine.tally import Tally
+from omnitrain.engine.tally import MEMBER, Tally
 from omnitrain.engine.validation import Validation, check_metric
 from omnitrain.errors import DataError, EnvironmentFault, NumericalError, Stopped, UsageError
 from omnitrain.runs.progress import Pace
@@ -215,7 +215,7 @@ class Loop:
         set_learning_rate(self.optimiser, self.rate(self.step + 1))
         if len(batches) == 1 and self.engine.world == 1:
             loss = self._forward(to_device(batches[0], self.engine.device))
-            weight = self.tally.add(loss)
+            weight = self.tally.add(loss, batches[0].get(MEMBER))
             objective = loss.total if not loss.auxiliary else loss.total + self._auxiliary(loss, weight, None)
             self.engine.backward(objective)
             checked, scale = loss.total, self.loss_check.weight(loss.total, weight)
@@ -255,7 +255,7 @@ class Loop:
         for i, batch in enumerate(batches):
             with self.engine.accumulating(self.prepared, i == len(batches) - 1):
                 loss = self._forward(to_device(batch, device))
-                weight = self.tally.add(loss)
+                weight = self.tally.add(loss, batch.get(MEMBER))
                 objective = loss.total if not loss.auxiliary else loss.total + self._auxiliary(loss, weight, known)
                 self.engine.backward(objective)
             total, weights = total + loss.total.detach(), weights + weight

@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import nn
 
-from omnitrain.api import Data, FollowsModel, Objective, Prepares, Run, TellsFacts
+from omnitrain.api import BatchPlan, Data, FollowsModel, Objective, Prepares, Run, TellsFacts, TellsOrder
 from omnitrain.api.fields import misfits
 from omnitrain.engine.rng import isolated
 from omnitrain.engine.settings import FitConfig
@@ -53,6 +53,13 @@ def prepare_data(config: FitConfig, run: Run) -> tuple[Data, Objective, dict[str
     if facts:
         objective = run.build(config.objective, facts)
     return data, objective, facts
+
+
+def told_order(data: Data, config: FitConfig, run: Run) -> Mapping[str, str]:
+    """Return what data says about how often a training sees what, by the names of its parts."""
+    if not isinstance(data, TellsOrder):
+        return {}
+    return data.order(config.train_split, BatchPlan(config.fit.batch_size, run.seed("data")), config.fit.steps)
 
 
 def build_parts(config: FitConfig, run: Run) -> Parts:

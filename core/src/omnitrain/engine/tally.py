@@ -11,6 +11,8 @@ from torch import Tensor
 from omnitrain.api.results import Loss
 from omnitrain.engine.engine import Engine
 
+MEMBER = "member"
+"""Of a batch: the name of the data that all its rows are of, where several are mixed; losses are told by it too."""
 Log = Callable[[int, Mapping[str, float]], None]
 
 
@@ -33,13 +35,15 @@ class Tally:
         self._waiting: tuple[int, dict[str, list[Tensor]], Tensor | float | None, float, int] | None = None
         self.latest: dict[str, float] = {}
 
-    def add(self, loss: Loss) -> Tensor:
-        """Note one micro-batch; return its weight as a tensor on the device."""
+    def add(self, loss: Loss, member: str | None = None) -> Tensor:
+        """Note one micro-batch; return its weight as a tensor on the device. member: of a mixture, that the batch is of."""
         total = loss.total.detach()
         weight = loss.weight
         if not isinstance(weight, Tensor):
             weight = torch.tensor(float(weight), device=total.device)
         self._last.append(("loss", total, weight))
+        if member is not None:
+            self._last.append((f"loss/{member}", total, weight))
         for name, part in loss.parts.items():
             self._last.append((name, part.total.detach(), torch.as_tensor(part.weight, device=total.device)))
         for name, aux in loss.auxiliary.items():

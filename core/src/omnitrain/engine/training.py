@@ -10,8 +10,9 @@ import torch
 from torch import nn
 
 from omnitrain.api.data import Batch, Data
+from omnitrain.api.protocols import Feed
 from omnitrain.api.run import Run
-from omnitrain.engine.batches import Feed, make_feed
+from omnitrain.engine.batches import make_feed
 from omnitrain.engine.engine import Engine
 from omnitrain.engine.loop import Extras, Loop, Updated, plan_batches
 from omnitrain.engine.memory import explained_shortage

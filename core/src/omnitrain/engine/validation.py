@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import torch
 
 from omnitrain.api.config import UseEvaluator
 from omnitrain.api.data import Batch
-from omnitrain.api.results import Evaluation, Loss, Metric
+from omnitrain.api.results import Evaluation, Loss, Metric, Part
 from omnitrain.api.run import Run
 from omnitrain.engine.batches import count_batches, in_order, to_device
 from omnitrain.engine.engine import Engine, evaluating
@@ -18,6 +18,7 @@ from omnitrain.engine.evaluate import labelled, measured
 from omnitrain.engine.parts import Parts
 from omnitrain.engine.rng import isolated
 from omnitrain.engine.settings import FitSettings
+from omnitrain.engine.tally import MEMBER
 from omnitrain.errors import UsageError
 
 SPLIT = "valid"
@@ -27,6 +28,13 @@ def check_metric(metric: str, found: Sequence[str]) -> None:
     """Refuse an early stop on what is not among the numbers that were measured. Raises UsageError that lists them."""
     if metric not in found:
         raise UsageError(f"fit.early_stop.metric {metric!r} is never measured; measured are {', '.join(sorted(found))}.")
+
+
+def _named(loss: Loss, batch: Batch) -> Iterator[tuple[str, Part]]:
+    """Yield the parts of a batch's loss by name, and the loss itself under the member of a mixture that the batch is of."""
+    yield from loss.parts.items()
+    if MEMBER in batch:
+        yield f"loss/{batch[MEMBER]}", Part(loss.total, loss.weight)
 
 
 class Validation:
@@ -59,7 +67,7 @@ class Validation:
     def check_watched(self) -> None:
         """Refuse an early stop on a part of the loss on the split "valid" that the objective does not tell.
 
-        Raises UsageError that lists those that it tells; one batch is measured to know them.
+        Raises UsageError that lists those that it tells; one batch is measured to know them, of a mixture more.
         """
         stop = self._settings.early_stop
         if stop is None or stop.metric == f"{SPLIT}/loss" or not stop.metric.startswith(f"{SPLIT}/") or not self._has_split:
@@ -67,8 +75,12 @@ class Validation:
         size, data = max(self._settings.batch_size // self._settings.accumulate, 1), self._parts.data
         with isolated(self._run.seed("evaluation")), evaluating(self._parts.model):
             self._parts.model.to(self._engine.device)
-            for batch in in_order(data, SPLIT, size, seed=self._run.seed("evaluation"), most=1):
-                check_metric(stop.metric, [f"{SPLIT}/{name}" for name in ("loss", *self._forward(batch).parts)])
+            found: list[str] = []
+            for batch in in_order(data, SPLIT, size, seed=self._run.seed("evaluation"), most=self._settings.evaluate_batches):
+                found += [f"{SPLIT}/{name}" for name in ("loss", *dict(_named(self._forward(batch), batch)))]
+                if stop.metric in found or MEMBER not in batch:
+                    break
+            check_metric(stop.metric, list(dict.fromkeys(found)))
 
     def run(self, step: int) -> dict[str, float]:
         """Measure everything; return the numbers by "split/name".
@@ -91,7 +103,7 @@ class Validation:
             for batch in in_order(data, SPLIT, size, seed=self._run.seed("evaluation"), most=most):
                 loss = self._forward(batch)
                 total, weight = total + float(loss.total), weight + float(loss.weight)
-                for name, part in loss.parts.items():
+                for name, part in _named(loss, batch):
                     entry = sums.setdefault(name, [0.0, 0.0])
                     entry[0] += float(part.total)
                     entry[1] += float(part.weight)

@@ -305,13 +305,11 @@ def _data_subjects(examination: Examination) -> Iterator[DataSubject]:
     """Yield data of tiny's stages, then own data inside other components, then data with given settings."""
     seen: set[str] = set()
     tiny = examination.tiny
-    if tiny is None:
-        return
     nested: dict[str, DataSubject] = {}
-    for stage in tiny.stages:
+    for stage in tiny.stages if tiny is not None else ():
         for path, use in uses(stage.config):
-            address = own_use(examination, tiny, use) if use.kind == "data" else None
-            if address is None:
+            address = own_use(examination, tiny, use) if tiny is not None and use.kind == "data" else None
+            if tiny is None or address is None:
                 continue
             if path == ("data",) and isinstance(stage.config, FitConfig):
                 rows = min(ROWS, stage.config.fit.batch_size)

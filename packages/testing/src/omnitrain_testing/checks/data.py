@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from omnitrain_testing.subjects import DataSubject
 
 SEED = 11
-ADDED = "example_ids"
+ADDED = {"example_ids", "member"}
+"""What the engine reads of a batch wherever it is there."""
 
 
 def batches(subject: DataSubject, data: Any, count: int = 2) -> list[dict[str, Any]]:
@@ -30,7 +31,7 @@ def batch_fields(subject: DataSubject) -> Iterator[str]:
     data = subject.build()
     declared = {name: parse_field(spec) for name, spec in data.batch.items()}
     for batch in batches(subject, data):
-        found = set(batch) - ({ADDED} - set(declared))
+        found = set(batch) - (ADDED - set(declared))
         absent = sorted(name for name, spec in declared.items() if name not in batch and not spec.optional)
         if absent:
             yield f"A batch lacks the declared field {', '.join(absent)}: put it into the batch or take it out of 'batch'."

@@ -107,6 +107,8 @@ def widened(batch: dict[str, Any], fields: Any, facts: dict[str, Any]) -> dict[s
     """Return the batch with more positions at the end of every dimension that is a length, or None without such ones."""
     import torch
 
+    from omnitrain.engine.joining import is_length, padding_value
+
     out = dict(batch)
     changed = False
     for name, spec in fields.items():
@@ -114,17 +116,12 @@ def widened(batch: dict[str, Any], fields: Any, facts: dict[str, Any]) -> dict[s
         dims = parse_field(spec).dims or ()
         if not isinstance(value, torch.Tensor) or value.ndim != len(dims):
             continue
-        pads = [WIDER if "length" in dim and not dim.isdigit() else 0 for dim in dims]
+        pads = [WIDER if is_length(dim) else 0 for dim in dims]
         if any(pads):
             changed = True
             shape = [pair for amount in reversed(pads) for pair in (0, amount)]
-            out[name] = torch.nn.functional.pad(value, shape, value=_pad_value(name, value, facts))
+            out[name] = torch.nn.functional.pad(value, shape, value=padding_value(name, value, facts))
     return out if changed else None
-
-
-def _pad_value(name: str, value: Any, facts: dict[str, Any]) -> float:
-    is_token = not value.is_floating_point() and (name == "labels" or name.endswith("input_ids"))
-    return float(facts.get("pad_id", 0)) if is_token else 0.0
 
 
 def _beside_longer(subject: Subject, sharp: Sharp) -> Iterator[str]:

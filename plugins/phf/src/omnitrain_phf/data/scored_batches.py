@@ -4,30 +4,15 @@ from __future__ import annotations
 
 import hashlib
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
-from omnitrain.api import (
-    Batch,
-    BatchPlan,
-    BatchStream,
-    Context,
-    Data,
-    DrawsExamples,
-    Fields,
-    FollowsModel,
-    OrdersBatches,
-    Piece,
-    Prepares,
-    SplitsBatches,
-    TellsFacts,
-    misfits,
-    parse_field,
-)
+from omnitrain.api import Batch, Context, Data, Fields, Piece, misfits, parse_field
+from omnitrain.engine import DataWrapper
 from omnitrain.errors import UsageError
 from omnitrain_language.detokenising import Detokeniser
 from omnitrain_language.encoding import special_ids, vocabulary_size
@@ -48,12 +33,12 @@ if TYPE_CHECKING:
 Scored = tuple[list[str], list[float]]
 
 
-class ScoredBatches:
+class ScoredBatches(DataWrapper):
     """Data whose batches carry `token_scores` beside what they had; see `ScoredBatchesConfig`."""
 
     def __init__(self, config: ScoredBatchesConfig, inner: Data, seed: int) -> None:
-        self.config, self.inner = config, inner
-        self._seed = seed
+        super().__init__(inner)
+        self.config, self._seed = config, seed
         dims = ", ".join(parse_field(inner.batch["labels"]).dims or ())
         self.batch: Fields = {**inner.batch, "token_scores": f"float32[{dims}]"}
         self._scorer = make_scorer(config.scorer)
@@ -70,8 +55,7 @@ class ScoredBatches:
 
     def prepare(self, workspace: Path, context: Context) -> None:
         """Prepare the other data, and add control tokens to its tokenizer."""
-        if isinstance(self.inner, Prepares):
-            self.inner.prepare(workspace, context)
+        super().prepare(workspace, context)
         control = self.config.control
         if control is not None:
             self._added = add_control_tokens(self.tokenizer, (control.aligned, control.misaligned))
@@ -82,14 +66,16 @@ class ScoredBatches:
     @property
     def tokenizer(self) -> PreTrainedTokenizerFast:
         """The other data's tokenizer with the control tokens, once prepared."""
-        inner: Any = self.inner
-        found: PreTrainedTokenizerFast = inner.tokenizer
+        found: PreTrainedTokenizerFast = self.inner.tokenizer
         return found
 
     def facts(self) -> Mapping[str, Any]:
         """Return what the other data tells, with the control tokens."""
-        told = dict(self.inner.facts()) if isinstance(self.inner, TellsFacts) else {}
-        return {**told, **tokenizer_facts(self.tokenizer), **control_facts(self.tokenizer, self.config.control, self._added)}
+        return {
+            **super().facts(),
+            **tokenizer_facts(self.tokenizer),
+            **control_facts(self.tokenizer, self.config.control, self._added),
+        }
 
     def save_assets(self, directory: Path) -> None:
         """Write the tokenizer into the model's folder."""
@@ -98,22 +84,9 @@ class ScoredBatches:
     def follow(self, model: torch.nn.Module) -> None:
         """Give a model from an earlier stage rows for control tokens that it does not have yet."""
         grow(model, self._added, self._seed)
-        if isinstance(self.inner, FollowsModel):
-            self.inner.follow(model)
+        super().follow(model)
 
-    def splits(self) -> Sequence[str]:
-        """Name the splits of the other data."""
-        return self.inner.splits()
-
-    def examples(self, split: str) -> Any:
-        """Return the examples of the other data."""
-        return self.inner.examples(split)
-
-    def collate(self, examples: Sequence[Any]) -> Batch:
-        """Make a batch of examples and score it."""
-        return self.score(self.inner.collate(examples))
-
-    def score(self, batch: Batch) -> Batch:
+    def change(self, batch: Batch) -> Batch:
         """Return a batch with `token_scores`, float32[batch, length]: of each label that has loss, 0 elsewhere."""
         arrays = {name: batch[name].numpy() for name in self._fields(batch)}
         found = self._stretches(arrays)
@@ -191,33 +164,6 @@ class ScoredBatches:
         return {**explain_decoder_only(self.tokenizer, batch, row), "scores": [Piece(shown)]}
 
 
-class _Stream:
-    """The other data's stream with every batch scored; where it stands is all there is to save."""
-
-    def __init__(self, data: ScoredBatches, inner: BatchStream) -> None:
-        self._data, self._inner = data, inner
-
-    def __iter__(self) -> Iterator[Batch]:
-        return map(self._data.score, self._inner)
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return the other stream's state."""
-        return self._inner.state_dict()
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Continue there."""
-        self._inner.load_state_dict(state)
-
-
-class OrderedScoredBatches(ScoredBatches):
-    """The same for data with a batch order of its own."""
-
-    def batches(self, split: str, plan: BatchPlan) -> _Stream:
-        """Return the batches of a split."""
-        inner: Any = self.inner
-        return _Stream(self, inner.batches(split, plan))
-
-
 def build(config: ScoredBatchesConfig, context: Context) -> ScoredBatches:
     """Make the data `phf/scored-batches`.
 
@@ -231,12 +177,9 @@ def build(config: ScoredBatchesConfig, context: Context) -> ScoredBatches:
         faults = ["they have token_scores already"]
     elif not faults and not hasattr(type(inner), "tokenizer"):
         faults = ["the data has no tokenizer to read its tokens with"]
-    elif not faults and isinstance(inner, DrawsExamples | SplitsBatches):
-        faults = ["its examples are drawn, or its batches cut, in a way of their own"]
     if faults:
         raise UsageError(
             f"The batches of {name} can't be scored by phf/scored-batches: {'; '.join(faults)}. It takes batches of tokens for "
             "decoder-only models (where the data has a setting layout: decoder-only)."
         )
-    made = OrderedScoredBatches if isinstance(inner, OrdersBatches) else ScoredBatches
-    return made(config, inner, context.seed("control tokens"))
+    return ScoredBatches(config, inner, context.seed("control tokens"))
