@@ -1,4 +1,4 @@
-"""Files of dialogues and preferences, sound and malformed."""
+"""Files of dialogues, sound and malformed."""
 
 import json
 
@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from omnitrain.errors import DataError
-from omnitrain_language.dialogues.records import read_dialogues, read_preferences
+from omnitrain_language.dialogues.records import read_dialogues
 
 
 def write(path, *records):
@@ -48,10 +48,3 @@ def test_reading_never_fails_on_other_content(tmp_path_factory, records):
     path = tmp_path_factory.mktemp("any") / "c.jsonl"
     path.write_bytes("\n".join(json.dumps(r) for r in records).encode("utf-8", "surrogatepass"))
     assert all(r.reply for r in read_dialogues(str(path), refuse=False))
-
-
-def test_preferences_need_three_texts(tmp_path):
-    path = write(tmp_path / "d.jsonl", {"prompt": "x", "chosen": "y", "rejected": "z"}, {"prompt": "x", "chosen": "y"})
-    with pytest.raises(DataError, match=r"d\.jsonl:2: no field 'rejected'"):
-        list(read_preferences(path, refuse=True))
-    assert [r.chosen for r in read_preferences(path, refuse=False)] == ["y"]

@@ -13,8 +13,8 @@ from pydantic import ValidationError
 
 from omnitrain.errors import DataError, UsageError
 from omnitrain_language.data.builtin.pairs import first_sentence, library_pairs, objects_of
-from omnitrain_language.data.text import split_of
 from omnitrain_language.records import Problems, read_fields
+from omnitrain_language.splitting import split_of
 
 SOURCE = '''"""A module of boxes. It has more to say."""
 

@@ -14,7 +14,8 @@ from omnitrain.errors import DataError
 from omnitrain_language.configs.data import TextConfig
 from omnitrain_language.data.builtin import prose as builtin
 from omnitrain_language.data.builtin.prose import builtin_documents, docstrings
-from omnitrain_language.data.text import TextData, split_of
+from omnitrain_language.data.text import TextData
+from omnitrain_language.splitting import split_of
 
 
 def read_all(data: TextData) -> list[tuple[str, str]]:

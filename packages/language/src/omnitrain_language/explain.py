@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal
 
+import torch
+
 from omnitrain.api import Batch, Piece
 from omnitrain_language.detokenising import continuation
 
@@ -58,6 +60,19 @@ def explain_encoder_decoder(tokenizer: PreTrainedTokenizerFast, batch: Batch, ro
         "inputs": pieces(tokenizer, batch["input_ids"][row], inputs),
         "targets": _labels(tokenizer, batch, row, [bool(w) for w in weights.tolist()]),
     }
+
+
+def explain_pair(tokenizer: PreTrainedTokenizerFast, batch: Batch, row: int) -> Mapping[str, Sequence[Piece]]:
+    """Show the prompt with the better and with the worse response of a batch of pairs; what is compared as "loss"."""
+    found = {}
+    before = batch["input_ids"].shape[-1] - batch["labels"].shape[-1]
+    for side, name in enumerate(("chosen", "rejected")):
+        behind = int(batch["attention_mask"][row, side].sum()) - before
+        labels, weights = batch["labels"][row, side, :behind], batch["loss_weights"][row, side, :behind]
+        ids = torch.cat([batch["input_ids"][row, side, : before + 1], labels])
+        roles: list[Role] = ["loss" if w else "plain" for w in [0.0] * (before + 1) + weights.tolist()]
+        found[name] = pieces(tokenizer, ids, roles)
+    return found
 
 
 def _real(batch: Batch, row: int, *masks: str) -> list[bool]:

@@ -1,4 +1,4 @@
-"""Token losses as pure functions: sums over weighted tokens, in float32."""
+"""Token losses as pure functions: sums over weighted tokens, in float32, or in float64 where logits are."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from omnitrain.api import Part
 def token_cross_entropy(
     logits: Tensor, labels: Tensor, label_smoothing: float = 0.0, z_loss: float = 0.0
 ) -> tuple[Tensor, Tensor]:
-    """Return (loss, negative log-likelihood) of each token, both float32[batch, length].
+    """Return (loss, negative log-likelihood) of each token, both float32[batch, length] (float64 for such logits).
 
     logits: [batch, length, vocabulary] of any float type; labels: int64[batch, length], negative ones count as id 0 and
     must have weight zero. loss = (1-s) nll + s mean over the vocabulary of -log p + z_loss logsumexp(logits)^2.
     """
-    logits = logits.float().flatten(0, 1)
+    logits = logits.to(torch.promote_types(logits.dtype, torch.float32)).flatten(0, 1)
     targets = labels.clamp(min=0).flatten()
     nll = functional.cross_entropy(logits, targets, reduction="none").view_as(labels)
     loss = nll

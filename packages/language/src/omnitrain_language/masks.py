@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from omnitrain.api import Batch
 from omnitrain.errors import UsageError
 from omnitrain_language.belonging import check_length, positions_of
 
@@ -137,3 +138,30 @@ def accepts_masks(model: nn.Module) -> bool:
     """True when the model, or what a wrapper holds, was given to `accept_masks`."""
     hooks = (_seq2seq_hook, _decoder_hook)
     return any(hook in hooks for module in model.modules() for hook in module._forward_pre_hooks.values())
+
+
+def model_config(model: nn.Module) -> Any:
+    """Return the Hugging Face config of a model, also inside wrappers of compilation and several processes."""
+    inner = getattr(model, "_orig_mod", model)
+    return getattr(getattr(inner, "module", inner), "config", None)
+
+
+def check_masks(model: nn.Module, batch: Batch) -> None:
+    """Refuse a model of the other kind, and one that would silently ignore the segments or prefixes of a batch.
+
+    Raises UsageError.
+    """
+    two_sided = bool(getattr(model_config(model), "is_encoder_decoder", False))
+    if two_sided != ("decoder_input_ids" in batch):
+        kinds = ("an encoder-decoder", "a decoder-only model")
+        wanted = kinds if "decoder_input_ids" in batch else kinds[::-1]
+        raise UsageError(
+            f"the batches are made for {wanted[0]} and the model is {wanted[1]}: take language/t5 with encoder-decoder "
+            "batches, language/causal with decoder-only ones (setting `layout` of the data)"
+        )
+    fields = [name for name in (*DECODER_FIELDS, *SEQ2SEQ_FIELDS) if name in batch]
+    if fields and not accepts_masks(model):
+        raise UsageError(
+            f"the model would ignore {', '.join(fields)}: build it as language/t5 or language/causal, or call "
+            f"omnitrain_language.masks.accept_masks on it"
+        )

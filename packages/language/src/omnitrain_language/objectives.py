@@ -1,4 +1,4 @@
-"""Objectives `language/seq2seq-nll` and `language/causal-nll`."""
+"""Objectives `language/seq2seq-nll`, `language/causal-nll` and `language/preference`."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from torch import Tensor, nn
 
 from omnitrain.api import Batch, Context, Fields, Loss, Part
 from omnitrain.errors import UsageError
-from omnitrain_language.configs.objectives import CausalNllConfig, NllConfig, Seq2SeqNllConfig
+from omnitrain_language.configs.objectives import CausalNllConfig, NllConfig, PreferenceConfig, Seq2SeqNllConfig
 from omnitrain_language.losses import parts_by_group, token_cross_entropy, weighted_sum
-from omnitrain_language.masks import DECODER_FIELDS, SEQ2SEQ_FIELDS, accepts_masks
+from omnitrain_language.masks import DECODER_FIELDS, SEQ2SEQ_FIELDS, check_masks
+from omnitrain_language.preferences.objective import Preference, preference
 
 SEQ2SEQ_NEEDS: Fields = {
     "input_ids": "int64[batch, input_length]",
@@ -39,33 +40,6 @@ def model_inputs(batch: Batch) -> dict[str, Tensor]:
     """Return the fields of a batch that a model built by this package is called with."""
     names = _SEQ2SEQ_INPUTS if "decoder_input_ids" in batch else _CAUSAL_INPUTS
     return {name: batch[name] for name in names if name in batch}
-
-
-def model_config(model: nn.Module) -> Any:
-    """Return the Hugging Face config of a model, also inside wrappers of compilation and several processes."""
-    inner = getattr(model, "_orig_mod", model)
-    return getattr(getattr(inner, "module", inner), "config", None)
-
-
-def check_masks(model: nn.Module, batch: Batch) -> None:
-    """Refuse a model of the other kind, and one that would silently ignore the segments or prefixes of a batch.
-
-    Raises UsageError.
-    """
-    two_sided = bool(getattr(model_config(model), "is_encoder_decoder", False))
-    if two_sided != ("decoder_input_ids" in batch):
-        kinds = ("an encoder-decoder", "a decoder-only model")
-        wanted = kinds if "decoder_input_ids" in batch else kinds[::-1]
-        raise UsageError(
-            f"the batches are made for {wanted[0]} and the model is {wanted[1]}: take language/t5 with encoder-decoder "
-            "batches, language/causal with decoder-only ones (setting `layout` of the data)"
-        )
-    fields = [name for name in (*DECODER_FIELDS, *SEQ2SEQ_FIELDS) if name in batch]
-    if fields and not accepts_masks(model):
-        raise UsageError(
-            f"the model would ignore {', '.join(fields)}: build it as language/t5 or language/causal, or call "
-            f"omnitrain_language.masks.accept_masks on it"
-        )
 
 
 def group_names(group: str | None, facts: Mapping[str, Any]) -> Sequence[str]:
@@ -116,3 +90,8 @@ def build_seq2seq(config: Seq2SeqNllConfig, context: Context) -> TokenNll:
 def build_causal(config: CausalNllConfig, context: Context) -> TokenNll:
     """Make the objective `language/causal-nll`."""
     return TokenNll(config, CAUSAL_NEEDS, group_names(config.group, context.facts))
+
+
+def build_preference(config: PreferenceConfig, context: Context) -> Preference:
+    """Make the objective `language/preference`."""
+    return preference(config)

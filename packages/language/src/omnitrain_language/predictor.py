@@ -18,7 +18,8 @@ from omnitrain_language.decoding import CausalDecoder, Decoder, Seq2SeqDecoder, 
 from omnitrain_language.detokenising import OnText, TextStream, continuation
 from omnitrain_language.ends import end_ids
 from omnitrain_language.losses import token_cross_entropy
-from omnitrain_language.objectives import check_masks, model_inputs
+from omnitrain_language.masks import check_masks
+from omnitrain_language.objectives import model_inputs
 from omnitrain_language.sampling import GenerationSettings
 from omnitrain_language.tokenizers import load_tokenizer, pad_id
 

@@ -13,7 +13,7 @@ PLUGIN = Plugin(
     summary="Emulated fine-tuning: a large base plus what fine-tuning changed in a small model, while decoding.",
     api="1.1",
     paper="arXiv 2310.12962",
-    modules=("objective", "stage"),
+    modules=("stage",),
     components=(
         Component(
             "model",
@@ -31,7 +31,6 @@ PLUGIN = Plugin(
         Component("data", "facts", "Text about the standard library in mixed behaviour."),
         Component("data", "dialogues", "Prompts with replies in parts."),
         Component("data", "preferences", "Prompts with a better and a worse reply."),
-        Component("objective", "dpo", "Direct preference optimisation."),
         Component("stage", "compose", "Check models against each other, save them as one."),
         Component("evaluator", "grid", "Scale of pre-training x scale of fine-tuning."),
         Component("evaluator", "frontier", "Two rewards interpolated."),

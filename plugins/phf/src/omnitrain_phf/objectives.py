@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from omnitrain.api import Batch, Context, Fields, Loss, Part
 from omnitrain.errors import UsageError
 from omnitrain_language.losses import weighted_sum
-from omnitrain_language.objectives import CAUSAL_NEEDS, check_masks, model_inputs
+from omnitrain_language.masks import check_masks
+from omnitrain_language.objectives import CAUSAL_NEEDS, model_inputs
 from omnitrain_phf.configs.objectives import AwrConfig, ConditionalConfig, MleConfig, RwrConfig, UnlikelihoodConfig
 from omnitrain_phf.paper.losses import AdvantageOptions, Regressed, advantage_loss, token_nll, unlikelihood_loss
 

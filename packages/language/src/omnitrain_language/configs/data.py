@@ -1,4 +1,4 @@
-"""Settings of data: text, blocks, pairs, instructions."""
+"""Settings of data: text, blocks, pairs, instructions, preferences."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from omnitrain.api import Config, InputPath, UseData
 from omnitrain_language.configs.dialogues import PromptedConfig
 from omnitrain_language.configs.limits import Fraction, Positive
 from omnitrain_language.configs.needs import reading_needs
+from omnitrain_language.configs.preferences import ReferenceConfig
 from omnitrain_language.configs.tokenizers import TokenizerConfig
 
 
@@ -151,3 +152,14 @@ class InstructionsConfig(PromptedConfig):
     def needs(self) -> dict[str, str]:
         """Return what installs the libraries that these values need; see omnitrain.api.TellsNeeds."""
         return reading_needs(self.path, self.valid_path)
+
+
+class PreferencesConfig(PromptedConfig):
+    """Prompts with a better and a worse response.
+
+    Records hold `chosen` and `rejected` as texts or as messages (lists of {role, content}), and the prompt as a text or
+    messages in `prompt` or `messages`, or as what the two sides have in common at their beginning.
+    """
+
+    reference: ReferenceConfig = ReferenceConfig()
+    """The model against which preferences are measured; its log-probabilities are computed once for all pairs."""

@@ -16,7 +16,6 @@ from omnitrain.engine import build_once
 from omnitrain.errors import DataError
 from omnitrain_language.configs.data import InstructionsConfig
 from omnitrain_language.data.blocks import RowExamples
-from omnitrain_language.data.text import split_of
 from omnitrain_language.dialogues.batches import PACKED, PADDED, packed_batch, padded_batch
 from omnitrain_language.dialogues.fitting import Fitting
 from omnitrain_language.dialogues.prompted import Prompted
@@ -29,6 +28,7 @@ from omnitrain_language.folders import content_of, tell_files
 from omnitrain_language.order import Ints, permute
 from omnitrain_language.packed_order import PackedStream, Pieces
 from omnitrain_language.packing import PackingPlan, plan_best_fit, plan_in_order
+from omnitrain_language.splitting import split_of
 from omnitrain_language.tokenizers import CODE_VERSION, pad_id, tokenizer_fingerprint
 
 ROUNDED = 8  # widths of padded rows are multiples of this

@@ -17,13 +17,13 @@ from omnitrain.errors import DataError
 from omnitrain_language.configs.data import PairsConfig
 from omnitrain_language.data.blocks import RowExamples
 from omnitrain_language.data.builtin.pairs import BUILTIN, library_pairs
-from omnitrain_language.data.text import split_of
 from omnitrain_language.dialogues.records import Columns, read_dialogues
 from omnitrain_language.dialogues.templates import prompt_text
 from omnitrain_language.explain import explain_decoder_only, explain_encoder_decoder
 from omnitrain_language.folders import content_of, tell_files
 from omnitrain_language.order import Ints, RowStream
 from omnitrain_language.records import RECORDS
+from omnitrain_language.splitting import split_of
 from omnitrain_language.tokenizers import pad_id, prepare_tokenizer, save_tokenizer, tokenizer_facts
 from omnitrain_language.tokens import TokenFile, texts_of, token_file
 

@@ -14,20 +14,9 @@ from omnitrain_language.configs.data import TextConfig
 from omnitrain_language.data.builtin.prose import builtin_documents, library_digest
 from omnitrain_language.folders import find_files, tell_files
 from omnitrain_language.records import PLAIN, RECORDS, Problems, lines_of, read_fields, text_fault
+from omnitrain_language.splitting import split_of
 
 Example = dict[str, str]
-
-
-def split_of(key: str, valid_fraction: float, test_fraction: float) -> str:
-    """Return "train", "valid" or "test": a stable hash of the key against the fractions.
-
-    Equal keys land in the same split, so duplicated documents never leak.
-    """
-    digest = hashlib.blake2b(key.encode("utf-8"), digest_size=8, person=b"omnitrain.split").digest()
-    position = int.from_bytes(digest, "big") / 2**64
-    if position < test_fraction:
-        return "test"
-    return "valid" if position < test_fraction + valid_fraction else "train"
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import logging
 from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
@@ -17,13 +19,13 @@ from torch import Tensor
 from omnitrain.api import Batch, Context, Data, Prepares
 from omnitrain.errors import DataError
 from omnitrain_language.configs.dialogues import PromptedConfig
-from omnitrain_language.data.text import split_of
 from omnitrain_language.dialogues.messages import Prompt, messages_of
 from omnitrain_language.dialogues.presets import presets, written_in
 from omnitrain_language.dialogues.rows import Dialogue, Row, RowEncoder, Turns
 from omnitrain_language.dialogues.templates import check_template, prompt_ids
 from omnitrain_language.folders import tell_files
 from omnitrain_language.records import RECORDS
+from omnitrain_language.splitting import split_of
 from omnitrain_language.tokenizers import pad_id, prepare_tokenizer, save_tokenizer, starts_once_saved, tokenizer_facts
 from omnitrain_language.tokens import texts_of
 
@@ -40,6 +42,44 @@ def padded(rows: Sequence[Sequence[int]], fill: int) -> Tensor:
 
 
 Item = TypeVar("Item")
+
+
+@dataclass
+class _LeftOut:
+    """Items of a split whose rows can't be used: how many, and the first of each kind by name."""
+
+    path: str
+    split: str
+    noun: str
+    refuse: bool
+    lengths: list[int] = field(default_factory=list)
+    faults: Counter[str] = field(default_factory=Counter)
+    first: dict[str, str] = field(default_factory=dict)
+
+    def long(self, length: int, name: str) -> None:
+        """Count an item that is too long."""
+        self.lengths.append(length)
+        self.first.setdefault("long", name)
+
+    def other(self, fault: str, name: str) -> None:
+        """Count an item with another fault."""
+        self.faults[fault] += 1
+        self.first.setdefault(fault, name)
+
+    def tell(self, length: int) -> None:
+        """Tell what was left out. Raises DataError where that is refused."""
+        if self.lengths:
+            longest = f"{len(self.lengths)} {self.noun}s of split {self.split} are longer than length {length} (the longest has"
+            self._tell(f"{longest} {max(self.lengths)} tokens; the first is {self.first['long']})", "raise length")
+        for fault, count in self.faults.items():
+            self._tell(
+                f"{count} {self.noun}s of split {self.split}: {fault} (the first is {self.first[fault]})", "correct them"
+            )
+
+    def _tell(self, what: str, cure: str) -> None:
+        if self.refuse:
+            raise DataError(f"{self.path}: {what}: {cure}, or set malformed: skip")
+        _log.warning("%s: left out %s", self.path, what)
 
 
 class Prompted(ABC, Generic[Item]):
@@ -67,7 +107,7 @@ class Prompted(ABC, Generic[Item]):
         self.template = "chat" if config.template in named else config.template
         self.text = text
         self._tokenizer: PreTrainedTokenizerFast | None = None
-        self._rows: dict[str, list[tuple[Row, ...]]] = {}
+        self._fitting: dict[str, tuple[list[Item], list[tuple[Row, ...]]]] = {}
 
     @abstractmethod
     def items_of_files(self) -> Iterator[tuple[str, Item]]:
@@ -119,38 +159,52 @@ class Prompted(ABC, Generic[Item]):
             if split_of(key, self.config.valid_fraction, 0) == split:
                 yield item
 
+    def fault_of(self, rows: tuple[Row, ...]) -> str | None:
+        """Say what is wrong with the encoded rows of one item beside their length, or None."""
+        return None
+
+    def named(self, item: Item) -> str:
+        """Return how messages tell one item from others."""
+        return str(item)[:120]
+
     def encoded(self, split: str) -> list[tuple[Row, ...]]:
         """Return the rows of every item of a split that fits.
 
         Raises DataError where there is none, and for rows longer than `length` where malformed ones are refused.
         """
-        if split not in self._rows:
-            every = [tuple(map(self.row, dialogues)) for dialogues in self._sound(split)]
-            lengths = [max(map(len, rows)) for rows in every]
-            length = self.config.length
-            long = [found for found in lengths if found > length]
-            if long and self.config.malformed == "refuse":
-                raise DataError(
-                    f"{self.config.path}: {len(long)} {self.noun}s of split {split} are longer than length {length} (the "
-                    f"longest has {max(long)} tokens): raise length, or set malformed: skip"
-                )
-            if long:
-                told = (self.config.path, len(long), self.noun, split, length)
-                _log.warning("%s: left out %d %ss of split %s, longer than length %d", *told)
-            kept = [rows for rows, found in zip(every, lengths, strict=True) if found <= length]
-            if not kept:
-                raise DataError(f"{self.config.path}: split {split!r} has no {self.noun} that fits; it needs more records")
-            self._rows[split] = kept
-        return self._rows[split]
+        rows = self.fitting(split)[1]
+        if not rows:
+            raise DataError(f"{self.config.path}: split {split!r} has no {self.noun} that fits; it needs more records")
+        return rows
 
-    def _sound(self, split: str) -> Iterator[tuple[Dialogue, ...]]:
-        """Yield what is encoded of the items that spell out no special token where it would be taken for the token itself."""
+    def fitting(self, split: str) -> tuple[list[Item], list[tuple[Row, ...]]]:
+        """Return the items of a split that fit and the rows of each; raises as `encoded` does, but for none."""
+        if split not in self._fitting:
+            left = _LeftOut(self.config.path, split, self.noun, self.config.malformed == "refuse")
+            items: list[Item] = []
+            kept: list[tuple[Row, ...]] = []
+            for item, dialogues in self._sound(split):
+                rows = tuple(map(self.row, dialogues))
+                longest = max(map(len, rows))
+                if longest > self.config.length:
+                    left.long(longest, self.named(item))
+                elif fault := self.fault_of(rows):
+                    left.other(fault, self.named(item))
+                else:
+                    items.append(item)
+                    kept.append(rows)
+            left.tell(self.config.length)
+            self._fitting[split] = items, kept
+        return self._fitting[split]
+
+    def _sound(self, split: str) -> Iterator[tuple[Item, tuple[Dialogue, ...]]]:
+        """Yield, with what is encoded of them, the items that spell out no special token where it would mean the token."""
         left_out = 0
         for item in self.items(split):
             dialogues = self.dialogues_of(item)
             spelled = next((found for dialogue in dialogues if (found := self.encode_row.spelled(dialogue))), None)
             if spelled is None:
-                yield dialogues
+                yield item, dialogues
                 continue
             left_out += 1
             if self.config.malformed == "refuse":

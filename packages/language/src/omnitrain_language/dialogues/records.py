@@ -1,18 +1,16 @@
-"""Read dialogues and preferences from files; malformed records are named by file and line."""
+"""Read dialogues from files; malformed records are named by file and line."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from omnitrain_language.dialogues.messages import Prompt
 from omnitrain_language.folders import find_files
 from omnitrain_language.records import RECORDS, Problems, file_records, text_fault
 
-PREFERENCE_SUFFIXES = (".jsonl", ".ndjson")
 MESSAGES = "messages"
 
 
@@ -45,19 +43,10 @@ class DialogueRecord:
     place: str = ""
 
 
-@dataclass(frozen=True)
-class PreferenceRecord:
-    """A prompt with a better and a worse reply."""
-
-    prompt: Prompt
-    chosen: str
-    rejected: str
-    key: str
-
-
-def _message_fault(messages: Any) -> str | None:
+def message_fault(messages: Any) -> str | None:
+    """Say why a value is no list of messages, or None."""
     if not isinstance(messages, list) or not messages:
-        return "'messages' is no list of {role, content}"
+        return "no list of messages {role, content}"
     for message in messages:
         if not isinstance(message, dict) or not isinstance(message.get("role"), str):
             return "a message has no 'role'"
@@ -72,7 +61,7 @@ def _asked(record: Mapping[str, Any], columns: Columns) -> tuple[Prompt, Any, st
     reply = record.get(columns.reply)
     if record.get(MESSAGES) is not None:
         messages = record[MESSAGES]
-        fault = _message_fault(messages)
+        fault = message_fault(messages)
         if fault:
             return fault
         if reply is None and messages[-1]["role"] == "assistant":
@@ -132,33 +121,6 @@ def read_dialogues(
             found = dialogue_of(record, columns, needs_reply, f"{file}:{number}")
             if isinstance(found, str):
                 problems.add(file, number, found)
-            else:
-                yield found
-        problems.file_ended()
-    problems.pass_ended()
-
-
-def _preference(record: Mapping[str, Any]) -> PreferenceRecord | str:
-    """Return the preference of a record, or what is wrong with it."""
-    missing = next((f"no field {name!r}" for name in ("prompt", "chosen", "rejected") if name not in record), None)
-    fault = missing or next((f for name in ("chosen", "rejected") if (f := text_fault(record[name]))), None)
-    if fault is None:
-        prompt = record["prompt"]
-        fault = text_fault(prompt) if isinstance(prompt, str) else _message_fault(prompt)
-    if fault:
-        return fault
-    key = prompt if isinstance(prompt, str) else json.dumps(prompt, sort_keys=True)
-    return PreferenceRecord(prompt, record["chosen"], record["rejected"], key)
-
-
-def read_preferences(path: str, refuse: bool) -> Iterator[PreferenceRecord]:
-    """Yield the sound records {prompt, chosen, rejected} of .jsonl files; raises as `read_dialogues` does."""
-    problems = Problems(refuse)
-    for file in find_files(path, PREFERENCE_SUFFIXES):
-        for number, record in file_records(file, (), problems):
-            found = _preference(record)
-            if isinstance(found, str):
-                problems.add(Path(file), number, found)
             else:
                 yield found
         problems.file_ended()

@@ -1,4 +1,4 @@
-"""The plan of a packing beside trl's best fit on the same documents."""
+"""The plan of a packing beside trl's best fit on the same documents; what other modules here time stands behind it."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from omnitrain.api import Bar, Bench
+from omnitrain_language.evidence.preferences import preference_bench
 from omnitrain_language.packing import gather_rows, plan_best_fit
 
 DOCUMENTS, CAPACITY = 20_000, 1024
@@ -22,6 +23,11 @@ def document_lengths() -> NDArray[np.int64]:
 
 
 def benches() -> list[Bench]:
+    """Return all benches."""
+    return [packing_bench(), preference_bench()]
+
+
+def packing_bench() -> Bench:
     """Return the packing bench; trl is named as absent where it is not installed."""
     lengths = document_lengths()
     starts, total = np.cumsum(lengths) - lengths, int(lengths.sum())
@@ -44,18 +50,16 @@ def benches() -> list[Bench]:
     if installed:
         variants["trl bfd"] = rate(_trl(lengths))
     fill = total / (plan.rows * CAPACITY)
-    return [
-        Bench(
-            name="best-fit packing",
-            summary=f"{DOCUMENTS} documents into rows of {CAPACITY}, {100 * fill:.2f} % full.",
-            unit="M tokens/s",
-            ours="plan",
-            variants=variants,
-            higher_is_better=True,
-            bars=(Bar("trl bfd", 5.0),) if installed else (),
-            absent=() if installed else ("trl bfd",),
-        )
-    ]
+    return Bench(
+        name="best-fit packing",
+        summary=f"{DOCUMENTS} documents into rows of {CAPACITY}, {100 * fill:.2f} % full.",
+        unit="M tokens/s",
+        ours="plan",
+        variants=variants,
+        higher_is_better=True,
+        bars=(Bar("trl bfd", 5.0),) if installed else (),
+        absent=() if installed else ("trl bfd",),
+    )
 
 
 def _trl(lengths: NDArray[np.int64]) -> Callable[[], object]:

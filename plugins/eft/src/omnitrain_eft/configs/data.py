@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 from omnitrain.api import Config, InputPath, UseData
 from omnitrain_language.configs import dialogues as prompted
 from omnitrain_language.configs.limits import NonNegative, Positive
+from omnitrain_language.configs.preferences import ReferenceConfig
 from omnitrain_language.configs.tokenizers import TokenizerConfig
 
 QUESTION = "User: what is {prompt}?\nBot:"
@@ -82,9 +83,11 @@ class DialoguesConfig(PromptedConfig):
 
 
 class PreferencesConfig(PromptedConfig):
-    """Prompts with a better and a worse reply. Files hold `prompt`, `chosen` and `rejected`."""
+    """Prompts with a better and a worse reply. Files are read as by `language/preferences`."""
 
     chosen: Literal["helpful", "safe", "hedged", "bare"] = "helpful"
     """How better built-in replies are written."""
     rejected: Literal["helpful", "safe", "hedged", "bare"] = "hedged"
     """How worse built-in replies are written."""
+    reference: ReferenceConfig = ReferenceConfig()
+    """The model against which preferences are measured. Paper: the one that fine-tuning starts from."""

@@ -14,11 +14,11 @@ import torch
 from omnitrain.api import Batch, BatchPlan, Context, Fields, Piece
 from omnitrain.engine import build_once
 from omnitrain.errors import DataError, UsageError
-from omnitrain_language.data.text import split_of
 from omnitrain_language.encoding import vocabulary_size
 from omnitrain_language.explain import explain_decoder_only
 from omnitrain_language.folders import tell_files
 from omnitrain_language.records import Problems
+from omnitrain_language.splitting import split_of
 from omnitrain_language.tokenizers import (
     CODE_VERSION,
     prepare_tokenizer,
