@@ -173,6 +173,8 @@ def test_every_online_transition_has_the_return_of_its_own_episode(tmp_path):
         replay.add(won)
         replay.add(episode(2, 10.0, terminal=False))
         assert replay.trajectories.gather("mc_returns", *replay.trajectories.place(np.arange(4))).tolist() == [-1, 0, -2, -2]
+        with pytest.raises(DataError, match=r"Episode 2 would be one of the .*not finite \(rewards of step 1\)"):
+            replay.add({**won, "rewards": np.array([-1, np.nan], np.float32)})
         with pytest.raises(DataError, match="lacks terminals"):
             replay.add({name: values for name, values in won.items() if name != "terminals"})
 

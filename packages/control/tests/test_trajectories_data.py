@@ -1,6 +1,7 @@
 """Data control/trajectories: users' files train and play through the command's own way, and refuse what they can't be."""
 
 import logging
+import sys
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ from pydantic import ValidationError
 from test_readers import flat, saved
 
 from omnitrain.api import BatchPlan
-from omnitrain.errors import DataError, UsageError
+from omnitrain.errors import DataError, EnvironmentFault, UsageError
 from omnitrain_control.configs.data import TrajectoriesConfig
 from omnitrain_control.data.trajectories import binned, build
 from omnitrain_control.environments import make_environment
@@ -145,6 +146,34 @@ def test_cloning_counts_real_steps_and_real_choices_only():
     assert torch.allclose(loss.total, plain.total)
     with pytest.raises(UsageError, match="the data needs"):
         Cloning(5)(Logits(), batch)
+
+
+def test_recorded_episodes_are_windows_and_transitions_too(tmp_path):
+    record = {"name": "record", "use": "control/record", "environment": {"id": "CartPole-v1", "count": 2}, "episodes": 4}
+    clone = {
+        "use": "core/fit",
+        "model": {"use": "control/mlp", "width": 4},
+        "objective": "control/cloning",
+        "fit": {"steps": 2, "batch_size": 4, "learning_rate": 1e-3},
+    }
+    windows = {"use": "control/trajectories", "data": {"from": "record"}, "context": 3}
+    run = run_recipe({"stages": [record, {**clone, "name": "clone", "data": windows}]}, tmp_path / "run")
+    assert run.record("clone").status == "finished"
+    data = prepared(tmp_path, tmp_path / "run/record/data", transitions=True, valid_fraction=0)
+    batch = data.collate(data.examples("train"))
+    assert int(batch["terminals"].sum()) == 4
+    inside = ~batch["terminals"][:-1]
+    assert torch.equal(batch["next_observations"][:-1][inside], batch["observations"][1:][inside])
+    assert not torch.equal(batch["next_observations"][-1], batch["observations"][-1])
+
+
+def test_without_the_library_the_extra_is_named(tmp_path, monkeypatch):
+    path = tmp_path / "a.hdf5"
+    path.write_bytes(b"")
+    assert TrajectoriesConfig(path=str(path)).needs() == {"h5py": "omnitrain-control[hdf5]"}
+    monkeypatch.setitem(sys.modules, "h5py", None)
+    with pytest.raises(EnvironmentFault, match=r"a\.hdf5 needs h5py: pip install 'omnitrain-control\[hdf5\]'"):
+        prepared(tmp_path, path)
 
 
 def test_a_users_file_trains_a_policy_that_plays(tmp_path):

@@ -150,12 +150,14 @@ class EpisodeEnvironment:
         return observation, dict(info)
 
     def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
-        """Step; after an end the observation is the next episode's, and info["final"] holds the last info."""
+        """Step; after an end the observation is the next episode's; info holds the last info as "final", and as "last" the
+        observation that it came with."""
         self.actions.append(np.asarray(gymnasium.spaces.flatten(self.environment.action_space, action), np.float64))
         observation, reward, terminated, truncated, info = self._step(action)
         if terminated or truncated:
+            last = observation
             observation, fresh = self.reset()
-            info = {**fresh, "final": info}
+            info = {**fresh, "final": info, "last": last}
         return observation, reward, bool(terminated), bool(truncated), info
 
     def state(self) -> tuple[int, NDArray[np.float64]]:

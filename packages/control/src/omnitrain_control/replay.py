@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from omnitrain.errors import DataError, EnvironmentFault, UsageError
 from omnitrain_control.episodes import EpisodeStore, EpisodeWriter
+from omnitrain_control.readers.rules import ReadingRules, faults
 from omnitrain_control.returns import monte_carlo_returns
 from omnitrain_control.trajectories import Trajectories
 
@@ -81,11 +82,14 @@ class Replay:
     def add(self, episode: Mapping[str, NDArray[Any]], label: Mapping[str, Any] | None = None) -> None:
         """Add a whole episode: observations [steps + 1, ...], else [step, ...], "terminals" False at a time-out.
 
-        Raises DataError for an episode that does not fit those before or lacks a field, EnvironmentFault for a full disk.
+        Raises DataError for an episode that is broken, does not fit those before or lacks a field, EnvironmentFault for a full
+        disk.
         """
         lacking = {"observations", "actions", "rewards", "terminals"} - set(episode)
         if lacking:
             raise DataError(f"An episode lacks {', '.join(sorted(lacking))}; a replay needs them at every step.")
+        for kind, detail in faults(dict(episode), ReadingRules())[:1]:
+            raise DataError(f"Episode {self.episodes} would be one of the {kind} ({detail}): leave it out.")
         if self.gamma is not None:
             length = np.array([len(episode["rewards"])])
             returns = monte_carlo_returns(episode["rewards"], length, self.gamma, self.failure)

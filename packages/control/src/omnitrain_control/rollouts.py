@@ -34,7 +34,8 @@ class Rollout:
     """Steps of all environments, [environment, step, ...].
 
     first: [environment, step + 1]; the last column says whether the next step begins an episode. kept: what the actor kept.
-    last: observations after the last step. finished: last info of each episode that ended, with "return" and "length".
+    last: observations after the last step. finished: last info of each episode that ended, with "return", "length" and
+    "terminated", false where it was cut. ends: what was observed behind the last step of each of these.
     """
 
     observations: NDArray[Any]
@@ -43,6 +44,7 @@ class Rollout:
     kept: dict[str, NDArray[Any]]
     last: NDArray[Any]
     finished: list[dict[str, Any]]
+    ends: list[Any] = field(default_factory=list)
 
 
 class Collector:
@@ -56,7 +58,7 @@ class Collector:
 
     def collect(self, actor: Actor, steps: int) -> Rollout:
         """Play so many steps in every environment."""
-        observations, rewards, first, kept, finished = [], [], [self.first], [], []
+        observations, rewards, first, kept, finished, ends = [], [], [self.first], [], [], []
         for _ in range(steps):
             decision = actor.act(self.observations, self.first)
             observations.append(self.observations)
@@ -66,7 +68,8 @@ class Collector:
             self._returns += stepped.rewards
             self._lengths += 1
             for row in np.flatnonzero(stepped.ended):
-                info = {**stepped.infos[row]["final"], "environment": int(row)}
+                info = {**stepped.infos[row]["final"], "environment": int(row), "terminated": bool(stepped.terminated[row])}
+                ends.append(stepped.infos[row]["last"])
                 finished.append({**info, "return": float(self._returns[row]), "length": int(self._lengths[row])})
                 self._returns[row], self._lengths[row] = 0.0, 0
             self.observations, self.first = stepped.observations, stepped.ended
@@ -78,6 +81,7 @@ class Collector:
             {name: np.stack([k[name] for k in kept], 1) for name in kept[0]},
             self.observations,
             finished,
+            ends,
         )
 
     def state_dict(self) -> dict[str, Any]:
@@ -98,7 +102,7 @@ class Collector:
 
 @dataclass
 class Episode:
-    """A whole episode: observations and what the actor kept, arrays [step, ...], rewards float64[step], and its last info."""
+    """A whole episode: observations [step + 1, ...], what the actor kept [step, ...], rewards float64[step], its last info."""
 
     observations: NDArray[Any]
     kept: dict[str, NDArray[Any]]
@@ -125,7 +129,7 @@ def whole_episodes(
     while any(len(rows) < each for rows in found):
         rollout = collector.collect(actor, 1)
         steps, ended = steps + 1, 0
-        infos = {info["environment"]: info for info in rollout.finished}
+        infos = {info["environment"]: (info, end) for info, end in zip(rollout.finished, rollout.ends, strict=True)}
         for row in range(fleet.count):
             if len(found[row]) == each:
                 continue
@@ -133,7 +137,7 @@ def whole_episodes(
             kept = {name: values[row, 0] for name, values in rollout.kept.items()}
             running[row].append((seen, kept, float(rollout.rewards[row, 0])))
             if row in infos:
-                found[row].append(_episode(running[row], infos[row]))
+                found[row].append(_episode(running[row], *infos[row]))
                 running[row] = []
                 ended += 1
         if advance is not None:
@@ -141,9 +145,9 @@ def whole_episodes(
     return [found[row][number] for number in range(each) for row in range(fleet.count)][:episodes]
 
 
-def _episode(steps: Sequence[tuple[Any, dict[str, Any], float]], info: dict[str, Any]) -> Episode:
+def _episode(steps: Sequence[tuple[Any, dict[str, Any], float]], info: dict[str, Any], last: Any) -> Episode:
     observations, kept, rewards = zip(*steps, strict=True)
-    seen = np.zeros((len(steps), 0)) if observations[0] is None else np.stack(observations)
+    seen = np.zeros((len(steps) + 1, 0)) if observations[0] is None else np.stack([*observations, last])
     return Episode(seen, {name: np.stack([k[name] for k in kept]) for name in kept[0]}, np.array(rewards), info)
 
 

@@ -43,13 +43,18 @@ class Record:
                 episodes = whole_episodes(fleet, actor, config.episodes, advance)
             about = {"game": described_game(game, fleet)}
         classes = codec.heads["action"][1]
-        with run.artifact("data", "data", use="control/episodes", config={}) as path, EpisodeWriter(path, about) as writer:
+        with (
+            run.artifact("data", "data", use="control/episodes", config={}) as path,
+            EpisodeWriter(path, about, final=("observations",)) as writer,
+        ):
             for episode in episodes:
+                last = np.arange(len(episode.rewards)) == len(episode.rewards) - 1
                 writer.add(
                     {
                         "observations": episode.observations.astype(np.float32),
                         "actions": episode.kept["actions"],
                         "rewards": episode.rewards.astype(np.float32),
+                        "terminals": last & bool(episode.info["terminated"]),
                         "classes": np.full(len(episode.rewards), classes),
                     }
                 )

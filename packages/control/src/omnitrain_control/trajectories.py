@@ -6,7 +6,7 @@ import copy
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,14 @@ from omnitrain_control.returns import returns_to_go
 from omnitrain_control.windows import Ints, window_steps
 
 Arrays = dict[str, NDArray[Any]]
+
+
+@runtime_checkable
+class GivesStores(Protocol):
+    """Data that lies in stores, which other data makes its own examples of."""
+
+    def stores(self) -> Sequence[EpisodeStore]:
+        """Return the stores; called after `prepare`."""
 
 
 def open_stores(path: Path, cut: Literal["refuse", "skip"] = "refuse") -> list[EpisodeStore]:

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from omnitrain.api import Config, InputPath
+from omnitrain.api import Config, InputPath, UseData
 from omnitrain_control.listing import needed_libraries
 
 
@@ -28,6 +28,8 @@ class TrajectoriesConfig(Config):
     path: InputPath = "builtin"
     """An .npz, .hdf5 or pickle of arrays, a folder or glob pattern of them, a Minari dataset, or folders of episodes as
     `control/record` makes them; "builtin" is the pole on a cart of control/episodes."""
+    data: UseData | None = None
+    """Recorded episodes in the place of path: {from: record}, or control/episodes."""
     layout: Literal["auto", "flat", "episodes"] = "auto"
     """flat: rows of all trajectories behind each other, with marks of ends. episodes: a file is one trajectory. auto: episodes
     where groups of HDF5, lists, a Minari dataset or a table of lengths say so, else flat."""
@@ -63,6 +65,8 @@ class TrajectoriesConfig(Config):
     @model_validator(mode="after")
     def _fits(self) -> TrajectoriesConfig:
         """Refuse settings that can't go together."""
+        if self.data is not None and self.path != "builtin":
+            raise ValueError("path and data both say where the trajectories are; leave one out")
         if self.bins is not None and (self.action_range is None or self.actions == "numbers"):
             raise ValueError("bins cut numbers of action_range into classes; set action_range: [-1, 1] and actions: classes")
         if self.action_range is not None and self.action_range[0] >= self.action_range[1]:

@@ -35,16 +35,16 @@ def record_builtin(path: Path) -> None:
     with make_fleet(game, 0) as fleet:
         about = {"game": described_game(game, fleet)}
     environment = make_environment("CartPole-v1")
-    with EpisodeWriter(path, about) as writer:
+    with EpisodeWriter(path, about, final=("observations",)) as writer:
         for number in range(_BUILTIN_EPISODES):
             generator = np.random.Generator(np.random.PCG64(number))
             observation, _ = environment.reset(seed=number)
-            observations, actions, over = [], [], False
+            observations, actions, over, terminated = [observation], [], False, False
             while not over:
                 falling = int(observation[2] + observation[3] > 0)
                 actions.append(int(generator.integers(2)) if generator.random() < 0.2 else falling)
-                observations.append(observation)
                 observation, _, terminated, truncated, _ = environment.step(actions[-1])
+                observations.append(observation)
                 over = terminated or truncated
             steps = len(actions)
             writer.add(
@@ -52,9 +52,15 @@ def record_builtin(path: Path) -> None:
                     "observations": np.stack(observations).astype(np.float32),
                     "actions": np.array(actions, np.int64)[:, None],
                     "rewards": np.ones(steps, np.float32),
+                    "terminals": (np.arange(steps) == steps - 1) & terminated,
                     "classes": np.full(steps, 2, np.int64),
                 }
             )
+
+
+def builtin_episodes(workspace: Path) -> Path:
+    """Return the folder of the built-in episodes, recorded on first use."""
+    return build_once(workspace / f"control-builtin-pole-{__version__}", record_builtin)
 
 
 class EpisodesData:
@@ -72,7 +78,7 @@ class EpisodesData:
     def prepare(self, workspace: Path, context: Context) -> None:
         """Record the built-in episodes, or find them recorded."""
         if self._store is None:
-            self._open(build_once(workspace / f"control-builtin-game-{__version__}", record_builtin))
+            self._open(builtin_episodes(workspace))
         self._check(self.store)
 
     def _open(self, folder: Path) -> None:
@@ -146,6 +152,10 @@ class EpisodesData:
             "observations": torch.from_numpy(self.store.take("observations", steps).astype(np.float32)),
             "actions": torch.from_numpy(self.store.take("actions", steps).astype(np.int64)),
         }
+
+    def stores(self) -> Sequence[EpisodeStore]:
+        """Return where the episodes lie; see `GivesStores`."""
+        return [self.store]
 
     def facts(self) -> Mapping[str, Any]:
         """Return the sizes that a policy needs, and the game in which the episodes were recorded, where they say it."""

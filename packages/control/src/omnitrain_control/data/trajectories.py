@@ -11,22 +11,22 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from omnitrain.api import Batch, BatchPlan, Context, Fields
+from omnitrain.api import Batch, BatchPlan, Context, Data, Fields, Prepares
 from omnitrain.engine import build_once, input_digests
-from omnitrain.errors import DataError
+from omnitrain.errors import DataError, UsageError
 from omnitrain_control import __version__
 from omnitrain_control.bins import Bins
 from omnitrain_control.cache import digest
 from omnitrain_control.codecs import BinnedCodec
 from omnitrain_control.configs.data import TrajectoriesConfig
-from omnitrain_control.data.episodes import BUILTIN, record_builtin
+from omnitrain_control.data.episodes import BUILTIN, builtin_episodes
 from omnitrain_control.episodes import EpisodeStore
 from omnitrain_control.listing import store_folders
 from omnitrain_control.problems import Problems
 from omnitrain_control.readers.arrays import TrajectoryProblems
 from omnitrain_control.readers.importing import LEFT_OUT, check_episode, import_trajectories
 from omnitrain_control.readers.rules import Episode, Found, ReadingRules
-from omnitrain_control.trajectories import Arrays, Trajectories, open_stores
+from omnitrain_control.trajectories import Arrays, GivesStores, Trajectories, open_stores
 from omnitrain_control.windows import Ints, StepStream
 
 log = logging.getLogger(__name__)
@@ -75,8 +75,8 @@ def _kept(stores: Sequence[EpisodeStore], rules: ReadingRules, problems: Problem
 class TrajectoriesData:
     """Trajectories as `TrajectoriesConfig` says. Prepare it before examples are asked for."""
 
-    def __init__(self, config: TrajectoriesConfig) -> None:
-        self.config = config
+    def __init__(self, config: TrajectoriesConfig, inner: Data | None = None) -> None:
+        self.config, self._inner = config, inner
         self.batch = batch_fields(config)
         self.rules = ReadingRules(**{name: getattr(config, name) for name in _READING})
         self.left_out = ""
@@ -96,9 +96,10 @@ class TrajectoriesData:
     def prepare(self, workspace: Path, context: Context) -> None:
         """Read the files into mapped arrays, or find that done; check every trajectory; say what is left out."""
         config, problems = self.config, TrajectoryProblems()
-        if config.path == BUILTIN:
-            folder = build_once(workspace / f"control-builtin-game-{__version__}", record_builtin)
-            stores = open_stores(folder)
+        if self._inner is not None:
+            stores = self._inner_stores(self._inner, workspace, context)
+        elif config.path == BUILTIN:
+            stores = open_stores(builtin_episodes(workspace))
         elif store_folders(config.path):
             stores = [EpisodeStore(folder, config.broken) for folder in store_folders(config.path)]
         else:
@@ -114,6 +115,20 @@ class TrajectoriesData:
             log.warning("%s: left out: %s", config.path, self.left_out)
         self._split(Trajectories(stores, kept))
         self._check()
+
+    def _inner_stores(self, inner: Data, workspace: Path, context: Context) -> list[EpisodeStore]:
+        if isinstance(inner, Prepares):
+            inner.prepare(workspace, context)
+        if not isinstance(inner, GivesStores):
+            raise UsageError(
+                f"control/trajectories: data is a {type(inner).__name__}, which holds no recorded episodes; expected what "
+                "control/record leaves, control/episodes, or other data of control."
+            )
+        return list(inner.stores())
+
+    def stores(self) -> Sequence[EpisodeStore]:
+        """Return where the trajectories lie; see `GivesStores`."""
+        return self.trajectories.stores
 
     def _split(self, found: Trajectories) -> None:
         """Keep the best, hold some of them out, and order what is left."""
@@ -158,8 +173,12 @@ class TrajectoriesData:
     @property
     def fingerprint(self) -> str:
         """Hash of the content that the path names and of the settings."""
-        content = [__version__] if self.config.path == BUILTIN else input_digests(self.config)
-        return digest([content, self.config.model_dump(exclude={"path"})])
+        content: Any = input_digests(self.config)
+        if self._inner is not None:
+            content = self._inner.fingerprint
+        elif self.config.path == BUILTIN:
+            content = [__version__]
+        return digest([content, self.config.model_dump(mode="json", exclude={"path", "data"})])
 
     def splits(self) -> Sequence[str]:
         """Name the splits that hold trajectories."""
@@ -253,4 +272,4 @@ def binned(bins: int, action_range: tuple[float, float], width: int) -> BinnedCo
 
 def build(config: TrajectoriesConfig, context: Context) -> TrajectoriesData:
     """Make the data `control/trajectories`."""
-    return TrajectoriesData(config)
+    return TrajectoriesData(config, None if config.data is None else context.build(config.data))
