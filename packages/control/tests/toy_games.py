@@ -2,6 +2,7 @@
 
 import os
 import signal
+from typing import ClassVar
 
 import gymnasium
 import numpy as np
@@ -102,6 +103,41 @@ class Pictures(Base):
 
     def seen(self):
         return np.full((4, 4, 3), 51, np.uint8)
+
+
+class Large(Base):
+    observation_space = spaces.Box(0, 255, (36, 36, 3), np.uint8)
+
+    def seen(self):
+        return self.np_random.integers(0, 256, (36, 36, 3), np.uint8)
+
+
+class Room(Base):
+    """A picture, a place and a room; drawn as the picture."""
+
+    observation_space = spaces.Dict({"view": Large.observation_space, "room": spaces.Discrete(3, start=1)})
+    metadata: ClassVar = {"render_modes": ["rgb_array"], "render_fps": 20}
+
+    def seen(self):
+        return {"view": self.np_random.integers(0, 256, (36, 36, 3), np.uint8), "room": self.np_random.integers(1, 4)}
+
+    def render(self):
+        return np.full((36, 36, 3), 10 * self.time, np.uint8)
+
+
+class Reach(Base):
+    """Steer towards 0 with two numbers from -2 to 2; an episode is cut, not ended."""
+
+    action_space = spaces.Box(-2, 2, (2,), np.float32)
+
+    def reset(self, seed=None, options=None):
+        super().reset(seed=seed)
+        return self.seen(), {}
+
+    def step(self, action):
+        assert self.action_space.contains(action), action
+        self.time += 1
+        return self.seen(), -float(np.square(action).sum()), False, self.time >= self.length, {"is_success": self.time > 3}
 
 
 class Spoken(Base):

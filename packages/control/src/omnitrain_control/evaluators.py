@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from omnitrain.api import Context, Evaluation, Run, mean_metric, numpy_generator
-from omnitrain.errors import UsageError
 from omnitrain_control.configs.evaluators import RolloutsConfig
 from omnitrain_control.games import Game, chosen_game, open_game
-from omnitrain_control.models import Mlp, player_of
+from omnitrain_control.players import playing
 from omnitrain_control.rollouts import play_episodes, shown_play
 
 
@@ -21,18 +20,17 @@ class Rollouts:
     def __call__(self, predictor: Any, data: Any, run: Run, /) -> Evaluation:
         """Return the mean return and length of episodes.
 
-        Raises UsageError for something that is not a model of control/mlp, for a game that nobody names, and for one whose
-        observations or actions are others than the model's.
+        Raises UsageError for a model that does not play, for a game that nobody names, and for one whose observations or
+        actions are others than the model's.
         """
-        if not isinstance(predictor, Mlp):
-            raise UsageError(f"control/rollouts plays models of control/mlp, not {type(predictor).__name__}.")
-        known = self.game or predictor.game
+        player = playing(predictor, "control/rollouts")
+        known = self.game or player.game
         game = chosen_game(self.config.environment, known, "neither the data nor the model")
         if known is not None and known["id"] != game.id:
             run.event("another game", played=game.id, recorded=known["id"])
         with open_game(game, run) as fleet, shown_play(run, self.config.episodes) as advance:
             generator = None if self.config.greedy else numpy_generator(run.seed("actions"))
-            actor = player_of(predictor, fleet, game.id, generator)
+            actor = player.player(fleet, game.id, generator)
             episodes = play_episodes(fleet, actor, self.config.episodes, advance)
         found = {
             "return": mean_metric([e["return"] for e in episodes], "higher"),

@@ -64,6 +64,28 @@ def flat(space: gymnasium.Space[Any], value: Any) -> NDArray[np.float32]:
     return np.asarray(spaces.flatten(space, value), np.float32).reshape(-1)
 
 
+def unflat(space: gymnasium.Space[Any], vectors: NDArray[Any]) -> Any:
+    """Return observations [n, ...] of a space from their vectors [n, flat_size], the inverse of `flat` for each row.
+
+    A Dict gives a dict of arrays, a Tuple a tuple. Numbers come back as float32 keeps them.
+    """
+    if isinstance(space, (spaces.Dict, spaces.Tuple)):
+        named = list(space.spaces.items() if isinstance(space, spaces.Dict) else enumerate(space.spaces))
+        ends = np.cumsum([flat_size(part) for _, part in named])[:-1]
+        parts = {name: unflat(part, piece) for (name, part), piece in zip(named, np.split(vectors, ends, -1), strict=True)}
+        return parts if isinstance(space, spaces.Dict) else tuple(parts.values())
+    if isinstance(space, spaces.Discrete):
+        return vectors.argmax(-1).astype(np.int64) + int(space.start)
+    if isinstance(space, spaces.MultiDiscrete):
+        pieces = np.split(vectors, np.cumsum(space.nvec.ravel())[:-1], -1)
+        chosen = np.stack([piece.argmax(-1) for piece in pieces], -1).reshape(-1, *space.shape)
+        return (chosen + space.start).astype(space.dtype)
+    assert isinstance(space, (spaces.Box, spaces.MultiBinary))
+    whole = space.dtype is not None and np.issubdtype(space.dtype, np.integer)
+    numbers = vectors * 255.0 if isinstance(space, spaces.Box) and _is_picture(space) else vectors
+    return (np.rint(numbers) if whole else numbers).astype(space.dtype).reshape(-1, *space.shape)
+
+
 class FlatObservations(gymnasium.ObservationWrapper[Any, Any, Any]):
     """An environment whose observations are vectors. source_space: what they are made of.
 

@@ -1,14 +1,47 @@
-"""Players that need no model: random ones, and noise over another player."""
+"""Players: what a model must offer to be one, random ones, and noise over another player."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
+from omnitrain.errors import UsageError
 from omnitrain_control.codecs import ActionCodec
+from omnitrain_control.environments import Fleet
+from omnitrain_control.games import Game
 from omnitrain_control.rollouts import Actor, Decision
+
+
+@runtime_checkable
+class Plays(Protocol):
+    """Ability of a model: it plays, so that `control/record`, `control/rollouts` and any stage can take it as a player.
+
+    game: the one that it was made for, None where that is not known.
+    """
+
+    game: Game | None
+
+    def player(self, fleet: Fleet, name: str | None, generator: np.random.Generator | None) -> Actor:
+        """Return what plays it in a fleet, which keeps the classes of its actions as "actions" where there is a codec.
+
+        name: of the fleet's game, for messages. generator: of drawn actions; None for the likeliest.
+        Raises UsageError, before a step is played, where observations or actions are not those that it was made for.
+        """
+
+
+def playing(model: Any, who: str) -> Plays:
+    """Return a model as one that plays. who: asks, as the subject of the message.
+
+    Raises UsageError for one that does not.
+    """
+    if not isinstance(model, Plays):
+        raise UsageError(
+            f"{who} plays models that can play (control/mlp, control/sb3), not {type(model).__name__}; a model of one's own "
+            "becomes one by `game` and `player` (omnitrain_control.players.Plays)."
+        )
+    return model
 
 
 class RandomActor:

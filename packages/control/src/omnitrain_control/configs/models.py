@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any, Literal
+
 from pydantic import Field
 
-from omnitrain.api import Config
+from omnitrain.api import Config, InputPath
+from omnitrain_control.configs.environments import EnvironmentConfig
 
 
 class MlpConfig(Config):
@@ -20,3 +23,22 @@ class MlpConfig(Config):
     """Independent choices of an action; null for the data's."""
     classes: int | None = Field(default=None, ge=1)
     """Classes of each choice; null for the data's."""
+
+
+class Sb3Config(Config):
+    """A policy of Stable-Baselines3: from a zip file, of which only weights and readable settings are taken, or new."""
+
+    path: InputPath | None = None
+    """A zip file that `save` of Stable-Baselines3 wrote. Its pickles are not read, so `environment.id` must name the game that
+    it was trained in."""
+    algorithm: Literal["PPO", "A2C", "SAC", "TD3", "DQN"] | None = None
+    """Whose policy it is, TD3 for DDPG's; null for what the file tells."""
+    policy: Literal["MlpPolicy", "CnnPolicy", "MultiInputPolicy"] | None = None
+    """Which of its policies; null for MultiInputPolicy where observations are a Dict, CnnPolicy where the file has
+    convolutions, else MlpPolicy."""
+    policy_settings: dict[str, Any] = Field(default_factory=dict)
+    """The algorithm's policy_kwargs, such as {net_arch: [64, 64], activation_fn: ReLU}; they replace those of the file."""
+    use_sde: bool = False
+    """Explore by noise that depends on the state; a file tells it itself."""
+    environment: EnvironmentConfig = EnvironmentConfig()
+    """The game that it was made for; a policy of a stage brings its own."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any, Literal
+
 from pydantic import Field
 
 from omnitrain.api import Config, UseData, UseModel
@@ -23,3 +25,39 @@ class RecordConfig(Config):
     def artifacts(self) -> dict[str, UseData]:
         """Return what the stage leaves; see omnitrain.api.TellsArtifacts."""
         return {"data": UseData(use="control/episodes")}
+
+
+class Sb3Config(Config):
+    """Train PPO, SAC, TD3 or DQN of Stable-Baselines3, then measure its policy."""
+
+    algorithm: Literal["PPO", "SAC", "TD3", "DQN"]
+    """Which one. DQN takes Discrete actions, SAC and TD3 a Box, PPO both and MultiDiscrete and MultiBinary."""
+    environment: EnvironmentConfig = EnvironmentConfig()
+    """Where it learns: `id` must be set; `count` environments are its "n_envs"."""
+    policy: Literal["MlpPolicy", "CnnPolicy", "MultiInputPolicy"] = "MlpPolicy"
+    """For vectors (and everything flattened), for pictures, for a Dict of both."""
+    settings: dict[str, Any] = Field(default_factory=dict)
+    """Keyword arguments of the algorithm, under its own names and with its own defaults. `learning_rate` and `clip_range` may
+    be {linear: number}, which falls to 0; `action_noise` is {normal: deviation} or {ornstein_uhlenbeck: deviation};
+    `activation_fn` of `policy_kwargs` is a name in torch.nn."""
+    steps: int = Field(default=10_000, ge=1)
+    """Steps of all environments together; the rollout that reaches it is finished."""
+    start: UseModel | None = None
+    """A policy of the same shape to begin with, {from: stage} or control/sb3 with a path; null for new weights."""
+    episodes: int = Field(default=20, ge=0)
+    """Episodes that are played at the end, with the likeliest actions; 0 for none."""
+    film: bool = True
+    """Show one of them in the report, where the environment can be drawn."""
+    log_every: int = Field(default=1000, ge=1)
+    """Steps between lines of metrics; an algorithm that learns from rollouts has one a rollout at most."""
+    checkpoint_every: int = Field(default=10_000, ge=0)
+    """Steps between checkpoints, which hold the replay too; 0 saves only at a stop and at the end."""
+    skip_nonfinite: int = Field(default=10, ge=0)
+    """Updates in a row that may be left out for a NaN or infinite gradient before the stage ends."""
+    device: str = "auto"
+    """"auto" takes the first GPU where there is one, else the CPU; or a torch device name."""
+
+    def artifacts(self) -> dict[str, str | UseModel]:
+        """Return what the stage leaves; see omnitrain.api.TellsArtifacts."""
+        told = {"use": "control/sb3", "algorithm": self.algorithm, "policy": self.policy}
+        return {"model": UseModel.model_validate(told)}

@@ -7,15 +7,13 @@ from collections.abc import Sequence
 import numpy as np
 
 from omnitrain.api import Run, numpy_generator
-from omnitrain.errors import UsageError
 from omnitrain_control.codecs import codec_of
 from omnitrain_control.configs.stages import RecordConfig
 from omnitrain_control.environments import make_game
 from omnitrain_control.episodes import EpisodeWriter
 from omnitrain_control.games import chosen_game, described_game, open_game
-from omnitrain_control.models import Mlp, player_of
 from omnitrain_control.observations import is_vector, source_space
-from omnitrain_control.players import NoisyActor, RandomActor
+from omnitrain_control.players import NoisyActor, RandomActor, playing
 from omnitrain_control.rollouts import Actor, shown_play, whole_episodes
 
 
@@ -28,16 +26,14 @@ class Record:
         Raises UsageError, before a step is played, for a game that can't be recorded or is none for the player, and Stopped at
         any step on request.
         """
-        player = None if config.player is None else run.build(config.player)
-        if player is not None and not isinstance(player, Mlp):
-            raise UsageError(f"control/record plays models of control/mlp, not {type(player).__name__}.")
+        player = None if config.player is None else playing(run.build(config.player), "control/record")
         game = chosen_game(config.environment, None if player is None else player.game, "no player")
         with open_game(game, run) as fleet:
             codec = codec_of(fleet.action_space)
             random = RandomActor(codec, numpy_generator(run.seed("actions")))
             actor: Actor = random
             if player is not None:
-                trained = player_of(player, fleet, game.id, numpy_generator(run.seed("player")))
+                trained = player.player(fleet, game.id, numpy_generator(run.seed("player")))
                 actor = NoisyActor(trained, random, config.noise)
             with shown_play(run, config.episodes) as advance:
                 episodes = whole_episodes(fleet, actor, config.episodes, advance)

@@ -42,6 +42,17 @@ class Mlp(nn.Module):
         logits: Tensor = self.layers(observations)
         return logits.view(*logits.shape[:-1], self.choices, self.classes)
 
+    def player(self, fleet: Fleet, name: str | None, generator: np.random.Generator | None) -> MlpActor:
+        """Return what plays the model in a fleet; see `Plays`."""
+        size = int(fleet.observation_space.shape[0])
+        if size != self.observation_size:
+            raise UsageError(
+                f"The model reads observations of {self.observation_size} numbers, those of {name} have {size}: play it in the "
+                "game that it was made for."
+            )
+        check_game(self.game, fleet, name)
+        return MlpActor(self, codec_of(fleet.action_space), generator)
+
 
 class MlpActor:
     """Plays a perceptron. generator: of the drawn actions; None takes the likeliest.
@@ -70,7 +81,7 @@ class MlpActor:
         return Decision(list(self.codec.decode({"action": classes})), {"actions": classes})
 
 
-def build_mlp(config: MlpConfig, context: Context) -> Mlp:
+def build(config: MlpConfig, context: Context) -> Mlp:
     """Make the model `control/mlp`.
 
     Raises UsageError where the data does not tell its sizes, or tells others than the config.
@@ -86,18 +97,3 @@ def build_mlp(config: MlpConfig, context: Context) -> Mlp:
         raise UsageError(f"control/mlp lacks {', '.join(missing)}: use it with control/episodes, or set them.")
     observation_size, choices, classes = (int(sizes[name]) for name in asked)  # type: ignore[arg-type]
     return Mlp(observation_size, choices, classes, config, context.facts.get("game"))
-
-
-def player_of(model: Mlp, fleet: Fleet, name: str | None, generator: np.random.Generator | None) -> MlpActor:
-    """Return what plays a model in a fleet. name: of its game.
-
-    Raises UsageError, before a step is played, where observations or actions are not those that the model was made for.
-    """
-    size = int(fleet.observation_space.shape[0])
-    if size != model.observation_size:
-        raise UsageError(
-            f"The model reads observations of {model.observation_size} numbers, those of {name} have {size}: play it in the "
-            "game that it was made for."
-        )
-    check_game(model.game, fleet, name)
-    return MlpActor(model, codec_of(fleet.action_space), generator)
