@@ -162,7 +162,7 @@ def test_a_cut_episode_is_bootstrapped_from_its_last_observation():
 def test_an_algorithm_that_diverges_ends_with_7_and_leaves_no_policy():
     settings = config("PPO", settings={**ALGORITHMS["PPO"][1], "learning_rate": 1e30}, steps=100)
     with scratch_run() as run:
-        with pytest.raises(NumericalError, match="not finite|NaN or infinite"):
+        with pytest.raises(NumericalError, match=r"not finite|NaN or infinite"):
             sb3(settings, run)
         assert not (run.directory / "model").exists()
 

@@ -127,7 +127,7 @@ def _check_type(key: str, value: Any, default: Any) -> None:
     if not isinstance(value, wanted) or (isinstance(value, bool) and bool not in wanted):
         raise UsageError(f"settings.{key}: expected {words}, not {value!r}.")
     whole = isinstance(default, int) and not isinstance(default, bool)
-    if whole and key not in _NOT_POSITIVE and int(value) < 1:
+    if whole and key not in _NOT_POSITIVE and isinstance(value, int) and value < 1:
         raise UsageError(f"settings.{key}: expected 1 or more, not {value}.")
 
 

@@ -200,6 +200,8 @@ class PpoConfig(Config):
     """Rho is multiplied by it after every rollout."""
     checkpoint_every: int = Field(default=10, ge=0)
     """Rollouts between checkpoints; 0 saves only at a stop."""
+    skip_nonfinite: int = Field(default=10, ge=0)
+    """Updates in a row that may be left out for a NaN or infinite gradient before the stage ends."""
 
     def artifacts(self) -> dict[str, str]:
         """Return what the stage leaves; see omnitrain.api.TellsArtifacts."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 import gymnasium
 import numpy as np
@@ -12,13 +12,17 @@ import torch
 from safetensors.torch import save_file
 from stable_baselines3 import PPO
 from stable_baselines3.common.policies import ActorCriticCnnPolicy
-from stable_baselines3.common.vec_env import VecEnv
 from torch import Tensor, nn
 
 from omnitrain.api import Batch, BatchPlan, Evaluation, Loss, Run, mean_metric
 from omnitrain.engine import FitSettings, Journal, OptimiserConfig, Parts, choose_device, make_feed, train
-from omnitrain.errors import NumericalError, UsageError
+from omnitrain.errors import UsageError
 from omnitrain_control.environments import Fleet
+from omnitrain_control.sb3.archives import write_policy
+from omnitrain_control.sb3.guarding import guard_outputs
+from omnitrain_control.sb3.settings import made_algorithm
+from omnitrain_control.sb3.training import OnPolicyTraining
+from omnitrain_control.sb3.vecenv import FleetVecEnv
 from omnitrain_vpt.configs.stages import PpoConfig
 from omnitrain_vpt.data.recordings import WindowedRecordings
 from omnitrain_vpt.models.acting import environment_actions
@@ -76,75 +80,9 @@ class ActiveCloning:
         return Loss(-(log_probs * weights).sum(), weights.sum())
 
 
-class FleetVecEnv(VecEnv):
-    """A fleet as Stable-Baselines3 sees environments: joint button and camera indices in, frames out."""
-
-    def __init__(self, fleet: Fleet) -> None:
-        self.fleet = fleet
-        space = gymnasium.spaces.MultiDiscrete([JOINT_BUTTONS, JOINT_CAMERAS])
-        super().__init__(fleet.count, fleet.observation_space, space)
-        self._actions: Any = None
-        self.finished: list[dict[str, Any]] = []
-        self._returns = np.zeros(fleet.count)
-
-    def reset(self) -> Any:
-        """Begin episodes everywhere."""
-        return self.fleet.reset()[0]
-
-    def step_async(self, actions: Any) -> None:
-        """Take the actions of the next step."""
-        self._actions = actions
-
-    def step_wait(self) -> Any:
-        """Do the step."""
-        stepped = self.fleet.step(environment_actions(self._actions[:, 0], self._actions[:, 1]))
-        self._returns += stepped.rewards
-        infos: list[dict[str, Any]] = []
-        for row in range(self.fleet.count):
-            infos.append({"TimeLimit.truncated": bool(stepped.truncated[row])})
-            if stepped.ended[row]:
-                self.finished.append(
-                    {"return": float(self._returns[row]), "items": stepped.infos[row]["final"].get("items", {})}
-                )
-                self._returns[row] = 0.0
-                # The last frame of an episode is not kept; PPO would bootstrap a cut episode from it.
-                infos[row]["TimeLimit.truncated"] = False
-        return stepped.observations, stepped.rewards.astype(np.float32), stepped.ended, infos
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return where the episodes stand."""
-        return {"fleet": self.fleet.state_dict(), "returns": self._returns.copy(), "finished": self.finished}
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> Any:
-        """Go on from a saved state; return the observations there."""
-        self._returns, self.finished = np.array(state["returns"]), list(state["finished"])
-        return self.fleet.load_state_dict(state["fleet"])
-
-    def close(self) -> None:
-        """End the environments."""
-        self.fleet.close()
-
-    def get_attr(self, attr_name: str, indices: Any = None) -> list[Any]:
-        """Tell an attribute; the environments live elsewhere and have none but their render mode."""
-        return [None] * self.num_envs
-
-    def set_attr(self, attr_name: str, value: Any, indices: Any = None) -> None:
-        """Refuse: the environments live elsewhere."""
-        raise AttributeError(attr_name)
-
-    def env_method(self, method_name: str, *arguments: Any, indices: Any = None, **named: Any) -> list[Any]:
-        """Refuse: the environments live elsewhere."""
-        raise AttributeError(method_name)
-
-    def env_is_wrapped(self, wrapper_class: Any, indices: Any = None) -> list[bool]:
-        """Tell that they are not."""
-        return [False] * self.num_envs
-
-
-def _check_finite(module: nn.Module, inputs: Any, logits: Tensor) -> None:
-    """Refuse logits of a policy that has diverged, whether it plays or learns."""
-    if not bool(logits.isfinite().all()):
-        raise NumericalError("vpt/ppo: the policy's logits are not finite; lower cloning_rate or learning_rate.")
+def _act(chosen: Any) -> Any:
+    """Return a fleet's actions for joint indices of buttons and camera, int[n, 2]."""
+    return environment_actions(chosen[:, 0], chosen[:, 1])
 
 
 class Baseline:
@@ -152,24 +90,27 @@ class Baseline:
 
     def __init__(self, config: PpoConfig, run: Run, fleet: Fleet) -> None:
         self.config, self.run = config, run
-        self.environment = FleetVecEnv(fleet)
-        self.ppo = PPO(
-            LeashedPolicy,
-            self.environment,
-            learning_rate=config.learning_rate,
-            n_steps=config.steps,
-            batch_size=config.batch_size,
-            n_epochs=config.epochs,
-            gamma=0.999,
-            gae_lambda=0.95,
-            clip_range=0.2,
-            ent_coef=0.0,
-            policy_kwargs={"features_extractor_kwargs": {"features_dim": FEATURES}},
-            seed=run.seed("ppo") % 2**31,
-            device=str(choose_device("auto")),
-        )
+        space = gymnasium.spaces.MultiDiscrete([JOINT_BUTTONS, JOINT_CAMERAS])
+        # Cut episodes count as ended ones, as in the method's own rollouts (omnitrain_control.returns).
+        self.environment = FleetVecEnv(fleet, fleet.observation_space, space, lambda frames: frames, _act, bootstrap=False)
+        settings = {
+            "learning_rate": config.learning_rate,
+            "n_steps": config.steps,
+            "batch_size": config.batch_size,
+            "n_epochs": config.epochs,
+            "gamma": 0.999,
+            "gae_lambda": 0.95,
+            "clip_range": 0.2,
+            "ent_coef": 0.0,
+            "policy_kwargs": {"features_extractor_kwargs": {"features_dim": FEATURES}},
+        }
+        device = str(choose_device("auto"))
+        made = made_algorithm("PPO", LeashedPolicy, self.environment, settings, run.seed("ppo"), device)
+        self.ppo = cast("PPO", made)
         self.policy: LeashedPolicy = self.ppo.policy  # type: ignore[assignment]
-        self.policy.action_net.register_forward_hook(_check_finite)
+        guard_outputs(self.policy.action_net, "vpt/ppo", "lower cloning_rate or learning_rate")
+        total = config.iterations * config.steps * config.environments
+        self.training = OnPolicyTraining(self.ppo, self.environment, run, total, config.skip_nonfinite)
 
     def clone(self, data: Any) -> None:
         """Clone the recordings without null actions, then hold on to the result."""
@@ -187,17 +128,25 @@ class Baseline:
         train(self.run.part("cloning"), parts, settings, feed=lambda recordings: make_feed(recordings, "train", plan))
         self.policy.begin_leash()
 
-    def iteration(self, number: int) -> dict[str, float]:
-        """Play a rollout and learn from it."""
+    @property
+    def is_leashed(self) -> bool:
+        """Whether the cloning is over."""
+        return "cloned" in self.policy.__dict__
+
+    def iteration(self, number: int) -> dict[str, float] | None:
+        """Play a rollout and learn from it, or nothing of both where the run is asked to stop meanwhile."""
         config = self.config
         rho = leash(config.leash, config.leash_decay, number)
         self.ppo.ent_coef = rho
         self.environment.finished = []
-        self.ppo.learn(config.steps * config.environments, reset_num_timesteps=number == 0)
+        before = self.training.steps
+        self.training.advance()
+        if self.training.steps == before:
+            return None
         seen: Any = self.ppo._last_obs
         with torch.no_grad():  # checks what the last update made of the policy; the others were checked by the next one
             self.policy.get_distribution(self.policy.obs_to_tensor(seen)[0])
-        values = {"rho": rho, "environment_steps": float(self.ppo.num_timesteps)}
+        values = {"rho": rho, "environment_steps": float(self.training.steps)}
         if self.environment.finished:
             values["episode_reward"] = float(np.mean([e["return"] for e in self.environment.finished]))
             values["episodes"] = float(len(self.environment.finished))
@@ -205,25 +154,13 @@ class Baseline:
 
     def state_dict(self) -> dict[str, Any]:
         """Return everything that decides how it goes on."""
-        cloned = self.policy.__dict__["cloned"]
-        return {
-            "policy": self.policy.state_dict(),
-            "cloned": cloned.state_dict(),
-            "optimiser": self.policy.optimizer.state_dict(),
-            "environment": self.environment.state_dict(),
-            "position": {"timesteps": self.ppo.num_timesteps, "starts": np.asarray(self.ppo._last_episode_starts)},
-        }
+        return {"training": self.training.state_dict(), "cloned": self.policy.__dict__["cloned"].state_dict()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on from a saved state."""
         self.policy.load_state_dict(state["cloned"])
         self.policy.begin_leash()
-        self.policy.load_state_dict(state["policy"])
-        self.policy.optimizer.load_state_dict(state["optimiser"])
-        self.ppo.num_timesteps = int(state["position"]["timesteps"])
-        # With these two set, `learn` goes on in the running episodes instead of beginning new ones.
-        self.ppo._last_obs = self.environment.load_state_dict(state["environment"])
-        self.ppo._last_episode_starts = np.asarray(state["position"]["starts"])
+        self.training.load_state_dict(state["training"])
 
 
 def ppo(config: PpoConfig, run: Run) -> None:
@@ -246,12 +183,14 @@ def ppo(config: PpoConfig, run: Run) -> None:
         loop = Baseline(config, run, fleet)
         journal = Journal(run, loop.state_dict, loop.load_state_dict, config.checkpoint_every)
         begin = journal.resume()
-        if begin == 0:
+        if not loop.is_leashed:
             loop.clone(data)
         with run.progress("rollouts", config.iterations) as bar:
             for number in range(begin, config.iterations):
-                run.log(number + 1, loop.iteration(number))
-                journal.after(number + 1, config.iterations)
+                values = loop.iteration(number)
+                if values is not None:
+                    run.log(number + 1, values)
+                journal.after(number if values is None else number + 1, config.iterations)
                 bar.advance()
         _finish(run, loop)
 
@@ -264,3 +203,4 @@ def _finish(run: Run, loop: Baseline) -> None:
         weights = {name: value.detach().cpu().contiguous() for name, value in loop.policy.state_dict().items()}
         # The three feature extractors of the policy are one module under three names.
         save_file({n: v.clone() for n, v in weights.items()}, path / "policy.safetensors")
+        write_policy(loop.ppo, path / "sb3.zip", ActorCriticCnnPolicy)
