@@ -30,6 +30,7 @@ _MEMBER = re.compile(r"[A-Za-z_][A-Za-z0-9_.]{0,100}")
 _CLASS = re.compile(r"<class '([\w.]+)'>")
 _ACTIVATION = "torch.nn.modules.activation."
 _EXTRACTORS = ("FlattenExtractor", "NatureCNN", "CombinedExtractor")
+_ADDRESS = re.compile(rb" at 0x[0-9a-f]+")
 _ADVICE = "expected what save() of Stable-Baselines3 writes"
 # Fields that only one of the algorithms has; the first that fits names it.
 _TOLD_BY = (
@@ -183,7 +184,8 @@ def _policy_settings(path: Path, told: Any) -> dict[str, Any]:
 def write_policy(algorithm: BaseAlgorithm, path: Path, policy_class: type[Any] | None = None) -> None:
     """Write what `load` of Stable-Baselines3 takes: the algorithm's settings, networks and optimisers, no replay.
 
-    policy_class: is named in the file in place of the algorithm's own class. Times and the machine are left out.
+    policy_class: is named in the file in place of the algorithm's own class. Times, the machine and addresses in memory are
+    left out, so that equal policies give equal files.
     """
     content = io.BytesIO()
     own = algorithm.policy_class
@@ -195,7 +197,9 @@ def write_policy(algorithm: BaseAlgorithm, path: Path, policy_class: type[Any] |
     with zipfile.ZipFile(content) as source, zipfile.ZipFile(path, "w") as target:
         for member in source.infolist():
             if member.filename != "system_info.txt":
-                target.writestr(zipfile.ZipInfo(member.filename, (1980, 1, 1, 0, 0, 0)), source.read(member))
+                named = zipfile.ZipInfo(member.filename, (1980, 1, 1, 0, 0, 0))
+                text = source.read(member)
+                target.writestr(named, _ADDRESS.sub(b"", text) if member.filename == _SETTINGS else text)
 
 
 _LEFT_OUT = (

@@ -13,6 +13,7 @@ import torch
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.noise import ActionNoise, NormalActionNoise, OrnsteinUhlenbeckActionNoise
 from stable_baselines3.common.type_aliases import TrainFreq
+from stable_baselines3.common.utils import LinearSchedule
 from stable_baselines3.common.vec_env import VecEnv
 
 from omnitrain.engine import isolated
@@ -136,12 +137,7 @@ def _schedule(key: str, value: Mapping[str, Any]) -> Callable[[float], float]:
     first = value.get("linear")
     if set(value) != {"linear"} or isinstance(first, bool) or not isinstance(first, (int, float)):
         raise UsageError(f"settings.{key}: expected a number or {{linear: number}}, which falls to 0, not {dict(value)}.")
-    begin = float(first)
-
-    def linear(remaining: float) -> float:
-        return begin * max(0.0, remaining)  # the last rollout may pass the end
-
-    return linear
+    return LinearSchedule(float(first), 0.0, 1.0)
 
 
 def _noise(value: Any, environment: VecEnv) -> ActionNoise:
