@@ -3,6 +3,7 @@
 import pytest
 
 from omnitrain_language.evidence.bench import CAPACITY, benches, document_lengths, packing_bench
+from omnitrain_language.evidence.instructions import instruction_bench
 from omnitrain_language.evidence.preferences import preference_bench
 from omnitrain_language.packing import plan_best_fit
 
@@ -19,6 +20,12 @@ def test_every_variant_gives_a_rate_and_an_absent_peer_is_named() -> None:
     assert set(bench.variants) | set(bench.absent) == {"plan", "plan and rows laid out", "trl bfd"}
     assert bench.variants["plan"]() > 0
     assert bench.variants["plan and rows laid out"]() > 0
+
+
+def test_instruction_rows_are_set_beside_packed_blocks() -> None:
+    bench = instruction_bench(document_lengths()[:2000], CAPACITY)
+    assert all(variant() > 0 for variant in bench.variants.values())
+    assert {bar.peer for bar in bench.bars} < set(bench.variants)
 
 
 def test_preference_bench_sets_its_step_beside_the_model_alone(monkeypatch: pytest.MonkeyPatch) -> None:

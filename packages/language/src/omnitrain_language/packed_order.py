@@ -3,15 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from omnitrain.api import Batch, BatchPlan
 from omnitrain.errors import DataError
-from omnitrain_language.packing import Ints, PackingPlan
+from omnitrain_language.order import permute
+from omnitrain_language.packing import Ints, PackingPlan, plan_best_fit, plan_in_order
 
+Packing = Literal["in-order", "best-fit"]
 Pieces = Sequence[tuple[PackingPlan, Ints]]
+
+
+def plan_epoch(lengths: Ints, capacity: int, packing: Packing, seed: int | None, epoch: int) -> PackingPlan:
+    """Return the rows of an epoch in the order in which they are seen, drawn from (seed, epoch).
+
+    lengths: tokens of each item, int64[items]. Without a seed items are taken as they come.
+    """
+    order = np.arange(len(lengths))
+    if seed is not None:
+        order = permute(order, len(order), seed, epoch)
+    if packing == "in-order":
+        plan = plan_in_order(lengths[order], capacity)
+    else:
+        plan = plan_best_fit(lengths[order], capacity, oldest=True)
+        if seed is not None:
+            # Its rows come from long to short items.
+            plan = plan.in_order(permute(np.arange(plan.rows), plan.rows, seed, epoch))
+    return PackingPlan(order[plan.order], plan.first, plan.start, capacity)
 
 
 class PackedStream:

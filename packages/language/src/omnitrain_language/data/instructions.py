@@ -25,9 +25,9 @@ from omnitrain_language.dialogues.stored import StoredRows, write_rows
 from omnitrain_language.encoding import vocabulary_size
 from omnitrain_language.explain import explain_decoder_only
 from omnitrain_language.folders import content_of, tell_files
-from omnitrain_language.order import Ints, permute
-from omnitrain_language.packed_order import PackedStream, Pieces
-from omnitrain_language.packing import PackingPlan, plan_best_fit, plan_in_order
+from omnitrain_language.order import Ints
+from omnitrain_language.packed_order import PackedStream, Pieces, plan_epoch
+from omnitrain_language.packing import PackingPlan
 from omnitrain_language.splitting import split_of
 from omnitrain_language.tokenizers import CODE_VERSION, pad_id, tokenizer_fingerprint
 
@@ -185,18 +185,7 @@ class PackedInstructions(InstructionsData):
 
     def planned(self, split: str, seed: int | None, epoch: int = 0) -> PackingPlan:
         """Return the rows of an epoch in the order in which they are seen; without a seed, of dialogues as they come."""
-        lengths, capacity = self.stored(split).lengths, self.config.length
-        order = np.arange(len(lengths))
-        if seed is not None:
-            order = permute(order, len(order), seed, epoch)
-        if self.settings.packing == "in-order":
-            plan = plan_in_order(lengths[order], capacity)
-        else:
-            plan = plan_best_fit(lengths[order], capacity, oldest=True)
-            if seed is not None:
-                # Its rows come from long to short dialogues.
-                plan = plan.in_order(permute(np.arange(plan.rows), plan.rows, seed, epoch))
-        return PackingPlan(order[plan.order], plan.first, plan.start, capacity)
+        return plan_epoch(self.stored(split).lengths, self.config.length, self.settings.packing, seed, epoch)
 
     @cached_property
     def _plans(self) -> dict[str, PackingPlan]:

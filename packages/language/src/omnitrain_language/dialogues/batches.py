@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import fields
 
 import numpy as np
 import torch
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 
 from omnitrain.api import Batch, Fields
 from omnitrain_language.dialogues.stored import StoredRows
-from omnitrain_language.packing import Ints, PackingPlan, gather_rows
+from omnitrain_language.packing import Ints, PackedRows, PackingPlan, gather_rows
 
 PADDED: Fields = {
     "input_ids": "int64[batch, length]",
@@ -55,29 +56,34 @@ def packed_batch(stored: StoredRows, pieces: Sequence[tuple[PackingPlan, Ints]],
     in each dialogue. No label is the first token of a dialogue. example_ids: of the first dialogue of each row.
     """
     begins = stored.offsets[:-1]
-    packed = [gather_rows(plan, begins, stored.lengths, np.maximum(rows, 0)) for plan, rows in pieces]
-    source, segments, positions = (
-        np.concatenate([getattr(part, name) for part in packed]) for name in ("source", "segment_ids", "position_ids")
-    )
-    lossless = np.concatenate([rows < 0 for _, rows in pieces])[:, None]
-    real = source >= 0
-    source = np.maximum(source, 0)
-    ids = np.where(real, stored.tokens[source], pad).astype(np.int64)
-    parts = np.where(real & ~lossless, stored.parts[source], -1).astype(np.int64)
-    # The last token of a dialogue predicts nothing.
-    goes_on = real[:, 1:] & (segments[:, 1:] == segments[:, :-1])
+    found = [gather_rows(plan, begins, stored.lengths, np.maximum(rows, 0)) for plan, rows in pieces]
+    packed = found[0] if len(found) == 1 else _joined(found)
+    padding = packed.source < 0
+    source = np.maximum(packed.source, 0)
+    ids = stored.tokens[source].astype(np.int64)
+    ids[padding] = pad
+    parts = stored.parts[source]
+    parts[padding] = -1
+    lossless = np.concatenate([rows < 0 for _, rows in pieces])
+    if lossless.any():
+        parts[lossless] = -1
     labels = np.full_like(ids, pad)
-    labels[:, :-1] = np.where(goes_on, ids[:, 1:], pad)
+    # The last token of a dialogue predicts nothing: the next one is at position 0, as padding is.
+    np.copyto(labels[:, :-1], ids[:, 1:], where=packed.position_ids[:, 1:] > 0)
     first = [plan.order[plan.first[np.maximum(rows, 0)]] for plan, rows in pieces]
     return _batch(
         input_ids=ids,
         labels=labels,
         loss_weights=(parts >= 0).astype(np.float32),
-        part_ids=parts,
+        part_ids=parts.astype(np.int64),
         example_ids=np.concatenate(first),
-        segment_ids=segments,
-        position_ids=positions,
+        segment_ids=packed.segment_ids,
+        position_ids=packed.position_ids,
     )
+
+
+def _joined(found: Sequence[PackedRows]) -> PackedRows:
+    return PackedRows(*(np.concatenate([getattr(part, field.name) for part in found]) for field in fields(PackedRows)))
 
 
 def _batch(**columns: NDArray[np.generic]) -> Batch:

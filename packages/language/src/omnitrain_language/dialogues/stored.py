@@ -27,6 +27,13 @@ class StoredRows:
 
     folder: Path
 
+    @classmethod
+    def of_arrays(cls, tokens: NDArray[Any], parts: NDArray[np.int8], offsets: Ints) -> StoredRows:
+        """Return rows that are in memory, by no folder."""
+        found = cls(Path())
+        vars(found).update(tokens=tokens, parts=parts, offsets=offsets)
+        return found
+
     @cached_property
     def details(self) -> Mapping[str, Any]:
         """What stands in details.json: dtype, and how many tokens are in the loss."""
