@@ -3,6 +3,7 @@
 import pytest
 
 from omnitrain_language.evidence.bench import CAPACITY, benches, document_lengths, packing_bench
+from omnitrain_language.evidence.generation import generation_bench
 from omnitrain_language.evidence.instructions import instruction_bench
 from omnitrain_language.evidence.preferences import preference_bench
 from omnitrain_language.packing import plan_best_fit
@@ -34,6 +35,14 @@ def test_preference_bench_sets_its_step_beside_the_model_alone(monkeypatch: pyte
     bench = preference_bench()
     assert all(variant() > 0 for variant in bench.variants.values())
     assert {bar.peer for bar in bench.bars} | {bench.ours} == set(bench.variants)
+
+
+def test_generation_bench_gives_every_prompt_a_text_in_each_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {"PROMPTS": 32, "LONGEST": 8, "WRITTEN": 2}.items():
+        monkeypatch.setattr(f"omnitrain_language.evidence.generation.{name}", value)
+    bench = generation_bench()
+    assert all(variant() > 0 for variant in bench.variants.values())
+    assert {bar.peer for bar in bench.bars} < set(bench.variants)
 
 
 def test_every_bench_has_a_name_of_its_own() -> None:

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from omnitrain.api import Generates, Scores, ratio_metric
 from omnitrain.errors import DataError, UsageError
-from omnitrain_language.decoding import CausalDecoder, Seq2SeqDecoder, generate_ids
 from omnitrain_language.evaluators import TokenMean, unigram_entropy
+from omnitrain_language.generating import generate_rows
 from omnitrain_language.objectives import model_inputs
 from omnitrain_language.predictor import build_predictor
 from omnitrain_language.sampling import GenerationSettings, choose, kept_tokens, uniform_draws
@@ -61,8 +61,7 @@ def test_cached_padded_decoding_equals_recomputing_everything(
     predictor = predictor_of(context, data_of(context, corpus), tmp_path, kind)
     model = predictor.model.eval()
     prompts = [[5, 6, 7, 8, 9, 10], [11, 12], [13, 14, 15]]
-    decoder = Seq2SeqDecoder(model, 0) if kind == "t5" else CausalDecoder(model, 0)
-    found = generate_ids(decoder, prompts, GenerationSettings(max_new_tokens=6), eos_ids=[])
+    found = generate_rows(model, prompts, GenerationSettings(max_new_tokens=6), eos_ids=[], pad=0)
     assert found == [naive(model, prompt, 6) for prompt in prompts]
 
 
@@ -107,13 +106,13 @@ def test_long_prompt_loses_its_beginning_and_no_room_is_refused(context: FakeCon
 def test_banned_tokens_and_an_early_end_are_never_written(context: FakeContext, corpus: Path, tmp_path: Path) -> None:
     data = data_of(context, corpus)
     predictor = predictor_of(context, data, tmp_path, "gpt2")
-    decoder = CausalDecoder(predictor.model.eval(), 0)
-    first = generate_ids(decoder, [[5, 6]], GenerationSettings(max_new_tokens=1), [])[0]
-    banned = generate_ids(decoder, [[5, 6]], GenerationSettings(max_new_tokens=4, banned_ids=first), [])[0]
+    model = predictor.model.eval()
+    first = generate_rows(model, [[5, 6]], GenerationSettings(max_new_tokens=1), [], 0)[0]
+    banned = generate_rows(model, [[5, 6]], GenerationSettings(max_new_tokens=4, banned_ids=first), [], 0)[0]
     assert first[0] not in banned
     everything = list(range(len(data.tokenizer)))
     settings = GenerationSettings(max_new_tokens=9, min_new_tokens=3, banned_ids=everything[2:])
-    found = generate_ids(decoder, [[5, 6]], settings, [1])[0]
+    found = generate_rows(model, [[5, 6]], settings, [1], 0)[0]
     assert len(found) >= 3
     assert 1 not in found
     with pytest.raises(UsageError, match="tokens"):

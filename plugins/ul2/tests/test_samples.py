@@ -7,6 +7,7 @@ from helpers import LAYOUTS, predictor_of
 from omnitrain.api import BatchPlan
 from omnitrain_language.objectives import model_inputs
 from omnitrain_language.predictor import LanguagePredictor
+from omnitrain_language.sampling import GenerationSettings
 from omnitrain_language.tokenizers import load_tokenizer
 from omnitrain_ul2.configs.evaluators import SamplesConfig
 from omnitrain_ul2.evaluators.samples import build as build_samples
@@ -21,7 +22,9 @@ def test_prompts_are_what_training_reads_and_decoding_goes_on_from_them(make_dat
     with torch.no_grad():
         expected = predictor.model(**model_inputs(batch), use_cache=False).logits
     prompts = prompt_ids(batch)
-    started = predictor.decoder().start(prompts)
+    seen = []
+    predictor.continue_ids(prompts, GenerationSettings(1), processors=[lambda ids, logits: seen.append(logits) or logits])
+    started = seen[0]
     for row, ids in enumerate(prompts):
         if layout == "decoder-only":
             assert ids[0] == data.vocabulary.eos_id

@@ -101,6 +101,25 @@ def check_facts(model: Any, facts: Mapping[str, Any], new: bool = False) -> None
         check_length(model.config, int(facts["positions"]), str(facts.get("positions_setting", "length")), new)
 
 
+def check_start(model: Any, facts: Mapping[str, Any]) -> None:
+    """Refuse data whose targets begin otherwise than the texts that the model writes. Raises UsageError."""
+    if "decoder_start_id" not in facts or not getattr(model.config, "is_encoder_decoder", False):
+        return
+    wanted, found = model.config.decoder_start_token_id, facts["decoder_start_id"]
+    if wanted is not None and wanted != found:
+        raise UsageError(
+            f"the data start the decoder from id {found}, the model from {wanted} (decoder_start_token_id): build the data in "
+            "the stage of that model, so that they take its start"
+        )
+    forced = getattr(model.generation_config, "forced_bos_token_id", None)
+    front = facts.get("target_start_ids") or [None]
+    if forced is not None and forced != front[0]:
+        raise UsageError(
+            f"the model begins every text with id {forced} (forced_bos_token_id), the data's targets do not: take the "
+            "model's own tokenizer, or remove forced_bos_token_id from its generation_config.json"
+        )
+
+
 def set_fit(model: Any, name: str, identity: Mapping[str, Any] | None) -> Any:
     """Give a model the ability `FitsData`. name: for messages. identity: of the tokenizer whose ids it knows."""
     model.fit_data = partial(_fit_data, model, name, identity)
@@ -111,6 +130,7 @@ def _fit_data(model: Any, name: str, identity: Mapping[str, Any] | None, context
     facts = context.facts
     check_tokenizers(name, identity, facts.get("tokens"))
     check_facts(model, facts)
+    check_start(model, facts)
     rows, wanted = model.get_input_embeddings().weight.shape[0], int(facts.get("vocabulary_size", 0))
     adapted = hasattr(model, "peft_config")
     if wanted <= rows or (grow and facts.get("makes_rows") and not adapted):

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -178,20 +179,28 @@ class SamplesEvaluator:
             raise UsageError("language/samples needs a predictor that can write text (ability `generate_text`)")
         config = self.config
         prompts = self._prompts(predictor, data, run)
+        asked = config.asked()
+        _check_known(predictor, asked)
         outputs = predictor.generate_text(
             [prompt for prompt, _ in prompts],
             max_new_tokens=config.max_new_tokens,
-            temperature=config.temperature,
-            top_k=config.top_k,
-            top_p=config.top_p,
             seed=run.seed("samples"),
             prefix=config.prefix,
+            **asked,
         )
         samples = []
         for (prompt, reference), output in zip(prompts, outputs, strict=True):
             fields = {"prompt": config.prefix + prompt, "output": output}
             samples.append(Sample(fields | ({"reference": reference} if reference else {})))
         return Evaluation(samples={"samples": samples})
+
+
+def _check_known(predictor: Generates, asked: Iterable[str]) -> None:
+    """Refuse settings that a predictor of another kind does not know. Raises UsageError."""
+    known = inspect.signature(predictor.generate_text).parameters
+    unknown = [name for name in asked if name not in known]
+    if unknown and not any(parameter.kind is parameter.VAR_KEYWORD for parameter in known.values()):
+        raise UsageError(f"language/samples: this model knows no {', '.join(unknown)} while it writes: leave them out")
 
 
 def build_nll(config: NllEvaluatorConfig, context: Context) -> NllEvaluator:

@@ -7,6 +7,8 @@ row of a mask is empty: padding sees padding, so that softmax stays finite.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -123,6 +125,27 @@ def _seq2seq_hook(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, An
     return args, kwargs
 
 
+@contextmanager
+def prompts_as_prefixes(model: nn.Module, mask: Tensor) -> Iterator[None]:
+    """Let the first pass of a decoder-only model over prompts be one over prefixes while the block runs.
+
+    mask: bool[prompts, length], true where a prompt has tokens; a pass over several rows of each prompt is one of them too.
+    """
+
+    def hook(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+        cache = kwargs.get("past_key_values")
+        if cache is None or not cache.get_seq_length():
+            whole = mask.repeat_interleave(len(kwargs["input_ids"]) // len(mask), dim=0)
+            kwargs = {**kwargs, "prefix_mask": whole, "attention_mask": whole}
+        return _decoder_hook(module, args, kwargs)
+
+    handle = model.register_forward_pre_hook(hook, prepend=True, with_kwargs=True)
+    try:
+        yield
+    finally:
+        handle.remove()
+
+
 def accept_masks(model: nn.Module) -> nn.Module:
     """Let a Hugging Face model, adapters included, take segment ids and prefix masks as keyword arguments.
 
@@ -146,6 +169,24 @@ def model_config(model: nn.Module) -> Any:
     return getattr(getattr(inner, "module", inner), "config", None)
 
 
+def _check_decoder_inputs(model: nn.Module, batch: Batch) -> None:
+    """Refuse targets behind another start than the model's, and packed ones that its positions count on through."""
+    config = model_config(model)
+    start, inputs = getattr(config, "decoder_start_token_id", None), batch["decoder_input_ids"]
+    if start is not None and inputs.device.type != "meta":
+        others = inputs[:, 0][(inputs[:, 0] != start) & (batch["loss_weights"] != 0).any(dim=1)]
+        if len(others):
+            raise UsageError(
+                f"the batches start the decoder from id {int(others[0])}, the model from {start} (decoder_start_token_id): "
+                "make decoder_input_ids of this id and the labels but for the last"
+            )
+    if SEQ2SEQ_FIELDS[0] in batch and positions_of(config) is not None:
+        raise UsageError(
+            "the rows are packed, and this model's positions would count on from one example to the next: set pack of the data "
+            "to false, or take a model with relative positions, such as T5"
+        )
+
+
 def check_masks(model: nn.Module, batch: Batch) -> None:
     """Refuse a model of the other kind, and one that would silently ignore the segments or prefixes of a batch.
 
@@ -159,6 +200,8 @@ def check_masks(model: nn.Module, batch: Batch) -> None:
             f"the batches are made for {wanted[0]} and the model is {wanted[1]}: take language/t5 with encoder-decoder "
             "batches, language/causal with decoder-only ones (setting `layout` of the data)"
         )
+    if two_sided:
+        _check_decoder_inputs(model, batch)
     fields = [name for name in (*DECODER_FIELDS, *SEQ2SEQ_FIELDS) if name in batch]
     if fields and not accepts_masks(model):
         raise UsageError(

@@ -13,11 +13,11 @@ from torch import nn
 from omnitrain.api import Context
 from omnitrain.errors import UsageError
 from omnitrain_language.adapters import add_adapters
-from omnitrain_language.belonging import check_facts, set_fit
+from omnitrain_language.belonging import check_facts, check_start, set_fit
 from omnitrain_language.configs.models import CausalConfig, PretrainedConfig, T5Config
 from omnitrain_language.loading import DTYPES, load_pretrained, untie, vocabulary_rows
 from omnitrain_language.masks import accept_masks
-from omnitrain_language.presets import CAUSAL_SIZES, T5_SIZES
+from omnitrain_language.presets import BART_SIZES, CAUSAL_SIZES, T5_SIZES
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -60,7 +60,7 @@ def random_t5(config: T5Config, context: Context) -> PreTrainedModel:
         feed_forward_proj="gated-silu",
         layer_norm_epsilon=1e-6,
         tie_word_embeddings=False,
-        decoder_start_token_id=ids["pad_token_id"],
+        decoder_start_token_id=int(context.facts.get("decoder_start_id", ids["pad_token_id"])),
         attn_implementation=config.attention,
         **ids,
     )
@@ -70,6 +70,38 @@ def random_t5(config: T5Config, context: Context) -> PreTrainedModel:
     untie(model)
     nn.init.normal_(model.lm_head.weight, std=size.width**-0.5)
     return _cast(model, config)
+
+
+def random_bart(config: T5Config, context: Context) -> PreTrainedModel:
+    """Make a BART with random weights; call it inside a seeded block.
+
+    Its decoder starts from what the data tell, else from its end of text as the published models do.
+    """
+    from transformers import BartConfig, BartForConditionalGeneration
+
+    size = BART_SIZES[config.size]
+    ids = _ids(context)
+    eos = ids["eos_token_id"]
+    front = context.facts.get("target_start_ids") or [eos]
+    architecture = BartConfig(
+        vocab_size=vocabulary_rows(config, context, 50265),
+        max_position_embeddings=config.max_length,
+        d_model=size.width,
+        encoder_layers=size.layers,
+        decoder_layers=size.layers,
+        encoder_ffn_dim=size.feed_forward,
+        decoder_ffn_dim=size.feed_forward,
+        encoder_attention_heads=size.heads,
+        decoder_attention_heads=size.heads,
+        dropout=config.dropout,
+        attention_dropout=config.dropout,
+        bos_token_id=int(front[0]),
+        decoder_start_token_id=int(context.facts.get("decoder_start_id", eos)),
+        forced_eos_token_id=eos,
+        attn_implementation=config.attention,
+        **ids,
+    )
+    return _cast(BartForConditionalGeneration(architecture), config)
 
 
 def random_causal(config: CausalConfig, context: Context) -> PreTrainedModel:
@@ -126,6 +158,7 @@ def finish(model: Any, config: PretrainedConfig, context: Context) -> Any:
         if config.untied:
             untie(model)
     check_facts(model, context.facts, new=config.path is None)
+    check_start(model, context.facts)
     if config.gradient_checkpointing:
         model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
     name = "the model" if config.path is None else f"model {config.path}"
@@ -134,12 +167,13 @@ def finish(model: Any, config: PretrainedConfig, context: Context) -> Any:
 
 
 def build_t5(config: T5Config, context: Context) -> Any:
-    """Make the model `language/t5`: T5, or any encoder-decoder by path. Works on the meta device."""
+    """Make the model `language/t5`: T5, BART, or any encoder-decoder by path. Works on the meta device."""
     from transformers import AutoModelForSeq2SeqLM
 
     with _seeded(context):
         if config.path is None:
-            return finish(random_t5(config, context), config, context)
+            made = random_bart(config, context) if config.style == "bart" else random_t5(config, context)
+            return finish(made, config, context)
         return finish(load_pretrained(config, context, AutoModelForSeq2SeqLM), config, context)
 
 

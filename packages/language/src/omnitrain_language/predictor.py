@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,17 +14,23 @@ from omnitrain.api import Batch, Context
 from omnitrain.engine import evaluating
 from omnitrain.errors import UsageError
 from omnitrain_language.belonging import positions_of
-from omnitrain_language.decoding import CausalDecoder, Decoder, Seq2SeqDecoder, generate_ids
-from omnitrain_language.detokenising import OnText, TextStream, continuation
+from omnitrain_language.decoding import OnToken
+from omnitrain_language.detokenising import OnText
 from omnitrain_language.ends import end_ids
+from omnitrain_language.generating import Ended, Processor, generate_rows
 from omnitrain_language.losses import token_cross_entropy
 from omnitrain_language.masks import check_masks
 from omnitrain_language.objectives import model_inputs
 from omnitrain_language.sampling import GenerationSettings
+from omnitrain_language.saved_settings import chosen_settings, describe_saved, saved_settings
 from omnitrain_language.tokenizers import load_tokenizer, pad_id
+from omnitrain_language.writing import Writing, by_length
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
+
+
+Prompt = str | Sequence[int]
 
 
 class LanguagePredictor:
@@ -42,11 +48,6 @@ class LanguagePredictor:
         """The ids that end a text, the tokenizer's end of sequence first."""
         return end_ids(self.tokenizer, self.model)
 
-    def decoder(self) -> Decoder:
-        """Return a fresh decoder of the model."""
-        kind = Seq2SeqDecoder if self.config.is_encoder_decoder else CausalDecoder
-        return kind(self.model, pad_id(self.tokenizer))
-
     def prompt_ids(self, prompt: str) -> list[int]:
         """Return the ids of a prompt as the tokenizer's template has it, open at its end where the model goes on with it."""
         row: list[int] = self.tokenizer(prompt).input_ids
@@ -55,58 +56,118 @@ class LanguagePredictor:
         eos = self.tokenizer.eos_token_id
         return row[:-1] if len(row) > 1 and row[-1] == eos else row or [eos]
 
-    def encode_prompts(self, prompts: Sequence[str], room: int) -> list[list[int]]:
-        """Return the ids of prompts as the tokenizer's template has them.
+    def encode_prompts(self, prompts: Sequence[Prompt], room: int) -> list[list[int]]:
+        """Return the ids of prompts as the tokenizer's template has them; a prompt that is ids is taken as it is.
 
         room: new tokens to leave space for in a decoder-only model, which loses the beginning of a longer prompt.
-        Raises UsageError when no space for a prompt would be left.
+        Raises UsageError when no space for a prompt or for the text would be left.
         """
-        ids = [self.prompt_ids(p) for p in prompts]
-        if self.config.is_encoder_decoder:
-            return ids
+        ids = [self.prompt_ids(p) if isinstance(p, str) else [int(i) for i in p] for p in prompts]
         limit = positions_of(self.config)
         if limit is None:
             return ids
-        if room >= limit:
+        two_sided = self.config.is_encoder_decoder
+        if room > limit or (room == limit and not two_sided):
             raise UsageError(f"max_new_tokens {room} must be smaller than the model's length of {limit} tokens")
+        if two_sided:
+            too_long = next((number for number, row in enumerate(ids) if len(row) > limit), None)
+            if too_long is not None:
+                raise UsageError(
+                    f"prompt {too_long} has {len(ids[too_long])} tokens, more than the encoder's {limit} positions: shorten it"
+                )
+            return ids
         return [row[-(limit - room) :] for row in ids]
+
+    def continue_ids(
+        self,
+        prompts: Sequence[Sequence[int]],
+        settings: GenerationSettings,
+        *,
+        numbers: Sequence[int] | None = None,
+        begin: Sequence[int] = (),
+        ended: Ended | None = None,
+        processors: Sequence[Processor] = (),
+        on_token: OnToken | None = None,
+    ) -> list[list[int]]:
+        """Continue one batch of prompts; see `omnitrain_language.generating.generate_rows`.
+
+        A composition of several models has a loop of its own here. The model is in evaluation mode meanwhile.
+        """
+        with evaluating(self.model):
+            return generate_rows(
+                self.model,
+                prompts,
+                settings,
+                self.eos_ids,
+                pad_id(self.tokenizer),
+                numbers=numbers,
+                begin=begin,
+                ended=ended,
+                processors=processors,
+                on_token=on_token,
+            )
+
+    def settings(self, banned: Sequence[str] = (), **asked: Any) -> GenerationSettings:
+        """Return settings of generation: what is asked for, else what is saved with the model; see `saved_settings`.
+
+        asked: fields of `GenerationSettings` by name, None for what nobody asks for. banned: tokens that are never written.
+        """
+        return chosen_settings(saved_settings(self.model), asked, [self.token_id(text) for text in banned])
 
     def generate_text(
         self,
-        prompts: Sequence[str],
+        prompts: Sequence[Prompt],
         *,
-        max_new_tokens: int = 64,
-        temperature: float = 0.0,
-        top_k: int = 0,
-        top_p: float = 1.0,
+        max_new_tokens: int | None = None,
+        temperature: float | None = None,
+        top_k: int | None = None,
+        top_p: float | None = None,
         seed: int = 0,
         prefix: str = "",
-        min_new_tokens: int = 0,
+        min_new_tokens: int | None = None,
+        num_beams: int | None = None,
+        samples: int = 1,
+        no_repeat_ngram_size: int | None = None,
+        length_penalty: float | None = None,
+        early_stopping: bool | None = None,
+        stop: Sequence[str] | None = None,
         banned: Sequence[str] = (),
+        begin: str = "",
         batch_size: int = 16,
         skip_special_tokens: bool = True,
         on_text: OnText | None = None,
     ) -> list[str]:
         """Return a continuation of each prompt (decoder-only) or an answer to it (encoder-decoder).
 
-        prefix: text in front of every prompt, such as a mode token. banned: single tokens that are never written.
-        on_text: called as (prompt number, new text) while it is written. The global random state is not touched.
+        What is not set is taken from the model's generation_config, else it is greedy, at most 64 tokens. Prompts of like
+        length are written together. prompts: texts, or ids that are taken as they are. prefix: text in front of every text,
+        such as a mode token. samples: texts of each prompt, side by side in the result. stop: a text ends in front of one of
+        these. banned: single tokens that are never written. begin: text that every answer begins with, which is not returned.
+        skip_special_tokens: leave them out of the texts; set it to false where they mean something, as marks of thinking do.
+        on_text: called as (number in the result, new text) while it is written. The global random state is not touched.
         """
-        settings = GenerationSettings(
-            max_new_tokens, temperature, top_k, top_p, seed, min_new_tokens, [self.token_id(b) for b in banned]
+        settings = self.settings(
+            banned,
+            max_new_tokens=max_new_tokens,
+            temperature=temperature,
+            top_k=top_k,
+            top_p=top_p,
+            seed=seed,
+            min_new_tokens=min_new_tokens,
+            num_beams=num_beams,
+            samples=samples,
+            no_repeat_ngram_size=no_repeat_ngram_size,
+            length_penalty=length_penalty,
+            early_stopping=early_stopping,
+            stop=None if stop is None else tuple(stop),
         )
-        ids = self.encode_prompts([prefix + p for p in prompts], max_new_tokens)
-        before = [[] if self.config.is_encoder_decoder else row for row in ids]
-        stream = None if on_text is None else TextStream(self.tokenizer, on_text, before, skip_special_tokens)
-        outputs: list[list[int]] = []
-        with evaluating(self.model):
-            for first in range(0, len(ids), batch_size):
-                report = None if stream is None else _shifted(stream, first)
-                chunk = ids[first : first + batch_size]
-                outputs += generate_ids(self.decoder(), chunk, settings, self.eos_ids, first, report)
-        return [
-            continuation(self.tokenizer, row, output, skip_special_tokens) for row, output in zip(before, outputs, strict=True)
-        ]
+        given = [prefix + p if isinstance(p, str) else p for p in prompts]
+        writing = Writing(self, settings, begin, skip_special_tokens)
+        texts: dict[int, list[str]] = {}
+        rows = writing.encode(given)
+        for places in by_length([len(row) for row in rows], batch_size):
+            texts |= writing.write(rows, places, on_text=on_text)
+        return [text for place in range(len(rows)) for text in texts[place]]
 
     def token_id(self, text: str) -> int:
         """Return the id of a text that is one token.
@@ -143,10 +204,9 @@ class LanguagePredictor:
         return torch.where(batch["loss_weights"] != 0, -nll, 0.0)
 
 
-def _shifted(stream: TextStream, first: int) -> Callable[[int, int], None]:
-    return lambda row, token: stream(first + row, token)
-
-
 def build_predictor(model: nn.Module, directory: Path, context: Context) -> LanguagePredictor:
-    """Make the predictor of a model from the tokenizer in the model's folder."""
+    """Make the predictor of a model from the tokenizer in the model's folder; tell what the model brings for generation."""
+    told = describe_saved(saved_settings(model))
+    if told:
+        context.event("generation_config", **told)
     return LanguagePredictor(model, load_tokenizer(directory))

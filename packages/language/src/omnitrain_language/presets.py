@@ -30,6 +30,26 @@ T5_SIZES: Mapping[str, T5Size] = {
 
 
 @dataclass(frozen=True)
+class BartSize:
+    """layers: of encoder and of decoder each."""
+
+    width: int
+    feed_forward: int
+    layers: int
+    heads: int
+
+
+# base and large are BART's (arXiv 1910.13461, 139 M and 406 M with its 50,265 ids).
+BART_SIZES: Mapping[str, BartSize] = {
+    "tiny": BartSize(64, 256, 2, 4),
+    "mini": BartSize(128, 512, 3, 4),
+    "small": BartSize(512, 2048, 6, 8),
+    "base": BartSize(768, 3072, 6, 12),
+    "large": BartSize(1024, 4096, 12, 16),
+}
+
+
+@dataclass(frozen=True)
 class CausalSize:
     """GPT-2's feed-forward is 4 x width, Llama's 8/3 x width rounded up to 64."""
 

@@ -15,10 +15,12 @@ from omnitrain.errors import UsageError
 
 @dataclass(frozen=True)
 class GenerationSettings:
-    """How texts are continued. temperature 0 is greedy; top_k 0 and top_p 1 cut nothing.
+    """How texts are continued: drawn where temperature is above 0, searched where num_beams is above 1, else greedily.
 
-    seed: each prompt has its own stream of draws, so a text depends neither on the batch size nor on other prompts.
-    min_new_tokens: the end of sequence is forbidden before. banned_ids: never chosen.
+    top_k 0 and top_p 1 cut nothing. seed: each sample of each prompt has its own stream of draws, so a text depends neither on
+    the batch size nor on other prompts. min_new_tokens: the end of sequence is forbidden before. banned_ids: never chosen.
+    samples: texts of a prompt, drawn or the best of the beams. no_repeat_ngram_size, length_penalty, early_stopping: as in
+    transformers. stop: a text ends where one of these begins.
     """
 
     max_new_tokens: int = 64
@@ -28,6 +30,12 @@ class GenerationSettings:
     seed: int = 0
     min_new_tokens: int = 0
     banned_ids: Sequence[int] = ()
+    num_beams: int = 1
+    samples: int = 1
+    no_repeat_ngram_size: int = 0
+    length_penalty: float = 1.0
+    early_stopping: bool = False
+    stop: Sequence[str] = ()
 
     def __post_init__(self) -> None:
         drawn = 0 <= self.temperature < math.inf and self.top_k >= 0 and 0 < self.top_p <= 1
@@ -35,11 +43,27 @@ class GenerationSettings:
             raise UsageError(
                 f"max_new_tokens must be at least 1, temperature and top_k at least 0, top_p in (0, 1]; found {self}"
             )
+        if self.num_beams < 1 or self.samples < 1 or self.no_repeat_ngram_size < 0 or "" in self.stop:
+            raise UsageError(
+                "num_beams and samples must be at least 1, no_repeat_ngram_size at least 0, and no text of stop empty; found "
+                f"{self}"
+            )
+        if self.num_beams > 1 and self.temperature:
+            raise UsageError(
+                f"num_beams {self.num_beams} searches and temperature {self.temperature:g} draws: set num_beams to 1 or "
+                "temperature to 0"
+            )
+        most = self.samples if self.temperature else self.num_beams
+        if self.samples > most:
+            raise UsageError(
+                f"samples {self.samples} of a prompt would be equal: set temperature above 0, or num_beams to at least "
+                f"{self.samples}"
+            )
 
 
-def uniform_draws(seed: int, prompt: int, count: int) -> Tensor:
-    """Return float64[count] in [0, 1) that belong to the prompt's number; more draws extend the same stream."""
-    mixed = (seed * 0x9E3779B97F4A7C15 + prompt * 0xD1342543DE82EF95 + 1) % 2**64
+def uniform_draws(seed: int, prompt: int, count: int, sample: int = 0) -> Tensor:
+    """Return float64[count] in [0, 1) that belong to a sample of the prompt's number; more draws extend the same stream."""
+    mixed = (seed * 0x9E3779B97F4A7C15 + prompt * 0xD1342543DE82EF95 + sample * 0xA0761D6478BD642F + 1) % 2**64
     return torch.from_numpy(numpy_generator(mixed).random(count))
 
 

@@ -106,6 +106,7 @@ def load_tokenizer(path: str | Path, revision: str | None = None) -> PreTrainedT
     if not has_tokenizer(place):
         raise DataError(f"{path}: no tokenizer could be loaded: the folder holds none of {', '.join(_VOCABULARIES)}")
     _check_readable(Path(place), path)
+    _check_named(Path(place), path)
     with explained_loading(place, "tokenizer"):
         tokenizer = AutoTokenizer.from_pretrained(place, revision=revision, trust_remote_code=False)
     if not getattr(tokenizer, "is_fast", False):
@@ -116,6 +117,26 @@ def load_tokenizer(path: str | Path, revision: str | None = None) -> PreTrainedT
             "of its tokens as eos_token in its tokenizer_config.json"
         )
     return tokenizer
+
+
+def _check_named(folder: Path, path: str | Path) -> None:
+    """Refuse vocab.json and merges.txt alone: GPT-2, BART, RoBERTa, Blenderbot and others differ in what they add to a text.
+
+    Raises DataError.
+    """
+    telling = ("tokenizer.json", "tokenizer_config.json", "config.json")
+    vocabulary = folder / "vocab.json"
+    if not vocabulary.is_file() or not (folder / "merges.txt").is_file() or any((folder / name).is_file() for name in telling):
+        return
+    try:
+        known = set(json.loads(vocabulary.read_text("utf-8")))
+    except (ValueError, TypeError) as error:
+        raise DataError(f"{vocabulary}: no JSON object of tokens and ids ({error}); fetch it again") from error
+    likely = "BartTokenizer" if {"<s>", "</s>", "<pad>", "<mask>"} <= known else "GPT2Tokenizer"
+    raise DataError(
+        f"{path}: vocab.json and merges.txt alone don't tell which tokenizer they are of, and so what is put around a text: "
+        f'write a file tokenizer_config.json beside them, {{"tokenizer_class": "{likely}"}} if it is that one'
+    )
 
 
 def _check_readable(folder: Path, path: str | Path) -> None:

@@ -6,18 +6,17 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from omnitrain.api import Generates, Run
-from omnitrain.engine import evaluating
 from omnitrain.errors import UsageError
 from omnitrain_language.belonging import positions_of
 from omnitrain_language.chat.budget import Budget
 from omnitrain_language.chat.messages import UNKNOWN, Completion, Completions, Request
 from omnitrain_language.chat_templates import Message, rendered_chat
 from omnitrain_language.configs.chat import ChatConfig
-from omnitrain_language.decoding import generate_ids
 from omnitrain_language.detokenising import continuation
 from omnitrain_language.encoding import encode_with_specials
 from omnitrain_language.predictor import LanguagePredictor
 from omnitrain_language.sampling import GenerationSettings
+from omnitrain_language.writing import by_length
 
 
 class LocalModel:
@@ -55,14 +54,12 @@ class LocalModel:
             return
         room = self._room(predictor)
         rows = [self._ids(predictor, request.messages) for request in requests]
-        order = sorted(range(len(rows)), key=lambda place: -len(rows[place]))
-        for place in order:
-            if room is not None and len(rows[place]) > room:
-                yield place, Completion("", "context_length", prompt_tokens=len(rows[place]), completion_tokens=0)
-        order = [place for place in order if room is None or len(rows[place]) <= room]
-        for first in range(0, len(order), self._config.batch_size):
+        fits = [place for place, row in enumerate(rows) if room is None or len(row) <= room]
+        for place in sorted(set(range(len(rows))) - set(fits)):
+            yield place, Completion("", "context_length", prompt_tokens=len(rows[place]), completion_tokens=0)
+        for batch in by_length([len(rows[place]) for place in fits], self._config.batch_size):
             self._check()
-            places = order[first : first + self._config.batch_size]
+            places = [fits[number] for number in batch]
             written = self._written(predictor, [rows[p] for p in places], [int(keys[p][:15], 16) for p in places])
             yield from zip(places, written, strict=True)
 
@@ -79,8 +76,7 @@ class LocalModel:
 
     def _written(self, predictor: LanguagePredictor, rows: Sequence[list[int]], numbers: Sequence[int]) -> list[Completion]:
         settings = GenerationSettings(self._config.max_tokens, self._config.temperature, seed=self._seed)
-        with evaluating(predictor.model):
-            outputs = generate_ids(predictor.decoder(), rows, settings, predictor.eos_ids, numbers=numbers)
+        outputs = predictor.continue_ids(rows, settings, numbers=numbers)
         found = []
         for row, output in zip(rows, outputs, strict=True):
             text = continuation(predictor.tokenizer, [] if predictor.config.is_encoder_decoder else row, output, True)

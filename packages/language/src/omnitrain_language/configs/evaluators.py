@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-from pydantic import Field
-
 from omnitrain.api import Config
-from omnitrain_language.configs.limits import NonNegative, Positive
+from omnitrain_language.configs.decoding import DecodingConfig
+from omnitrain_language.configs.limits import Positive
 
 
 class NllEvaluatorConfig(Config):
@@ -25,7 +22,7 @@ class NllEvaluatorConfig(Config):
     """Also report the entropy of the train split's unigrams: what a model that learned only frequencies reaches."""
 
 
-class SamplesConfig(Config):
+class SamplesConfig(DecodingConfig):
     """Texts that the model writes."""
 
     prompts: list[str] | None = None
@@ -38,11 +35,5 @@ class SamplesConfig(Config):
     """Tokens of a prompt that is cut from a row without a prefix mask."""
     max_new_tokens: Positive = 48
     """Longest continuation in tokens."""
-    temperature: Annotated[float, Field(ge=0)] = 0.0
-    """0 is greedy."""
-    top_k: NonNegative = 0
-    """Draw among the k most probable tokens; 0 is all."""
-    top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
-    """Draw among the most probable tokens that hold this much probability."""
     prefix: str = ""
     """Text in front of every prompt, such as a mode token."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from omnitrain.api import Config, InputPath
 from omnitrain_language.configs.limits import Positive
@@ -53,10 +53,20 @@ class PretrainedConfig(Config):
 
 
 class T5Config(PretrainedConfig):
-    """An encoder-decoder of the T5 1.1 style: gated SiLU, untied head, RMSNorm, relative positions."""
+    """An encoder-decoder."""
 
     size: Literal["tiny", "mini", "small", "base", "large", "xl", "ul2-20b"] = "mini"
-    """Preset of a model with random weights."""
+    """Preset of a model with random weights; BART has those up to `large` (406 M)."""
+    style: Literal["t5", "bart"] = "t5"
+    """T5 1.1: gated SiLU, untied head, RMSNorm, relative positions. BART: GELU, tied head, LayerNorm, learned positions."""
+    max_length: Positive = 1024
+    """Longest sequence in tokens of a BART with random weights; T5 has no limit."""
+
+    @model_validator(mode="after")
+    def _has_size(self) -> T5Config:
+        if self.style == "bart" and self.path is None and self.size in ("xl", "ul2-20b"):
+            raise ValueError(f"size {self.size} is T5's; style bart has tiny, mini, small, base and large")
+        return self
 
 
 class CausalConfig(PretrainedConfig):

@@ -17,8 +17,10 @@ from omnitrain.errors import DataError
 from omnitrain_language.configs.data import PairsConfig
 from omnitrain_language.data.blocks import RowExamples
 from omnitrain_language.data.builtin.pairs import BUILTIN, library_pairs
+from omnitrain_language.decoder_start import decoder_start, start_facts
 from omnitrain_language.dialogues.records import Columns, read_dialogues
 from omnitrain_language.dialogues.templates import prompt_text
+from omnitrain_language.encoding import start_ids
 from omnitrain_language.explain import explain_decoder_only, explain_encoder_decoder
 from omnitrain_language.folders import content_of, tell_files
 from omnitrain_language.order import Ints, RowStream
@@ -61,11 +63,13 @@ def _padded(rows: Sequence[NDArray[Any]], pad: int) -> tuple[torch.Tensor, torch
     return torch.from_numpy(ids), torch.from_numpy(mask)
 
 
-def collate_encoder_decoder(inputs: Sequence[NDArray[Any]], targets: Sequence[NDArray[Any]], pad: int) -> Batch:
-    """Make a batch of inputs and targets that both end with eos; the decoder starts with pad, as T5 does."""
+def collate_encoder_decoder(
+    inputs: Sequence[NDArray[Any]], targets: Sequence[NDArray[Any]], pad: int, start: int | None = None
+) -> Batch:
+    """Make a batch of inputs and targets that both end with eos. start: what the decoder starts from, else pad as in T5."""
     input_ids, attention_mask = _padded(inputs, pad)
     labels, weights = _padded(targets, pad)
-    decoder_input_ids = torch.cat([torch.full_like(labels[:, :1], pad), labels[:, :-1]], dim=1)
+    decoder_input_ids = torch.cat([torch.full_like(labels[:, :1], pad if start is None else start), labels[:, :-1]], dim=1)
     return {
         "input_ids": input_ids,
         "attention_mask": attention_mask,
@@ -100,6 +104,12 @@ def input_ids(text: NDArray[Any], prefix: NDArray[Any], length: int, layout: str
     return np.append(kept, eos) if layout == "encoder-decoder" else kept
 
 
+def target_ids(text: NDArray[Any], front: Sequence[int], length: int, eos: int) -> NDArray[np.int64]:
+    """Return targets as a model writes them: front and text cut at their end to length - 1, and eos. front: of a tokenizer."""
+    kept = np.concatenate([np.asarray(front, np.int64), text])[: length - 1].astype(np.int64)
+    return np.append(kept, eos)
+
+
 class PairsData:
     """Pairs of texts; see `PairsConfig`. Prepare it before anything but `splits` is asked."""
 
@@ -110,6 +120,8 @@ class PairsData:
         self._tokenizer: PreTrainedTokenizerFast | None = None
         self._files: dict[str, tuple[TokenFile, TokenFile]] = {}
         self._prefix: NDArray[Any] = np.zeros(0, np.int64)
+        self._front: list[int] = []
+        self._start: int | None = None
         self._fingerprint: str | None = None
 
     def _paths(self) -> dict[str, str]:
@@ -218,7 +230,9 @@ class PairsData:
             )
             self._files[split] = inputs, targets
         prefix = self._tokenizer(self.config.prefix, add_special_tokens=False).input_ids if self.config.prefix else []
-        self._prefix = np.asarray(prefix, np.int64)
+        if self.config.layout == "encoder-decoder":
+            self._front, self._start = start_ids(self._tokenizer), decoder_start(self._tokenizer, context)
+        self._prefix = np.asarray([*self._front, *prefix], np.int64)
         if len(self._prefix) + 2 > self.config.inputs_length:
             raise DataError(f"prefix {self.config.prefix!r} fills inputs_length {self.config.inputs_length}: enlarge it")
 
@@ -233,13 +247,14 @@ class PairsData:
         """Return vocabulary_size, pad_id, eos_id, and the positions that a model needs for the longest row."""
         positions = max((self._longest(*files) for files in self._files.values()), default=0)
         settings = {"positions": positions, "positions_setting": "inputs_length or targets_length"}
-        return {**tokenizer_facts(self.tokenizer), **settings}
+        start = {} if self._start is None else start_facts(self.tokenizer, self._start)
+        return {**tokenizer_facts(self.tokenizer), **start, **settings}
 
     def _longest(self, inputs: TokenFile, targets: TokenFile) -> int:
         """Return the width of a split's widest row, padding included."""
         config = self.config
         kept = np.minimum(inputs.lengths() + len(self._prefix), config.inputs_length - 1)
-        written = np.minimum(targets.lengths(), config.targets_length - 1) + 1
+        written = np.minimum(len(self._front) + targets.lengths(), config.targets_length - 1) + 1
         widths = np.maximum(kept + 1, written) if config.layout == "encoder-decoder" else kept + written
         longest = int(widths.max(initial=1))
         return longest + -longest % ROUNDED
@@ -253,7 +268,7 @@ class PairsData:
         config, eos = self.config, int(self.tokenizer.eos_token_id)
         inputs, targets = (np.asarray(file.document(row), np.int64) for file in self._files[split])
         kept = input_ids(inputs, self._prefix, config.inputs_length, config.layout, eos)
-        return kept, np.append(targets[: config.targets_length - 1], eos)
+        return kept, target_ids(targets, self._front, config.targets_length, eos)
 
     def gather(self, split: str, rows: Ints) -> Batch:
         """Make the batch of some rows; -1 stands for a row without loss."""
@@ -261,7 +276,7 @@ class PairsData:
         inputs, targets = [p[0] for p in pairs], [p[1] for p in pairs]
         eos, pad = int(self.tokenizer.eos_token_id), pad_id(self.tokenizer)
         if self.config.layout == "encoder-decoder":
-            batch = collate_encoder_decoder(inputs, targets, pad)
+            batch = collate_encoder_decoder(inputs, targets, pad, self._start)
         else:
             batch = collate_decoder_only(inputs, targets, eos, pad)
         batch["loss_weights"] *= torch.from_numpy(rows >= 0)[:, None]

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from omnitrain.api import Bar, Bench
+from omnitrain_language.evidence.generation import generation_bench
 from omnitrain_language.evidence.instructions import instruction_bench
 from omnitrain_language.evidence.preferences import preference_bench
 from omnitrain_language.packing import gather_rows, plan_best_fit
@@ -25,7 +26,7 @@ def document_lengths() -> NDArray[np.int64]:
 
 def benches() -> list[Bench]:
     """Return all benches."""
-    return [packing_bench(), instruction_bench(document_lengths(), CAPACITY), preference_bench()]
+    return [packing_bench(), instruction_bench(document_lengths(), CAPACITY), preference_bench(), generation_bench()]
 
 
 def packing_bench() -> Bench:

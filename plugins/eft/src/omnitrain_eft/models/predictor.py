@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from omnitrain.api import Context
+from omnitrain.engine import evaluating
 from omnitrain.errors import UsageError
 from omnitrain_eft.models.composition import CompositionModel
 from omnitrain_eft.models.decoding.loop import Decoding, Generated, generate
@@ -19,11 +20,13 @@ from omnitrain_eft.models.ensemble import Prompts
 from omnitrain_eft.paper.composition import Dials
 from omnitrain_language.belonging import positions_of
 from omnitrain_language.chat_templates import turn_end
+from omnitrain_language.decoding import OnToken, generate_ids
 from omnitrain_language.detokenising import OnText, TextStream, continuation
 from omnitrain_language.dialogues.messages import Prompt
 from omnitrain_language.dialogues.templates import prompt_ids
 from omnitrain_language.ends import end_ids
 from omnitrain_language.predictor import LanguagePredictor
+from omnitrain_language.sampling import GenerationSettings
 from omnitrain_language.tokenizers import load_tokenizer
 
 if TYPE_CHECKING:
@@ -63,6 +66,24 @@ class CompositionPredictor(LanguagePredictor):
         """Return a fresh decoder of the composition, for `omnitrain_language.decoding`."""
         return CompositionDecoder(self.model.ensemble(), self.model.dials, self.model.settings.stacked)
 
+    def continue_ids(
+        self,
+        prompts: Sequence[Sequence[int]],
+        settings: GenerationSettings,
+        *,
+        numbers: Sequence[int] | None = None,
+        on_token: OnToken | None = None,
+        **others: Any,
+    ) -> list[list[int]]:
+        """Continue one batch of ids that all models read; see `omnitrain_language.decoding.generate_ids`.
+
+        Raises UsageError for what a composition can't do.
+        """
+        if any(others.values()):
+            raise UsageError(f"a composition knows no {', '.join(others)} of generation: leave them out")
+        with evaluating(self.model):
+            return generate_ids(self.decoder(), prompts, settings, self.eos_ids, numbers, on_token)
+
     def prompts(self, prompts: Sequence[Prompt], room: int) -> Prompts:
         """Return the prompt ids of every model, each written in that model's template.
 
@@ -94,7 +115,8 @@ class CompositionPredictor(LanguagePredictor):
                 )
         return rows
 
-    def generate_text(
+    # Prompts may be messages; there are dials, and no beams.
+    def generate_text(  # type: ignore[override]
         self,
         prompts: Sequence[Prompt],
         *,

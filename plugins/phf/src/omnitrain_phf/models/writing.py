@@ -10,12 +10,12 @@ import torch
 from torch import Tensor, nn
 
 from omnitrain.api import Progress, Run, Use, user_path
-from omnitrain.engine import evaluating
 from omnitrain.errors import DataError, UsageError
 from omnitrain_language.belonging import positions_of
-from omnitrain_language.decoding import Decoder, generate_ids, left_padded
+from omnitrain_language.decoding import left_padded
 from omnitrain_language.detokenising import continuation
 from omnitrain_language.encoding import encode_with_specials
+from omnitrain_language.generating import Processor
 from omnitrain_language.records import Problems, read_fields
 from omnitrain_language.sampling import GenerationSettings
 from omnitrain_phf.configs.evaluators import Condition, TokensConfig
@@ -38,7 +38,14 @@ class Writes(Protocol):
     @property
     def eos_ids(self) -> list[int]: ...
 
-    def decoder(self) -> Decoder: ...
+    def continue_ids(
+        self,
+        prompts: Sequence[Sequence[int]],
+        settings: GenerationSettings,
+        *,
+        numbers: Sequence[int],
+        processors: Sequence[Processor],
+    ) -> list[list[int]]: ...
 
 
 def writer(predictor: Any, name: str) -> Writes:
@@ -98,32 +105,22 @@ class WritingSettings:
 
 
 class OfficialMinLength:
-    """A decoder whose rows can't end before `min_length` tokens, counted as the official code does.
+    """A logits processor by which rows can't end before `min_length` tokens, counted as the official code does.
 
     There a prompt's real tokens count towards the length, since only EOS (which is also padding) counts as prompt.
     """
 
-    def __init__(self, decoder: Decoder, min_length: int, eos_ids: Sequence[int]) -> None:
-        self._decoder, self._min_length, self._eos_ids, self._eos_id = decoder, min_length, eos_ids, eos_ids[0]
-        self._length = 0
-        self._prompt_length = torch.zeros(0)
+    def __init__(self, prompts: Sequence[Sequence[int]], min_length: int, eos_ids: Sequence[int]) -> None:
+        self._min_length, self._eos_ids = min_length, eos_ids
+        ids, _ = left_padded(prompts, eos_ids[0], torch.device("cpu"))
+        self._prompt_length = counted_from_eos(ids, eos_ids[0])
 
-    def start(self, prompts: Sequence[Sequence[int]]) -> Tensor:
-        """Read the prompts."""
-        logits = self._decoder.start(prompts)
-        ids, _ = left_padded(prompts, self._eos_id, logits.device)
-        self._length, self._prompt_length = ids.shape[1], counted_from_eos(ids, self._eos_id)
-        return self._limited(logits)
-
-    def step(self, tokens: Tensor) -> Tensor:
-        """Append one token to each row."""
-        self._length += 1
-        return self._limited(self._decoder.step(tokens))
-
-    def _limited(self, logits: Tensor) -> Tensor:
+    def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
+        """Return the logits [batch, vocabulary] of tokens behind input_ids [batch, length]."""
+        prompt_length = self._prompt_length.to(scores.device)
         for end in self._eos_ids:
-            logits = forbid_early_end(logits, self._length, self._prompt_length, self._min_length, end)
-        return logits
+            scores = forbid_early_end(scores, input_ids.shape[1], prompt_length, self._min_length, end)
+        return scores
 
 
 def encode(predictor: Writes, text: str) -> list[int]:
@@ -154,11 +151,10 @@ def write(
     if exact is None and longest >= settings.max_length:
         raise UsageError(f"a prompt has {longest} tokens with EOS, which leaves no room below max_length {settings.max_length}")
     found: list[list[int]] = []
-    with evaluating(predictor.model):
-        for first in range(0, len(prompts), settings.batch_size):
-            found += _batch(predictor, prompts[first : first + settings.batch_size], settings, first)
-            if progress is not None:
-                progress.advance(min(settings.batch_size, len(prompts) - first))
+    for first in range(0, len(prompts), settings.batch_size):
+        found += _batch(predictor, prompts[first : first + settings.batch_size], settings, first)
+        if progress is not None:
+            progress.advance(min(settings.batch_size, len(prompts) - first))
     return found
 
 
@@ -175,10 +171,11 @@ def _batch(predictor: Writes, prompts: list[list[int]], settings: WritingSetting
         min_new_tokens=min(settings.min_new_tokens, max(rooms)) if exact is None else exact,
         banned_ids=list(settings.banned_ids),
     )
-    decoder: Decoder = predictor.decoder()
+    processors: list[Processor] = []
     if settings.official_min_length:
-        decoder = OfficialMinLength(decoder, settings.official_min_length, predictor.eos_ids)
-    rows = generate_ids(decoder, prompts, generation, predictor.eos_ids, first)
+        processors.append(OfficialMinLength(prompts, settings.official_min_length, predictor.eos_ids))
+    numbers = range(first, first + len(prompts))
+    rows = predictor.continue_ids(prompts, generation, numbers=numbers, processors=processors)
     return [row[:room] for row, room in zip(rows, rooms, strict=True)]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ import torch
 
 from omnitrain.api import Batch, BatchPlan, Context, Data, Fields, Piece, Prepares
 from omnitrain.errors import UsageError
+from omnitrain_language.decoder_start import decoder_start
 from omnitrain_language.explain import explain_decoder_only, explain_encoder_decoder
 from omnitrain_language.tokenizers import prepare_tokenizer, save_tokenizer, tokenizer_facts
 from omnitrain_language.tokens import TokenFile, prepare_tokens, texts_of
@@ -74,6 +76,8 @@ class DenoisingData:
         train = self.text.splits()[0]
         self._tokenizer = prepare_tokenizer(settings, texts_of(self.text, train), self.text.fingerprint, workspace, context)
         vocabulary = vocabulary_of(self._tokenizer, self.config.modes, needed > 0, self.config.layout)
+        if self.config.layout == "encoder-decoder":
+            vocabulary = replace(vocabulary, decoder_start_id=decoder_start(self._tokenizer, context))
         # Planned before the text is tokenised too: lengths and sentinels that do not fit are refused at once.
         Corrupter(self.config, self.mixture, vocabulary, {})
         self.files = prepare_tokens(self.text, self._tokenizer, workspace, context)
@@ -110,7 +114,9 @@ class DenoisingData:
         """Return the tokenizer's sizes and ids, the names of the denoisers, and the positions that a model needs."""
         names = [d.name for d in self.mixture.denoisers]
         told = {"positions": self.corrupter.positions, "positions_setting": "inputs_length"}
-        return {**tokenizer_facts(self.tokenizer), "group_names": {"task_ids": names}, **told}
+        start = self.vocabulary.decoder_start_id
+        starts = {} if start is None else {"decoder_start_id": start}
+        return {**tokenizer_facts(self.tokenizer), "group_names": {"task_ids": names}, **starts, **told}
 
     def save_assets(self, directory: Path) -> None:
         """Write the tokenizer into the model's folder."""

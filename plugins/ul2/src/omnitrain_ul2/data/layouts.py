@@ -83,7 +83,7 @@ def encoder_decoder(examples: Corrupted, vocabulary: Vocabulary) -> Arrays:
     return {
         "input_ids": examples.inputs.astype(np.int64),
         "attention_mask": _present(examples.input_lengths, examples.inputs.shape[1]),
-        "decoder_input_ids": shift_right(examples.targets, examples.target_lengths, vocabulary.pad_id).astype(np.int64),
+        "decoder_input_ids": shift_right(examples.targets, examples.target_lengths, vocabulary.start_id).astype(np.int64),
         "labels": examples.targets.astype(np.int64),
         "loss_weights": weights.astype(np.float32),
     }

@@ -6,12 +6,10 @@ from collections.abc import Sequence
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
-from torch import nn
 
 from omnitrain.api import Batch, Context, Evaluation, Run, Sample, numpy_generator
-from omnitrain.engine import check_split, evaluating
+from omnitrain.engine import check_split
 from omnitrain.errors import UsageError
-from omnitrain_language.decoding import Decoder, generate_ids
 from omnitrain_language.detokenising import continuation
 from omnitrain_language.sampling import GenerationSettings
 from omnitrain_ul2.configs.evaluators import SamplesConfig
@@ -25,11 +23,8 @@ TASKS = (SPAN_CORRUPTION, Denoiser("X", 8.0, 0.5), PREFIX_LM)
 class DecodesIds(Protocol):
     """A predictor whose decoding starts from token ids; the predictors of omnitrain-language do."""
 
-    model: nn.Module
-    eos_ids: Sequence[int]
-
-    def decoder(self) -> Decoder:
-        """Return a fresh decoder."""
+    def continue_ids(self, prompts: Sequence[Sequence[int]], settings: GenerationSettings) -> list[list[int]]:
+        """Return the new ids of a batch of prompts, the end of sequence left out."""
 
 
 def prompt_ids(batch: Batch) -> list[list[int]]:
@@ -83,8 +78,7 @@ class ModeSamples:
             return continuation(tokenizer, before, shown, skip_special_tokens=False)
 
         settings = GenerationSettings(config.max_new_tokens, config.temperature, seed=run.seed("samples"))
-        with evaluating(predictor.model):
-            written = generate_ids(predictor.decoder(), prompts, settings, predictor.eos_ids)
+        written = predictor.continue_ids(prompts, settings)
         labels = [batch["labels"][row][batch["loss_weights"][row] > 0].tolist() for row in range(len(prompts))]
         follows = "prefix_mask" in batch
         return [

@@ -7,14 +7,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
-from torch import Tensor, nn
+from torch import Tensor
 
 from omnitrain.api import Batch, Context, Evaluation, Metric, Run, Sample, Table, numpy_generator
-from omnitrain.engine import check_split, evaluating
+from omnitrain.engine import check_split
 from omnitrain.errors import DataError, UsageError
 from omnitrain_language.data.pairs import PairsData, collate_decoder_only, collate_encoder_decoder, input_ids
-from omnitrain_language.decoding import Decoder, generate_ids
-from omnitrain_language.encoding import Encoder
+from omnitrain_language.encoding import Encoder, start_ids
 from omnitrain_language.sampling import GenerationSettings
 from omnitrain_language.tokenizers import pad_id
 from omnitrain_ul2.configs.data import ModesConfig
@@ -33,13 +32,11 @@ Answers = dict[str, list[str]]
 class AnswersIds(Protocol):
     """A predictor that scores and starts from token ids; the predictors of omnitrain-language do."""
 
-    model: nn.Module
     tokenizer: PreTrainedTokenizerFast
     config: Any
-    eos_ids: Sequence[int]
 
-    def decoder(self) -> Decoder:
-        """Return a fresh decoder."""
+    def continue_ids(self, prompts: Sequence[Sequence[int]], settings: GenerationSettings) -> list[list[int]]:
+        """Return the new ids of a batch of prompts, the end of sequence left out."""
 
     def score(self, batch: Batch) -> Tensor:
         """Return log-probabilities of the labels, float32[batch, length]."""
@@ -92,6 +89,9 @@ class Examiner:
         self._texts, self._style = mode_texts(modes), modes.style
         self._layout = "encoder-decoder" if predictor.config.is_encoder_decoder else "decoder-only"
         self._eos = int(predictor.tokenizer.eos_token_id)
+        two_sided = self._layout == "encoder-decoder"
+        self._front = start_ids(predictor.tokenizer) if two_sided else []
+        self._start = predictor.config.decoder_start_token_id if two_sided else None
 
     def mode_ids(self, mode: str) -> np.ndarray:
         """Return the ids of a mode, none for "none".
@@ -110,12 +110,13 @@ class Examiner:
     def prompts(self, asked: Sequence[Question], mode: str, config: TaskConfig) -> list[np.ndarray]:
         """Return the inputs of each question as fine-tuning has them, without the eos in front of a decoder-only row."""
         prefix = self.mode_ids(mode)
-        room = config.inputs_length - 1 - len(prefix)
+        room = config.inputs_length - 1 - len(self._front) - len(prefix)
         if room < 1:
             raise UsageError(f"inputs_length {config.inputs_length} has no room beside mode {mode}; enlarge it.")
         rows = [np.asarray(ids, np.int64) for ids in self._encode([q.prompt for q in asked])]
         kept = [row[-room:] if config.shots else row[:room] for row in rows]
-        return [input_ids(row, prefix, config.inputs_length, self._layout, self._eos) for row in kept]
+        front = np.asarray([*self._front, *prefix], np.int64)
+        return [input_ids(row, front, config.inputs_length, self._layout, self._eos) for row in kept]
 
     def answers(self, asked: Sequence[Question], mode: str, config: TaskConfig) -> list[str]:
         """Return what the model writes, greedily; of a one-shot answer the first line."""
@@ -123,23 +124,21 @@ class Examiner:
         rows = [front + row.tolist() for row in self.prompts(asked, mode, config)]
         settings = GenerationSettings(config.max_new_tokens)
         written: list[list[int]] = []
-        with evaluating(self._predictor.model):
-            for first in range(0, len(rows), self._batch_size):
-                chunk = rows[first : first + self._batch_size]
-                written += generate_ids(self._predictor.decoder(), chunk, settings, self._predictor.eos_ids, first)
+        for first in range(0, len(rows), self._batch_size):
+            written += self._predictor.continue_ids(rows[first : first + self._batch_size], settings)
         texts = [str(self._tokenizer.decode(ids, skip_special_tokens=True)).strip() for ids in written]
         return [text.split("\n")[0].strip() for text in texts] if config.shots else texts
 
     def log_likelihood(self, asked: Sequence[Question], mode: str, config: TaskConfig) -> float:
         """Return the mean log-probability of a token of the right answers, their eos not counted."""
         inputs = self.prompts(asked, mode, config)
-        targets = [np.asarray([*ids, self._eos]) for ids in self._encode([q.answer for q in asked])]
+        targets = [np.asarray([*self._front, *ids, self._eos]) for ids in self._encode([q.answer for q in asked])]
         total, count = 0.0, 0.0
         for first in range(0, len(asked), self._batch_size):
             chunk = slice(first, first + self._batch_size)
             pad = pad_id(self._tokenizer)
             if self._layout == "encoder-decoder":
-                batch = collate_encoder_decoder(inputs[chunk], targets[chunk], pad)
+                batch = collate_encoder_decoder(inputs[chunk], targets[chunk], pad, self._start)
             else:
                 batch = collate_decoder_only(inputs[chunk], targets[chunk], self._eos, pad)
             batch["loss_weights"] *= batch["labels"] != self._eos

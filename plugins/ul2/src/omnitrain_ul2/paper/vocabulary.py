@@ -29,7 +29,8 @@ class Vocabulary:
     embedding). sentinels: how many there are. mode_ids: tokens in front of the inputs for each of R, X, S: one special
     id, or the pieces of a plain text; an absent kind has none. ordinary_size: ids below it are ordinary vocabulary
     (mode pieces, pad and EOS may lie there, sentinels may not). pad_is_eos: padding has no id of its own, as with GPT-2; rows
-    of a decoder-only model tell it from EOS by their masks.
+    of a decoder-only model tell it from EOS by their masks. decoder_start_id: what the targets of an encoder-decoder are
+    behind; nothing is padding, as in T5.
     """
 
     first_sentinel: int
@@ -39,6 +40,7 @@ class Vocabulary:
     ordinary_size: int = 0
     mode_ids: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     pad_is_eos: bool = False
+    decoder_start_id: int | None = None
 
     def __post_init__(self) -> None:
         last = self.first_sentinel - self.sentinels + 1
@@ -65,6 +67,11 @@ class Vocabulary:
             # Modes written as plain text share pieces such as brackets; pad and EOS share nothing.
             if "id" in (name[-2:], other[-2:]) and ids & others:
                 raise UsageError(f"Id {min(ids & others)} is both {name} and {other}; choose ids that differ.")
+
+    @property
+    def start_id(self) -> int:
+        """What a decoder starts from."""
+        return self.pad_id if self.decoder_start_id is None else self.decoder_start_id
 
     @property
     def not_text(self) -> list[int]:

@@ -8,6 +8,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from time import perf_counter, process_time
 from types import SimpleNamespace
@@ -18,7 +19,7 @@ import torch
 
 from omnitrain.api import Bar, Batch, BatchPlan, Bench
 from omnitrain_language.data.builtin.prose import builtin_documents
-from omnitrain_language.decoding import CausalDecoder
+from omnitrain_language.generating import generate_rows
 from omnitrain_phf.configs.scorers import PycodestyleConfig, ScrubadubConfig
 from omnitrain_phf.configs.stages import ScoreConfig
 from omnitrain_phf.data.blocks import BlockLayout, BlockReader, Blocks, Control, SeededDraws
@@ -243,7 +244,7 @@ def writing_bench(model: Any) -> Bench:
         model=model,
         tokenizer=lambda text, **more: SimpleNamespace(input_ids=[]),
         eos_ids=[1],
-        decoder=lambda: CausalDecoder(model, 0),
+        continue_ids=partial(generate_rows, model, eos_ids=[1], pad=0),
     )
 
     def variant(batch: int, texts: int) -> Callable[[], float]:
