@@ -1,14 +1,19 @@
 """Files that are damaged anywhere are read as far as they go or refused by name: nothing else is raised."""
 
 import json
+import pickle
 import random
 
+import h5py
 import numpy as np
 import pytest
 from helpers import encode
+from test_readers import flat
 
 from omnitrain.errors import DataError
 from omnitrain_control.episodes import EpisodeStore, EpisodeWriter
+from omnitrain_control.readers.importing import import_trajectories
+from omnitrain_control.readers.rules import ReadingRules
 from omnitrain_control.video import probe_video, read_frames, shown_times, steady_rate
 
 
@@ -50,6 +55,27 @@ def test_damaged_video_is_read_as_far_as_it_goes_or_refused_by_name(tmp_path, en
     assert all(str(path) in words for words in refused)
 
 
+@pytest.mark.parametrize("ending", ["npz", "pkl", "hdf5"])
+def test_damaged_trajectories_are_refused_by_name_or_read(tmp_path, ending):
+    path, refused = tmp_path / f"a.{ending}", []
+    if ending == "npz":
+        np.savez(path, **flat())
+    elif ending == "pkl":
+        path.write_bytes(pickle.dumps(flat(), 2))
+    else:
+        with h5py.File(path, "w") as file:
+            file.update(flat())
+    content = path.read_bytes()
+    for seed in range(120):
+        path.write_bytes(damaged(content, seed))
+        try:
+            import_trajectories(str(path), tmp_path / str(seed), ReadingRules(broken="skip"))
+        except DataError as error:
+            refused.append(str(error))
+    assert refused
+    assert all(str(path) in words for words in refused)
+
+
 INDICES = [
     None,
     [],
@@ -69,6 +95,9 @@ INDICES = [
     {"lengths": [1], "fields": {"a": {"shape": []}}},
     {"lengths": [1], "fields": {"a": {"shape": [-1], "dtype": "<f8"}}},
     {"lengths": [1], "fields": {"a": {"shape": [], "dtype": [1]}}},
+    {"lengths": [1], "fields": {"a": {"shape": [], "dtype": "<f8", "final": 1}}},
+    {"lengths": [1], "fields": {"a": {"shape": [], "dtype": "<f8"}}, "labels": [{}, {}]},
+    {"lengths": [1], "fields": {"a": {"shape": [], "dtype": "<f8"}}, "labels": [3]},
 ]
 
 

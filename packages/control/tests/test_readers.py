@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from omnitrain.errors import DataError
-from omnitrain_control.readers.importing import import_trajectories
+from omnitrain_control.readers.importing import import_arrays, import_trajectories
 from omnitrain_control.readers.pickles import read_pickle
 from omnitrain_control.readers.rules import ReadingRules
 from omnitrain_control.trajectories import Trajectories, open_stores
@@ -278,6 +278,19 @@ def test_arrays_that_can_be_understood_in_two_ways_or_none_are_refused(tmp_path,
         return
     with pytest.raises(DataError, match=words):
         imported(path, tmp_path / "out")
+
+
+def test_arrays_in_memory_are_read_as_those_of_files(tmp_path):
+    assert not import_arrays(flat(), tmp_path / "flat", ReadingRules()).counts
+    assert Trajectories(open_stores(tmp_path / "flat")).lengths.tolist() == [3, 2]
+    with pytest.raises(DataError, match="walks holds a int; expected a list of trajectories or a dictionary of arrays"):
+        import_arrays(3, tmp_path / "no", ReadingRules(), "walks")
+
+
+def test_next_observations_of_another_shape_than_the_joined_ones_are_refused(tmp_path):
+    arrays = {**flat(), "pose": np.zeros((5, 7))}
+    with pytest.raises(DataError, match=r"observations of the shape \[7\] a step and next_observations of \[2\]"):
+        imported(saved(tmp_path / "a.npz", arrays), tmp_path / "out", fields={"observations": "pose"})
 
 
 def test_arrays_of_other_names_are_joined_as_fields_says(tmp_path):

@@ -136,7 +136,7 @@ def test_without_last_rows_only_terminal_steps_end_an_episode(tmp_path):
         writer.add(episode(3, final=False, terminal=False))
         writer.add(episode(2, 10.0, final=False))
     found = Trajectories(open_stores(tmp_path))
-    assert found.usable.tolist() == [0, 1, 3, 4]
+    assert list(found.usable) == [0, 1, 3, 4]
     assert found.transitions(found.usable)["next_observations"][:, 0].tolist() == [1, 2, 11, 11]
     with pytest.raises(DataError, match="does not hold what observations are after an episode's last step"):
         found.stores[0].take("observations", np.array([2]), after=1)

@@ -75,7 +75,7 @@ def test_transitions_have_the_next_observation_and_what_is_terminal(tmp_path):
     with pytest.raises(DataError, match="has no terminals, and transitions ask for them"):
         prepared(tmp_path, path, transitions=True, actions="numbers")
     data = prepared(tmp_path, path, transitions=True, actions="numbers", dones="timeout", valid_fraction=0)
-    assert data.examples("train").tolist() == [0, 1, 3]
+    assert list(data.examples("train")) == [0, 1, 3]
     batch = data.collate(data.examples("train"))
     assert batch["next_observations"][:, 0].tolist() == [1, 2, 101]
     assert batch["terminals"].tolist() == [False] * 3

@@ -14,6 +14,7 @@ from omnitrain_control.episodes import EpisodeStore, EpisodeWriter
 from omnitrain_control.readers.rules import ReadingRules, faults
 from omnitrain_control.returns import monte_carlo_returns
 from omnitrain_control.trajectories import Trajectories
+from omnitrain_control.windows import chosen
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -43,7 +44,7 @@ class Transitions:
         """
         if not len(self):
             raise UsageError("There are no transitions to draw from: collect before drawing, or give data.")
-        return self.trajectories.transitions(self._usable[generator.integers(0, len(self), count)])
+        return self.trajectories.transitions(chosen(self._usable, generator.integers(0, len(self), count)))
 
 
 class Replay:

@@ -181,13 +181,13 @@ class Trajectories:
         return all("observations" in store.final for store in self.stores)
 
     @cached_property
-    def usable(self) -> Ints:
+    def usable(self) -> Ints | range:
         """The steps whose next observation is known or counts for nothing: all, or all but last ones that are not terminal.
 
         Raises DataError where nobody tells which ends are terminal.
         """
         if self.keeps_final:
-            return np.arange(self.steps)
+            return range(self.steps)
         if "terminals" not in self.shapes:
             raise DataError(
                 f"{self.stores[0].folder} does not tell which ends are terminal: give terminals, or say what its dones are "

@@ -37,6 +37,11 @@ def drawn_steps(total: int, count: int, seed: int, number: int) -> Ints:
     return np.random.default_rng([seed, number]).integers(0, total, count)
 
 
+def chosen(steps: Ints | range, rows: Ints) -> Ints:
+    """Return some of the steps; of a range without an array of all of them."""
+    return steps.start + rows if isinstance(steps, range) else steps[rows]
+
+
 class StepStream:
     """Batches of drawn steps, endless for training, else every step of `fixed` once. State: the number of the next batch.
 

@@ -27,7 +27,7 @@ from omnitrain_control.readers.arrays import TrajectoryProblems
 from omnitrain_control.readers.importing import LEFT_OUT, check_episode, import_trajectories
 from omnitrain_control.readers.rules import Episode, Found, ReadingRules
 from omnitrain_control.trajectories import Arrays, GivesStores, Trajectories, open_stores
-from omnitrain_control.windows import Ints, StepStream
+from omnitrain_control.windows import Ints, StepStream, chosen
 
 log = logging.getLogger(__name__)
 _READING = ("layout", "fields", "horizon", "dones", "broken", "min_steps", "action_range")
@@ -191,15 +191,18 @@ class TrajectoriesData:
         begin, end = (0, self._train) if split == "train" else (self._train, len(self.trajectories))
         return int(offsets[begin]), int(offsets[end])
 
-    def examples(self, split: str) -> Ints:
+    def examples(self, split: str) -> Ints | range:
         """Return the numbers of the split's steps; of windows those that they begin at, behind each other in "valid"."""
         found, (begin, end) = self.trajectories, self._range(split)
-        steps = np.arange(begin, end)
-        if self.config.transitions and len(found.usable) < found.steps:
-            steps = np.intersect1d(steps, found.usable, assume_unique=True)
+        usable = found.usable if self.config.transitions else range(end)
+        if not isinstance(usable, range):
+            first, last = np.searchsorted(usable, [begin, end]).tolist()
+            return usable[first:last]
         if self.config.context is not None and split != "train":
-            steps = steps[found.place(steps)[1] % self.config.context == 0]
-        return steps
+            steps = np.arange(begin, end)
+            at: Ints = steps[found.place(steps)[1] % self.config.context == 0]
+            return at
+        return range(begin, end)
 
     def batches(self, split: str, plan: BatchPlan) -> StepStream:
         """Return batches of drawn steps for training, else every one of `examples` once.
@@ -207,7 +210,8 @@ class TrajectoriesData:
         Raises DataError for a split without steps.
         """
         examples = self.examples(split)
-        return StepStream(lambda rows: self.collate(examples[rows]), len(examples), np.arange(len(examples)), plan)
+        fixed = np.arange(0 if plan.train else len(examples))
+        return StepStream(lambda rows: self.collate(chosen(examples, rows)), len(examples), fixed, plan)
 
     def collate(self, examples: Sequence[int] | Ints) -> Batch:
         """Return the batch of steps, or of the windows that begin there."""

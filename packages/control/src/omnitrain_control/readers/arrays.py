@@ -124,6 +124,11 @@ def _cut(
 def _follow(found: Found, following: NDArray[Any]) -> None:
     """Add what is observed after the last step; the other next observations are the next rows, or an end is not marked."""
     observed = found.episode["observations"]
+    if following.shape[1:] != observed.shape[1:]:
+        raise DataError(
+            f"{found.place} has observations of the shape {list(observed.shape[1:])} a step and next_observations of "
+            f"{list(following.shape[1:])}: name both of one kind, as fields: {{observations: ..., next_observations: ...}}."
+        )
     near = np.isclose(following[:-1], observed[1:], rtol=1e-4, atol=1e-5, equal_nan=True)
     if near.all():
         found.episode["observations"] = np.concatenate([observed, following[-1:]])

@@ -96,8 +96,11 @@ def _of_arrays(raw: Raw, rules: ReadingRules, where: str, problems: Problems) ->
         yield from flat_episodes(raw, rules, where, problems)
 
 
-def _of_pickle(content: Any, rules: ReadingRules, where: str, problems: Problems) -> Iterator[Found]:
-    """Yield what a pickle holds: a list or dictionary of trajectories, or flat arrays."""
+def held_trajectories(content: Any, rules: ReadingRules, where: str, problems: Problems) -> Iterator[Found]:
+    """Yield what an object holds: a list or dictionary of trajectories (dictionaries of arrays), or flat arrays.
+
+    Raises DataError for anything else, and for arrays that can't be understood.
+    """
     parts = content if isinstance(content, list) else list(content.values()) if isinstance(content, dict) else []
     if parts and all(isinstance(part, dict) for part in parts):
         for number, part in enumerate(parts):
@@ -152,7 +155,7 @@ def _of_file(file: Path, rules: ReadingRules, scratch: Path, problems: Problems)
     if is_minari(file):
         yield from minari_episodes(file, rules)
     elif suffix in PICKLES:
-        yield from _of_pickle(read_pickle(file), rules, where, problems)
+        yield from held_trajectories(read_pickle(file), rules, where, problems)
     elif suffix in SUFFIXES:
         opened: AbstractContextManager[Any] = _npz(file, scratch) if suffix == ".npz" else _hdf5(file)
         with opened as raw:

@@ -10,12 +10,13 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from omnitrain.api import reading
 from omnitrain.errors import DataError
 from omnitrain_control.episodes import EpisodeIndex, EpisodeWriter
 from omnitrain_control.listing import INDEX
 from omnitrain_control.problems import Problems
 from omnitrain_control.readers.arrays import TrajectoryProblems
-from omnitrain_control.readers.files import read_trajectories
+from omnitrain_control.readers.files import held_trajectories, read_trajectories
 from omnitrain_control.readers.rules import Episode, Found, ReadingRules, faults
 
 SHORT = "trajectories shorter than min_steps"
@@ -108,13 +109,28 @@ def import_trajectories(path: str, folder: Path, rules: ReadingRules) -> Problem
     """
     problems, scratch = TrajectoryProblems(), folder / "scratch"
     try:
-        found = read_trajectories(path, rules, scratch, problems)
-        with TrajectoryWriter(folder, {"source": path}) as writer:
-            for one in sound(found, rules, problems):
-                writer.add(one.episode, one.label)
+        _write(read_trajectories(path, rules, scratch, problems), folder, path, rules, problems)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
+    return problems
+
+
+def import_arrays(content: Any, folder: Path, rules: ReadingRules, name: str = "arrays") -> Problems:
+    """Write trajectories that are in memory into stores below a folder, as `import_trajectories` does those of files.
+
+    content: a dictionary of flat arrays (D4RL's, those of a buffer of Stable-Baselines3), or a list of dictionaries with the
+    arrays of one trajectory each. name: for messages.
+    """
+    problems = TrajectoryProblems()
+    with reading(name, "trajectories"):
+        _write(held_trajectories(content, rules, name, problems), folder, name, rules, problems)
+    return problems
+
+
+def _write(trajectories: Iterable[Found], folder: Path, path: str, rules: ReadingRules, problems: Problems) -> None:
+    with TrajectoryWriter(folder, {"source": path}) as writer:
+        for one in sound(trajectories, rules, problems):
+            writer.add(one.episode, one.label)
     (folder / LEFT_OUT).write_text(problems.summary(), "utf-8")
     if problems.counts:
         log.warning("%s: told or left out: %s", path, problems.summary())
-    return problems
