@@ -100,7 +100,13 @@ def test_abilities_beside_the_batches_are_passed_on(made, tmp_path):
 @pytest.mark.parametrize("accumulate", [1, 3])
 def test_changed_batches_come_in_the_order_and_cut_of_the_data(kind, accumulate):
     plain, doubled = kind(10, 1), Doubled(kind(10, 1))
-    for ability in (protocols.Gathers, protocols.DrawsExamples, protocols.OrdersBatches, protocols.SavesAssets):
+    for ability in (
+        protocols.FollowsModel,
+        protocols.Gathers,
+        protocols.DrawsExamples,
+        protocols.OrdersBatches,
+        protocols.SavesAssets,
+    ):
         assert isinstance(doubled, ability) == isinstance(plain, ability)
     one, other = (make_feed(data, "train", PLAN, accumulate) for data in (plain, doubled))
     for _ in range(3):

@@ -38,8 +38,8 @@ class DataWrapper:
     """Base of data over other data, `inner`: a subclass says in `change` what becomes of a batch, and its `fingerprint`.
 
     An ability that `inner` has and the subclass does not define is passed on, whatever it is: own orders, cutting, gathers,
-    draws, assets, following the model. `change` must not depend on other batches than its own. Call `super().__init__`
-    before anything else.
+    draws, assets, following the model. A method of an ability that it does define calls that of `inner` itself. `change` must
+    not depend on other batches than its own. Call `super().__init__` before anything else.
 
         class Scaled(DataWrapper):
             def change(self, batch: Batch) -> Batch:
@@ -72,11 +72,6 @@ class DataWrapper:
         """Return what `inner` tells."""
         return dict(self.inner.facts()) if isinstance(self.inner, TellsFacts) else {}
 
-    def follow(self, model: nn.Module) -> None:
-        """Hand the model on."""
-        if isinstance(self.inner, FollowsModel):
-            self.inner.follow(model)
-
     def splits(self) -> Sequence[str]:
         """Name the splits of `inner`."""
         return list(self.inner.splits())
@@ -95,6 +90,11 @@ class _Ability:
 
     inner: Any
     change: Callable[[Batch], Batch]
+
+
+class _Following(_Ability):
+    def follow(self, model: nn.Module) -> None:
+        self.inner.follow(model)
 
 
 class _Assets(_Ability):
@@ -137,6 +137,7 @@ class _Told(_Ability):
 
 
 _ABILITIES: tuple[tuple[type, str, type[_Ability]], ...] = (
+    (FollowsModel, "follow", _Following),
     (SavesAssets, "save_assets", _Assets),
     (ExplainsBatches, "explain", _Explained),
     (Gathers, "gather", _Gathered),

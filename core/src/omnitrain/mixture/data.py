@@ -106,12 +106,6 @@ class Mixture:
             self._assembler = Assembler(names, self._fields, self._group, self._groups, self._agreed())
         return self._assembler
 
-    def follow(self, model: nn.Module) -> None:
-        """Hand the model to the members that follow it."""
-        for member in self.members:
-            if isinstance(member.data, FollowsModel):
-                member.data.follow(model)
-
     def splits(self) -> Sequence[str]:
         """Name the splits that members have, then each member's own to measure on: "valid/natural"."""
         found = dict.fromkeys(split for member in self.members for split in member.data.splits())
@@ -249,6 +243,16 @@ class Mixture:
         return {"member": [Piece(member.name)], **shown}
 
 
+class FollowingMixture(Mixture):
+    """A mixture some of whose members are made by the live model."""
+
+    def follow(self, model: nn.Module) -> None:
+        """Hand the model to the members that follow it."""
+        for member in self.members:
+            if isinstance(member.data, FollowsModel):
+                member.data.follow(model)
+
+
 class SavingMixture(Mixture):
     """A mixture some of whose members have files that belong to a model."""
 
@@ -287,16 +291,19 @@ class DrawnUnion(Mixture):
         return member.number, member.data.examples(own)[row]
 
 
+_KINDS: tuple[tuple[type, type[Mixture]], ...] = (
+    (FollowsModel, FollowingMixture),
+    (SavesAssets, SavingMixture),
+    (DrawsExamples, DrawnUnion),
+)
+
+
 def build(config: MixtureConfig, context: Context) -> Mixture:
     """Make the data `core/mixture`. Raises UsageError for members whose batches differ."""
     members = []
     for number, (name, member) in enumerate(sorted(config.members.items())):
         use = str(member.data.use or member.data.source)
         members.append(Member(name, number, context.build(member.data), member, use))
-    kinds: tuple[type[Mixture], ...] = (Mixture,)
-    if any(isinstance(member.data, SavesAssets) for member in members):
-        kinds = (SavingMixture,)
-    if any(isinstance(member.data, DrawsExamples) for member in members):
-        kinds = (DrawnUnion, *(kind for kind in kinds if kind is not Mixture))
-    made: type[Mixture] = kinds[0] if len(kinds) == 1 else type("Mixture", kinds, {})
+    kinds = tuple(kind for ability, kind in _KINDS if any(isinstance(member.data, ability) for member in members))
+    made: type[Mixture] = type("Mixture", kinds, {}) if len(kinds) > 1 else (kinds or (Mixture,))[0]
     return made(config, members)

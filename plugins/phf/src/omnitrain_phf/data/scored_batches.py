@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from omnitrain.api import Batch, Context, Data, Fields, Piece, misfits, parse_field
+from omnitrain.api import Batch, Context, Data, Fields, FollowsModel, Piece, misfits, parse_field
 from omnitrain.engine import DataWrapper
 from omnitrain.errors import UsageError
 from omnitrain_language.detokenising import Detokeniser
@@ -84,7 +84,8 @@ class ScoredBatches(DataWrapper):
     def follow(self, model: torch.nn.Module) -> None:
         """Give a model from an earlier stage rows for control tokens that it does not have yet."""
         grow(model, self._added, self._seed)
-        super().follow(model)
+        if isinstance(self.inner, FollowsModel):
+            self.inner.follow(model)
 
     def change(self, batch: Batch) -> Batch:
         """Return a batch with `token_scores`, float32[batch, length]: of each label that has loss, 0 elsewhere."""
