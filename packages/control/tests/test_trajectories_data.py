@@ -57,6 +57,11 @@ def test_windows_are_padded_on_the_left_and_evaluation_sees_every_step_once(tmp_
     assert one["action_mask"].tolist() == [[[False], [True]]]
     assert one["observations"][0, 0].tolist() == [0, 0]
     assert one["actions"][0, 0].item() == 0
+    (pieces,) = data.explain(one, 0).values()
+    assert [(piece.text, piece.role) for piece in pieces] == [
+        ("-; ", "padding"),
+        (f"{int(one['timesteps'][0, 1])}: 1; ", "loss"),
+    ]
 
 
 def test_draws_are_a_function_of_one_number(tmp_path):

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from omnitrain.api import Batch, BatchPlan, Context, Data, Fields, Prepares
+from omnitrain.api import Batch, BatchPlan, Context, Data, Fields, Piece, Prepares
 from omnitrain.engine import build_once, input_digests
 from omnitrain.errors import DataError, UsageError
 from omnitrain_control import __version__
@@ -247,6 +247,17 @@ class TrajectoriesData:
         if self.config.bins is None or self.config.action_range is None:
             return np.array(actions)
         return binned(self.config.bins, self.config.action_range, actions.shape[-1]).encode(actions)["action"]
+
+    def explain(self, batch: Batch, row: int) -> Mapping[str, Sequence[Piece]]:
+        """Show the steps of a row: number in the trajectory, and action."""
+        whole = self.config.context is not None
+        steps = (batch[name][row] if whole else batch[name][row : row + 1] for name in ("timesteps", "actions"))
+        real = batch["attention_mask"][row].tolist() if whole else [True]
+        pieces = []
+        for at, action, held in zip(*steps, real, strict=True):
+            told = ", ".join(f"{number:.3g}" for number in action.tolist())
+            pieces.append(Piece(f"{int(at)}: {told}; " if held else "-; ", "loss" if held else "padding"))
+        return {"step: action": pieces}
 
     def facts(self) -> Mapping[str, Any]:
         """Tell the sizes that a policy needs, the best return, what was left out, and the game where it is known."""
