@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from omnitrain.errors import UsageError
 from omnitrain_tuning.blocks import Block
 from omnitrain_tuning.methods import Detach, SelectingSites, entries_of, kaiming_, scale_parameter
-from omnitrain_tuning.roles import FEED_FORWARD, KEY, QUERY, VALUE, Place, add_to, attention_place, feed_forward_input
+from omnitrain_tuning.roles import FEED_FORWARD, KEY, QUERY, VALUE, Place, attention_place, feed_forward_input
 
 ROLES = (QUERY, KEY, VALUE, FEED_FORWARD)
 Of = Literal["input", "output"]
@@ -32,15 +32,21 @@ class Factors(nn.Module):
             kaiming_(entry.T)
         self.scale = scale_parameter(scale)
 
-    def forward(self, x: Tensor, chosen: Tensor | None = None) -> Tensor:
-        """Return what is added for x float[batch, ..., inputs]; chosen: the entry of each example, int64[batch]."""
-        a, b = entries_of(self.a, chosen), entries_of(self.b, chosen)
-        if len(a) == 1:
-            result: Tensor = (x @ a[0]) @ b[0] * self.scale
-            return result
-        rows = x.flatten(1, -2) if x.ndim > 2 else x.unsqueeze(1)
-        changed = torch.bmm(torch.bmm(rows, a), b) * self.scale
-        return changed.view(*x.shape[:-1], changed.shape[-1])
+    def forward(self, base: Tensor, x: Tensor, chosen: Tensor | None = None, in_place: bool = False) -> Tensor:
+        """Return base float[batch, ..., outputs] with what is added for x float[batch, ..., inputs].
+
+        chosen: the entry of each example, int64[batch]. in_place: write into base, which may be a part of a larger tensor.
+        """
+        a, b = (entries_of(factor, chosen).to(x.dtype) for factor in (self.a, self.b))
+        rows, onto = (t.flatten(1, -2) if t.ndim > 2 else t.unsqueeze(1) for t in (x, base))
+        if len(a) == 1:  # one product of all rows instead of one for each example
+            inner = (rows @ a[0]) * self.scale
+            changed = inner @ b[0]
+            result = onto.add_(changed) if in_place else onto + changed
+        else:
+            inner = torch.bmm(rows, a) * self.scale
+            result = onto.baddbmm_(inner, b) if in_place else torch.baddbmm(onto, inner, b)
+        return result.view(base.shape)
 
 
 class Roles(nn.ModuleDict):
@@ -114,21 +120,32 @@ class LowRankPet:
     ) -> Callable[..., Any]:
         def add(module: nn.Module, args: tuple[Tensor, ...], output: Tensor) -> Tensor:
             active = modules()
-            if not active:
-                return output
-            rows = chosen(len(active))
-            changes = []
-            for role, place in own.items():
+            rows = chosen(len(active)) if active else ()
+            for role, place in own.items() if active else ():
                 x = output if role == FEED_FORWARD and self.feed_forward_of == "output" else args[0]
-                parts = x.chunk(len(active)) if len(active) > 1 else (x,)
-                changed = [
-                    factors[role](part, entries)  # type: ignore[index]
-                    for factors, part, entries in zip(active, parts, rows, strict=True)
-                ]
-                changes.append((place, changed[0] if len(changed) == 1 else torch.cat(changed)))
-            return add_to(output, changes)
+                output = _added(output, place, x, [factors[role] for factors in active], rows)  # type: ignore[index]
+            return output
 
         return add
+
+
+def _added(output: Tensor, place: Place, x: Tensor, factors: Sequence[nn.Module], chosen: Sequence[Tensor | None]) -> Tensor:
+    """Return a projection's output with each expert's update of its equal part of the batch.
+
+    Where a role has a part of the outputs it is written into, so that the others are not copied.
+    """
+    if place.is_whole and len(factors) == 1:
+        changed: Tensor = factors[0](output, x, chosen[0])
+        return changed
+    size = len(output) // len(factors)
+    parts = []
+    for number, (own, rows) in enumerate(zip(factors, chosen, strict=True)):
+        base, read = (t.narrow(0, number * size, size) for t in (output, x))
+        if place.is_whole:
+            parts.append(own(base, read, rows))
+        else:
+            own(base.narrow(-1, place.start, place.outputs), read, rows, in_place=True)
+    return torch.cat(parts) if parts else output
 
 
 def _by_module(places: dict[str, Place]) -> list[tuple[nn.Module, dict[str, Place]]]:

@@ -8,6 +8,7 @@ PLUGIN = Plugin(
     name="tuning",
     summary="Parameter-efficient tuning of any backbone, and learning tasks one after the other.",
     api="1.1",
+    bench=".evidence.bench:benches",
 )
 
 

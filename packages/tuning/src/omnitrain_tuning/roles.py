@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor, nn
 
 from omnitrain.errors import UsageError
@@ -128,14 +126,3 @@ def feed_forward_layer(block: Block) -> nn.Module:
         f"Block {block.name} has no module of its own for its feed-forward layer, so nothing can be put on it; put adapters on "
         "its attention."
     )
-
-
-def add_to(output: Tensor, changes: Sequence[tuple[Place, Tensor]]) -> Tensor:
-    """Return a projection's output with what roles add to their parts of it."""
-    if len(changes) == 1 and changes[0][0].is_whole:
-        return output + changes[0][1].to(output.dtype)
-    parts, position = [], 0
-    for place, change in sorted(changes, key=lambda entry: entry[0].start):
-        parts += [output[..., position : place.start], place.read(output) + change.to(output.dtype)]
-        position = place.stop
-    return torch.cat([*parts, output[..., position:]], dim=-1)
