@@ -80,7 +80,8 @@ def _logits(model: nn.Module, ids: Tensor, mask: Tensor, last: int) -> Tensor:
     """Return the logits of the last positions, [rows, last, vocabulary]."""
     asked: dict[str, Any] = {"logits_to_keep": last} if last < ids.shape[1] and _keeps_logits(model) else {}
     logits: Tensor = model(input_ids=ids, attention_mask=mask, use_cache=False, **asked).logits
-    return logits[:, -last:]
+    # A cut that leaves all would cost its gradient a copy.
+    return logits if logits.shape[1] == last else logits[:, -last:]
 
 
 def _keeps_logits(model: nn.Module) -> bool:
