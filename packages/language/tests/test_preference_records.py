@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -104,3 +105,18 @@ def test_stored_numbers_that_are_no_log_probabilities_are_named(tmp_path: Path, 
         DataError, match=r"a\.jsonl:1: reference_rejected is .*, no log-probability: expected a number of at most 0"
     ):
         read(tmp_path / "a.jsonl", {**pair, "reference_rejected": value}, stored=True)
+
+
+@pytest.mark.parametrize(
+    ("record", "told"),
+    [
+        ({"chosen": "Q: Why? A: So.", "rejected": "Q: Why? A: No."}, "1 pairs name no prompt"),
+        ({"prompt": "Why?", "chosen": "Why? So.", "rejected": "Why? No."}, "in 1 pairs both sides begin with their prompt"),
+        ({"prompt": "Why?", "chosen": "So.", "rejected": "Why? No."}, ""),
+        ({"chosen": f"{HUMAN} So.", "rejected": f"{HUMAN} No."}, ""),
+    ],
+)
+def test_what_may_not_be_meant_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture, record: Any, told: str) -> None:
+    with caplog.at_level(logging.WARNING):
+        assert len(read(tmp_path / "a.jsonl", record)) == 1
+    assert (told in caplog.text) if told else not caplog.text

@@ -8,6 +8,7 @@ and `rejected` are texts or messages: the response alone, or the whole dialogue 
 from __future__ import annotations
 
 import json
+import logging
 import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,6 +21,7 @@ from omnitrain_language.dialogues.records import message_fault
 from omnitrain_language.folders import find_files
 from omnitrain_language.records import RECORDS, Problems, file_records, text_fault
 
+_log = logging.getLogger("omnitrain.language")
 REFERENCES = ("reference_chosen", "reference_rejected")
 _FIELDS = ("prompt", "messages", "chosen", "rejected", *REFERENCES)
 _TURN = re.compile(r"\n\n(Human|Assistant):")
@@ -49,15 +51,34 @@ def read_preferences(path: str, refuse: bool, stored: bool = False) -> Iterator[
     stored: each must hold `reference_chosen` and `reference_rejected`. Raises DataError where there is no file, and for
     malformed records where they are refused; without that they are left out, counted and named.
     """
-    problems = Problems(refuse)
+    problems, shared, doubled = Problems(refuse), 0, 0
     for file in find_files(path, RECORDS):
         for number, record in file_records(file, _FIELDS, problems):
+            present = {name: value for name, value in record.items() if value is not None}
             try:
-                yield _preference({k: v for k, v in record.items() if v is not None}, stored, f"{file}:{number}")
+                found = _preference(present, stored, f"{file}:{number}")
             except _Malformed as fault:
                 problems.add(file, number, str(fault))
+                continue
+            shared += isinstance(found.prompt, str) and not {"prompt", "messages"} & set(present)
+            doubled += isinstance(found.prompt, str) and all(t.startswith(found.prompt) for t in (found.chosen, found.rejected))
+            yield found
         problems.file_ended()
     problems.pass_ended()
+    _tell(path, shared, doubled)
+
+
+def _tell(path: str, shared: int, doubled: int) -> None:
+    """Tell what of the records was taken in a way that somebody may not mean."""
+    if shared:
+        _log.warning("%s: %d pairs name no prompt; the words that both sides begin with were taken for it", path, shared)
+    if doubled:
+        _log.warning(
+            "%s: in %d pairs both sides begin with their prompt, which is read twice then; leave out the field of the prompt "
+            "where the sides are whole texts",
+            path,
+            doubled,
+        )
 
 
 def _preference(record: Mapping[str, Any], stored: bool, place: str) -> PreferenceRecord:
