@@ -1,6 +1,7 @@
 """Several data as one: exact shares, one plan from any point and with any workers, every ability, and what is refused."""
 
 import json
+import re
 from collections import Counter
 from dataclasses import replace
 from itertools import chain
@@ -11,10 +12,12 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from mixing import Drawn, Gathered, Listed, Noisy, Streamed, mixture
+from pydantic import ValidationError
 
 from omnitrain.api import BatchPlan, misfits
 from omnitrain.engine.batches import in_order, make_feed
 from omnitrain.errors import DataError, OmnitrainError, UsageError
+from omnitrain.mixture.configs import MixtureConfig
 from omnitrain.mixture.shares import LONGEST, shares, turns, whole
 from omnitrain.mixture.turns import Turns
 
@@ -490,8 +493,24 @@ def test_losses_are_told_by_member(train):
         ({"cap": 2, "size": 3}, "cap limits examples that can be counted, size stands for those that can't"),
     ],
 )
-def test_settings_that_mean_nothing_are_one_sentence(train, change, said):
+def test_settings_of_a_member_that_mean_nothing_are_one_sentence(train, change, said):
     rows = {"use": "core/mixture", "members": {"a": {"data": {"use": "toy/rows"}, **change}}}
     outcome = train("run", rows=rows)
     assert outcome.code == (4 if "no examples" in said else 2)
     assert said in outcome.error["text"]
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"members": {}}, "members: expected at least one"),
+        ({"members": {"a b": {"data": "toy/rows"}}}, "the member 'a b' needs a name"),
+        ({"group": "Of member"}, "group 'Of member' is no name of a field"),
+        ({"facts_of": "c"}, "facts_of 'c' is no member; there are a"),
+        ({"drop": ["x"], "keep": ["x"]}, "'x' is in both drop and keep"),
+        ({"keep": ["x"]}, "keep needs batches of one member each: set unit: update"),
+    ],
+)
+def test_settings_that_mean_nothing_are_refused(change, said):
+    with pytest.raises(ValidationError, match=re.escape(said)):
+        MixtureConfig.model_validate({"members": {"a": {"data": "toy/rows"}}, **change})

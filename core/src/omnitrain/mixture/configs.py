@@ -9,6 +9,7 @@ from pydantic import Field, field_validator, model_validator
 
 from omnitrain.api.config import Config, UseData
 
+_FIELD = re.compile(r"[a-z][a-z0-9_]{0,63}")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
@@ -41,7 +42,7 @@ class MemberConfig(Config):
 class MixtureConfig(Config):
     """Mix several data."""
 
-    members: dict[str, MemberConfig] = Field(min_length=1)
+    members: dict[str, MemberConfig]
     """The data by name, such as {natural: {data: ..., weight: 2}, sql: {data: ...}}; losses and splits are told by these
     names. The order in which they are written makes no difference."""
     alpha: float = Field(default=0.0, ge=0, le=1)
@@ -60,13 +61,17 @@ class MixtureConfig(Config):
     keep: list[str] = Field(default_factory=list)
     """Fields that only some members carry and that stay in the batches of these, for objectives to which they are optional
     (masks); not for unit: example."""
-    group: str = Field(default="member_ids", pattern=r"^[a-z][a-z0-9_]*$")
+    group: str = "member_ids"
     """Field that says of each row which member it is of, for objectives and evaluators that measure by group."""
     facts_of: str | None = None
     """The member whose word and files (tokenizer) count where members tell a model different things; null refuses that."""
 
     @model_validator(mode="after")
     def _fits_together(self) -> MixtureConfig:
+        if not self.members:
+            raise ValueError("members: expected at least one, such as {natural: {data: ...}}")
+        if not _FIELD.fullmatch(self.group):
+            raise ValueError(f"group {self.group!r} is no name of a field; expected lower-case letters, digits and '_'")
         wrong = next((name for name in self.members if not _NAME.fullmatch(name)), None)
         if wrong is not None:
             raise ValueError(f"the member {wrong!r} needs a name of 1 to 64 letters, digits, '.', '_' and '-'")
