@@ -159,7 +159,7 @@ def check_cuttable(data: Data) -> None:
 
     Raises UsageError that names the fields without a dimension named "batch".
     """
-    if not isinstance(data, SplitsBatches):
+    if isinstance(data, OrdersBatches) and not isinstance(data, SplitsBatches):
         required = {name: spec for name, spec in data.batch.items() if not parse_field(spec).optional}
         _batch_axes(required, data.batch)
 

@@ -17,7 +17,6 @@ from omnitrain.api.protocols import (
     ChecksData,
     Evaluator,
     MakesFeed,
-    OrdersBatches,
     PlansStage,
     TellsArtifacts,
     TellsNeeds,
@@ -212,7 +211,7 @@ def check_training(
         if isinstance(data, MakesFeed):
             plan = BatchPlan(config.fit.batch_size, run.seed("data"))
             data.feed(config.train_split, plan, config.fit.accumulate, 0).close()
-        elif config.fit.accumulate > 1 and isinstance(data, OrdersBatches):
+        elif config.fit.accumulate > 1:
             check_cuttable(found.data)
         there = [use for use in config.evaluators if awaited(use, recipe, folder) is None]
         check_evaluators(there, found.data, found.facts, run)
