@@ -73,6 +73,10 @@ CASES = {
         {**MIXED, "rows": WITH_STREAM, "square": {"carried": True}, "fit": {"accumulate": 2}},
         [("forward", 23), ("forward", 17)],
     ),
+    "rounds, workers, accumulated": (
+        {"rows": {"form": "rounds"}, "square": {"carried": True}, "fit": {"workers": 2, "accumulate": 3}},
+        [("part", 2), ("forward", 20), ("part", 1), ("forward", 17)],
+    ),
     "skipped updates, early stop": (
         {"rows": {"nan_at": [3, 20]}, "fit": {"early_stop": {"patience": 4}, "evaluate_every": 2}},
         [("forward", 9), ("validation", 5)],

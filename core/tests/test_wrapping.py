@@ -8,6 +8,7 @@ from mixing import Drawn, Gathered, Listed, Streamed, mixture
 
 from omnitrain.api import BatchPlan, OrdersBatches, Piece, protocols
 from omnitrain.engine import DataWrapper, make_feed
+from omnitrain.errors import UsageError
 
 PLAN = BatchPlan(6, 0)
 DATA = {
@@ -19,7 +20,9 @@ DATA = {
     "TellsOrder",
     "Gathers",
     "DrawsExamples",
+    "ExtendsModel",
     "FollowsModel",
+    "MakesRounds",
     "ExplainsBatches",
     "SplitsBatches",
 }
@@ -56,6 +59,9 @@ class Able(Listed):
     def prepare(self, workspace, context):
         self.seen.append("prepared")
 
+    def extend(self, model):
+        self.seen.append(f"extended {model}")
+
     def follow(self, model):
         self.seen.append(model)
 
@@ -84,14 +90,41 @@ def test_abilities_beside_the_batches_are_passed_on(made, tmp_path):
     inner = Able(10)
     data = made(inner)
     data.prepare(tmp_path, None)
+    data.extend("model")
     data.follow("model")
     data.save_assets(tmp_path)
-    assert inner.seen[:2] == ["prepared", "model"]
-    assert len(inner.seen) == 3
+    assert inner.seen[:3] == ["prepared", "extended model", "model"]
+    assert len(inner.seen) == 4
     assert data.facts()["pad_id"] == 9
     (batch,) = make_feed(data, "train", PLAN).next()
     assert data.explain(batch, 0)["x"] == [Piece(str(int(batch["x"][0])))]
     assert data.order("train", PLAN, 7)
+
+
+class Rounds(Listed):
+    """Data whose rows a model makes."""
+
+    round_updates = 3
+
+    def round_parts(self, number):
+        return 2
+
+    def make_part(self, model, number, part):
+        return [model + number + part]
+
+    def take_round(self, number, rows):
+        self.rows = rows
+
+
+def test_rounds_of_a_model_are_passed_on_by_a_wrapper_and_refused_by_a_mixture():
+    wrapped = Doubled(Rounds(4))
+    assert isinstance(wrapped, protocols.MakesRounds)
+    assert not isinstance(Doubled(Listed(4)), protocols.MakesRounds)
+    assert (wrapped.round_updates, wrapped.round_parts(0), wrapped.make_part(1, 2, 3)) == (3, 2, [6])
+    wrapped.take_round(0, [5])
+    assert wrapped.inner.rows == [5]
+    with pytest.raises(UsageError, match="the model makes the rows of b in rounds"):
+        mixture({"a": Listed(4), "b": Rounds(4)})
 
 
 @pytest.mark.parametrize(

@@ -29,8 +29,9 @@ class Fault:
     """Do something when a point is reached for the n-th time.
 
     action: "kill", "term", "hang up", "interrupt", "interrupt twice", "full" (the disk), "memory" (no more of it), "fail".
-    point: "forward" (training), "validation", "evaluator", "model" (when it is saved), "file" (anything done to a
-    file of the run), "write" (what needs space: opening for writing, renaming, making a folder), "sync", "checkpoint sync".
+    point: "forward" (training), "part" (of a round), "validation", "evaluator", "model" (when it is saved), "file"
+    (anything done to a file of the run), "write" (what needs space: opening for writing, renaming, making a folder), "sync",
+    "checkpoint sync".
     at: 1 is the first time. times: how often in a row.
     """
 
@@ -63,7 +64,9 @@ class Job:
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a child ended. seen: digest and rows of each training forward. saves: steps whose checkpoint began to be written."""
+    """How a child ended. seen: digest and rows of each training forward. saves: steps whose checkpoint began to be
+    written. made: parts of rounds that the model made, "round part".
+    """
 
     code: int
     out: Path
@@ -71,6 +74,7 @@ class Outcome:
     said: str
     seen: list[tuple[str, tuple[int, ...]]]
     saves: list[int]
+    made: list[str]
     counts: dict[str, int]
 
     def events(self, name: str) -> list[dict[str, Any]]:
@@ -166,6 +170,8 @@ def _watch_parts(points: _Points, job: Job) -> None:
     square, error, write = parts._Square.__call__, parts.Error.__call__, Checkpoints._write
     seen = open(job.side / "seen.txt", "a")  # noqa: SIM115 - until the child ends
     saves = open(job.side / "saves.txt", "a")  # noqa: SIM115 - until the child ends
+    made = open(job.side / "made.txt", "a")  # noqa: SIM115 - until the child ends
+    make_part = parts._Rounds.make_part
     targets = np.random.default_rng(0).normal(size=(1000, 4)).astype(np.float32).sum(1) + 0.5
     rows = {float(y): i for i, y in enumerate(targets)}
 
@@ -195,7 +201,15 @@ def _watch_parts(points: _Points, job: Job) -> None:
         points.reach("model")
         write_model(self, *arguments)
 
+    def made_part(self: Any, model: Any, number: int, part: int) -> Any:
+        points.reach("part")
+        rows = make_part(self, model, number, part)
+        made.write(f"{number} {part}\n")
+        made.flush()
+        return rows
+
     parts._Square.__call__, parts.Error.__call__, Checkpoints._write = measured, evaluated, written
+    parts._Rounds.make_part = made_part
     ComponentBuilder.write_model = saved
 
 
@@ -273,7 +287,7 @@ def context() -> Any:
 def start(job: Job) -> Callable[[], Outcome]:
     """Start a child; call what is returned to wait for its end."""
     job.side.mkdir(parents=True, exist_ok=True)
-    for name in ("seen.txt", "saves.txt", "error.json", "said.txt", "counts.json"):
+    for name in ("seen.txt", "saves.txt", "made.txt", "error.json", "said.txt", "counts.json"):
         (job.side / name).unlink(missing_ok=True)
     process = context().Process(target=_child, args=(job,))
     process.start()
@@ -292,6 +306,7 @@ def start(job: Job) -> Callable[[], Outcome]:
             _read(job.side / "said.txt"),
             [(digest, tuple(json.loads(ids))) for digest, ids in seen],
             [int(line) for line in _read(job.side / "saves.txt").split()],
+            _read(job.side / "made.txt").splitlines(),
             json.loads(_read(job.side / "counts.json") or "{}"),
         )
 

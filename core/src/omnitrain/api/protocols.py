@@ -132,11 +132,50 @@ class DrawsExamples(Protocol):
 
 
 @runtime_checkable
+class ExtendsModel(Protocol):
+    """Data that adds to a model what its batches need, such as rows for tokens of its own."""
+
+    def extend(self, model: nn.Module) -> None:
+        """Add what is missing, nothing where all is there. Called before the data is used with a model, which has its
+        weights: before training and before measuring.
+        """
+
+
+@runtime_checkable
 class FollowsModel(Protocol):
-    """Data regenerated in training: it is handed the live model."""
+    """Data that needs the model which training starts from, such as for the log-probabilities of a reference."""
 
     def follow(self, model: nn.Module) -> None:
-        """Keep the model; called once before the first batch."""
+        """Take of the model what is needed; called once before the first batch, also when training is gone on with.
+
+        The model is on its device and has the weights that training started from.
+        """
+
+
+@runtime_checkable
+class MakesRounds(Protocol):
+    """Data whose rows to train on are made by the model that is trained, anew in every round.
+
+    Core keeps the rows of every round in the stage's ledger "rounds" with the number of the round and the digest of the
+    weights, and gives those of a round back wherever training is gone on with.
+    """
+
+    @property
+    def round_updates(self) -> int:
+        """How many updates are made on the rows of one round, before those of the next are made."""
+
+    def round_parts(self, number: int) -> int:
+        """Return in how many parts round 0, 1, 2, ... is made; a part is kept once it is done, and a stop comes between two."""
+
+    def make_part(self, model: nn.Module, number: int, part: int) -> Sequence[Any]:
+        """Return the rows of part 0, 1, 2, ... of a round as plain JSON: a function of the weights and of the two numbers.
+
+        The model is on its device, in evaluation mode and without gradients; the global generators are seeded for this part.
+        Work that shows progress (`Context.progress`) can be stopped there too; the part is then made again.
+        """
+
+    def take_round(self, number: int, rows: Sequence[Any]) -> None:
+        """Make these rows, in the order in which they were made, the split that is trained on; other splits stay the same."""
 
 
 @runtime_checkable

@@ -34,7 +34,8 @@ class Context(Protocol):
     def facts(self) -> Mapping[str, Any]:
         """What the data tells a model: {"vocabulary_size": 4096, "pad_id": 0, ...}.
 
-        Empty where there is no data, and while an objective is built only to compare its fields with the data's.
+        Empty where there is no data, and while an objective without a model in its settings is built only to compare its
+        fields with the data's.
         """
 
     @property

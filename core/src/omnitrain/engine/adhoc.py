@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Protocol, get_args, get_type_hints
 
 from omnitrain.api.data import Data
-from omnitrain.api.protocols import FitsData, Generates, Prepares, TellsFacts
+from omnitrain.api.protocols import ExtendsModel, FitsData, Generates, Prepares, TellsFacts
 from omnitrain.api.results import Evaluation
 from omnitrain.engine.scratch import scratch_run
 from omnitrain.errors import EnvironmentFault, UsageError
@@ -108,7 +108,7 @@ def evaluate_saved(
     with scratch_run(registry, name=STAGE, seed=seed, quiet=False) as run:
         at_model = with_model_source(run, str(directory))
         source, facts = _data(stored.get("data"), data, data_settings or {}, registry, at_model)
-        with _loaded(directory, registry, run, facts) as predictor:
+        with _loaded(directory, registry, run, facts, source) as predictor:
             measure = registry.builder(registry.component(evaluator, "evaluator"))(config, with_facts(run, facts))
             seed_everything(run.seed("evaluation"))
             return measured(evaluator, measure, predictor, source, run)
@@ -132,10 +132,12 @@ def _data(
 
 
 @contextmanager
-def _loaded(directory: Path, registry: Registry, run: StageRun, facts: Mapping[str, Any] | None = None) -> Iterator[Any]:
+def _loaded(
+    directory: Path, registry: Registry, run: StageRun, facts: Mapping[str, Any] | None = None, data: Data | None = None
+) -> Iterator[Any]:
     """Load a model on the best device, without dropout and gradients, and yield its predictor.
 
-    facts: of the data that it is measured on.
+    facts, data: what it is measured on.
     """
     from torch import nn
 
@@ -147,6 +149,8 @@ def _loaded(directory: Path, registry: Registry, run: StageRun, facts: Mapping[s
         opened = open_folder(directory, run, registry)
         if facts and isinstance(opened.model, FitsData):
             opened.model.fit_data(with_facts(run, facts), grow=False)
+        if isinstance(data, ExtendsModel):
+            data.extend(opened.model)
         with evaluating(opened.model) if isinstance(opened.model, nn.Module) else nullcontext():
             yield opened.predictor
 

@@ -12,7 +12,16 @@ from torch import Tensor
 
 from omnitrain.api.data import Batch, Data
 from omnitrain.api.fields import parse_field
-from omnitrain.api.protocols import BatchPlan, DrawsExamples, Feed, Gathers, MakesFeed, OrdersBatches, SplitsBatches
+from omnitrain.api.protocols import (
+    BatchPlan,
+    DrawsExamples,
+    Feed,
+    Gathers,
+    MakesFeed,
+    MakesRounds,
+    OrdersBatches,
+    SplitsBatches,
+)
 from omnitrain.engine.feeds import IndexedFeed
 from omnitrain.engine.rng import isolated
 from omnitrain.errors import DataError, UsageError
@@ -101,7 +110,8 @@ class MapFeed(IndexedFeed):
         self._plan, self._accumulate = plan, accumulate
         self._make = Maker(data, split)
         if not len(self._make):
-            raise DataError(f"The split {split!r} has no examples.")
+            later = " before the model has made a round of them" if isinstance(data, MakesRounds) else ""
+            raise DataError(f"The split {split!r} has no examples{later}.")
         self._order = EpochOrder(len(self._make), plan)
         super().__init__(workers, None if plan.train else self._order.per_epoch)
 

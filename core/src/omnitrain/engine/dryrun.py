@@ -144,6 +144,7 @@ def _check_fit(
     lack: EnvironmentFault | None,
 ) -> None:
     """Check a training. lack: what the machine was found to lack, raised when the model is counted, which needs none of it."""
+    from omnitrain.api.protocols import MakesRounds
     from omnitrain.engine.devices import emulated_bf16
     from omnitrain.engine.engine import choose_device
     from omnitrain.engine.parts import told_order
@@ -153,17 +154,21 @@ def _check_fit(
         check.notes.append(warning)
     found = check_training(config, run, recipe, folder, dry=True, lack=lack)
     check.notes += found.notes
+    in_rounds = isinstance(found.data, MakesRounds)
     if found.data is not None:
         check.fields = dict(found.data.batch)
         check.notes += [f"{name}: {text}" for name, text in told_order(found.data, config, run).items()]
-        _show_examples(config, run, found.data, check)
+        if not in_rounds:
+            _show_examples(config, run, found.data, check)
     if found.model is not None:
         _count(config, found.model, check)
     if found.lack is not None:
         raise found.lack
     _promise_model(config, run, found.data, found.facts)
     small = check.parameters is not None and check.parameters[0] < 20_000_000
-    if config.model.source is None and found.data is not None and small:
+    if in_rounds:
+        check.notes.append(f"the model makes its rows while it is trained, every {found.data.round_updates} updates anew")
+    elif config.model.source is None and found.data is not None and small:
         _time_step(config, run, found.data, found.objective, found.facts, check)
 
 
@@ -237,13 +242,16 @@ def _time_step(
     from omnitrain.engine.engine import Engine
     from omnitrain.engine.losses import LossCheck
     from omnitrain.engine.misfits import AT_FIRST
+    from omnitrain.engine.parts import Parts
     from omnitrain.engine.rng import isolated
 
     if isinstance(objective, CarriesState):
         return
     with isolated(run.seed("model")):
         engine = Engine(config.fit.precision, config.fit.device)
-        model, losses = engine.prepare(run.build(config.model, facts)), LossCheck(objective, config.objective.use or "")
+        built = run.build(config.model, facts)
+        Parts(data, built, objective).to(engine.device)
+        model, losses = engine.prepare(built), LossCheck(objective, config.objective.use or "")
         feed = make_feed(data, config.train_split, BatchPlan(config.fit.batch_size, run.seed("data")), config.fit.accumulate)
         for _ in range(2):
             batches = feed.next() or []

@@ -5,17 +5,17 @@ from __future__ import annotations
 import math
 import os
 import weakref
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from omnitrain.engine.devices import emulated_bf16
 from omnitrain.engine.optimisers import total_norm
-from omnitrain.errors import EnvironmentFault, UsageError
+from omnitrain.errors import EnvironmentFault, Stopped, UsageError
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from omnitrain.api.run import Run
 
 Precision = Literal["float32", "bf16", "fp16"]
+Result = TypeVar("Result")
 
 
 def choose_device(name: str) -> torch.device:
@@ -173,6 +174,29 @@ class Engine:
         found: list[Any] = [None] * self.world
         torch.distributed.all_gather_object(found, value)
         return found
+
+    def on_main(self, work: Callable[[], Result]) -> Result:
+        """Do work on the first process and return on all of them what it returned.
+
+        Raises there what the work raises; on the others Stopped, or EnvironmentFault with what was said.
+        """
+        if self.world == 1:
+            return work()
+        found: Any = None
+        problem: Exception | None = None
+        if self.is_main:
+            try:
+                found = work()
+            except Exception as error:
+                problem = error
+        told = None if problem is None else (isinstance(problem, Stopped), f"{type(problem).__name__}: {problem}")
+        found, told = self.gather((found, told))[0]
+        if problem is not None:
+            raise problem
+        if told is not None:
+            raise Stopped("Stopped on request.") if told[0] else EnvironmentFault(f"The first process failed: {told[1]}")
+        result: Result = found
+        return result
 
     def wait(self) -> None:
         """Wait until every process has come here."""

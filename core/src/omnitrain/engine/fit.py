@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from omnitrain.api import Run, SavesAssets
-from omnitrain.engine.batches import make_feed
 from omnitrain.engine.beforehand import check_evaluators, check_watched
 from omnitrain.engine.engine import Engine
 from omnitrain.engine.loop import Extras, Loop, plan_batches
@@ -13,6 +12,7 @@ from omnitrain.engine.memory import explained_shortage
 from omnitrain.engine.models import count_parameters
 from omnitrain.engine.parts import build_parts, told_order
 from omnitrain.engine.rng import seed_everything
+from omnitrain.engine.rounds import training_feed
 from omnitrain.engine.settings import FitConfig
 from omnitrain.engine.validation import Validation
 from omnitrain.runs.directory import ASSETS
@@ -25,6 +25,7 @@ def fit(config: FitConfig, run: Run) -> None:
     plan = plan_batches(settings, engine, run.seed("data"))
     engine.warn(run)
     parts = build_parts(config, run)
+    parts.ready(engine.device)
     check_evaluators(config.evaluators, parts.data, parts.facts, run)
     check_watched(config, parts.data)
     assets = run.directory / ASSETS
@@ -32,7 +33,7 @@ def fit(config: FitConfig, run: Run) -> None:
     if isinstance(parts.data, SavesAssets) and engine.is_main:
         parts.data.save_assets(assets)
     seed_everything(run.seed("training") + engine.rank)
-    feed = make_feed(parts.data, config.train_split, plan, settings.accumulate, settings.workers)
+    feed = training_feed(run, engine, parts, config.train_split, plan, settings)
     address = run.describe_model(config.model)["use"]
 
     def predictor() -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, NoReturn
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -27,7 +27,7 @@ from omnitrain.engine.settings import FitSettings
 from omnitrain.engine.state import map_tree
 from omnitrain.engine.tally import MEMBER, Tally
 from omnitrain.engine.validation import Validation, check_metric
-from omnitrain.errors import DataError, EnvironmentFault, NumericalError, Stopped, UsageError
+from omnitrain.errors import DataError, NumericalError, Stopped, UsageError
 from omnitrain.runs.progress import Pace
 
 SHOW_INTERVAL_S = 0.5
@@ -154,10 +154,13 @@ class Loop:
     def rescue(self, error: Exception) -> None:
         """Keep what was trained where a fault is not the update's own, so that it need not be trained again.
 
+        What the making of a round raises is not.
+
         With several processes a fault of one can't be answered by all; those of evaluations are told to all and saved there.
         """
         self.checkpoints.settle()
-        if self._updating or self.step == 0 or self.engine.world > 1:
+        of_update = self._updating and not getattr(self.feed, "making_round", False)
+        if of_update or self.step == 0 or self.engine.world > 1:
             return
         try:
             self.save_once()
@@ -327,16 +330,13 @@ class Loop:
     def _finish_due_evaluation(self) -> None:
         if not self.evaluation_due:
             return
-        values: dict[str, float] = {}
-        problem: Exception | None = None
-        if self.engine.is_main:
-            try:
-                values = self._evaluate()
-            except Exception as error:
-                problem = error
-        values, failed = self.engine.gather((values, None if problem is None else _told(problem)))[0]
-        if failed is not None:
-            self._end_with(problem, failed)
+        try:
+            values = self.engine.on_main(self._evaluate)
+        except Exception as error:
+            if self.engine.world > 1 and not isinstance(error, Stopped):  # with one process `rescue` saves
+                self.save()
+                self.checkpoints.wait()
+            raise
         self.evaluation_due = False
         score = values.get(self._watched())
         if score is None or score != score:
@@ -360,16 +360,6 @@ class Loop:
         except Exception:
             self.run.rewind(*lines)  # the evaluation is repeated after resuming
             raise
-
-    def _end_with(self, problem: Exception | None, failed: tuple[bool, str]) -> NoReturn:
-        """End an evaluation that failed on the first process, on all of them. failed: whether it was a stop, what it said."""
-        stopped, text = failed
-        if stopped:
-            raise Stopped("Stopped on request in an evaluation.") from problem
-        if self.engine.world > 1:
-            self.save()
-            self.checkpoints.wait()
-        raise problem if problem is not None else EnvironmentFault(f"An evaluation failed on the first process: {text}")
 
     def _watched(self) -> str:
         return self.settings.early_stop.metric if self.settings.early_stop is not None else "valid/loss"
@@ -459,10 +449,6 @@ class Loop:
         if self.engine.is_main:
             self.run.rewind(*loop["lines"])
             self.run.event("resumed", step=self.step)
-
-
-def _told(problem: Exception) -> tuple[bool, str]:
-    return isinstance(problem, Stopped), f"{type(problem).__name__}: {problem}"
 
 
 def _chosen(applied: Tensor | bool, new: Any, old: Any) -> Any:

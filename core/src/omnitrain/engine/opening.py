@@ -13,7 +13,7 @@ from torch import nn
 from omnitrain.api.checksums import CHECKSUMS, sums_text
 from omnitrain.api.config import Use
 from omnitrain.api.data import Data
-from omnitrain.api.protocols import FitsData, SavesAssets
+from omnitrain.api.protocols import ExtendsModel, FitsData, SavesAssets
 from omnitrain.api.run import Opened
 from omnitrain.engine.engine import choose_device
 from omnitrain.engine.models import read_component, restore_weights, save_model
@@ -38,6 +38,8 @@ def open_use(use: Use, run: StageRun, device: str, data: Data | None, facts: Map
             model.fit_data(with_facts(run, facts), grow=False)
         facts = read_component(directory).get("facts", {})
     address = run.describe_model(use)["use"]
+    if isinstance(data, ExtendsModel):
+        data.extend(model)
     _settle(model, device)
     return Opened(model, run.predictor(model, address, directory), directory, address, facts, run.model_data(use))
 

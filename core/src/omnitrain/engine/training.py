@@ -12,13 +12,13 @@ from torch import nn
 from omnitrain.api.data import Batch, Data
 from omnitrain.api.protocols import Feed
 from omnitrain.api.run import Run
-from omnitrain.engine.batches import make_feed
 from omnitrain.engine.engine import Engine
 from omnitrain.engine.loop import Extras, Loop, Updated, plan_batches
 from omnitrain.engine.memory import explained_shortage
 from omnitrain.engine.optimisers import MovingAverage
 from omnitrain.engine.parts import Parts
 from omnitrain.engine.rng import isolated, rng_state, set_rng_state
+from omnitrain.engine.rounds import training_feed
 from omnitrain.engine.settings import FitSettings
 from omnitrain.engine.validation import Validation
 
@@ -60,8 +60,9 @@ class Trainer:
         self._engine = engine
 
         def own_order(data: Data) -> Feed:
-            return make_feed(data, split, plan, settings.accumulate, settings.workers)
+            return training_feed(run, engine, replace(self._parts, data=data), split, plan, settings)
 
+        parts.ready(engine.device)
         self._feed = _Replaceable(feed or own_order, parts.data)
         validation = Validation(run, self._parts, engine, settings)
         extras = Extras(optimiser, rate, clip_value, after, parts.objective_use)
@@ -159,6 +160,10 @@ class _Replaceable:
         self._data, self._feed, self._waiting = data, self._make(data), None
         if state["fingerprint"] == data.fingerprint:
             self._feed.load_state_dict(state["feed"])
+
+    @property
+    def making_round(self) -> bool:
+        return bool(getattr(self._feed, "making_round", False))
 
     def next(self) -> list[Batch] | None:
         self._waiting = None

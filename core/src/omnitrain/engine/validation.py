@@ -74,7 +74,6 @@ class Validation:
             return
         size, data = max(self._settings.batch_size // self._settings.accumulate, 1), self._parts.data
         with isolated(self._run.seed("evaluation")), evaluating(self._parts.model):
-            self._parts.model.to(self._engine.device)
             found: list[str] = []
             for batch in in_order(data, SPLIT, size, seed=self._run.seed("evaluation"), most=self._settings.evaluate_batches):
                 found += [f"{SPLIT}/{name}" for name in ("loss", *dict(_named(self._forward(batch), batch)))]

@@ -16,10 +16,12 @@ from omnitrain.api.protocols import (
     BatchStream,
     DrawsExamples,
     ExplainsBatches,
+    ExtendsModel,
     Feed,
     FollowsModel,
     Gathers,
     MakesFeed,
+    MakesRounds,
     OrdersBatches,
     Prepares,
     SavesAssets,
@@ -92,6 +94,11 @@ class _Ability:
     change: Callable[[Batch], Batch]
 
 
+class _Extending(_Ability):
+    def extend(self, model: nn.Module) -> None:
+        self.inner.extend(model)
+
+
 class _Following(_Ability):
     def follow(self, model: nn.Module) -> None:
         self.inner.follow(model)
@@ -130,6 +137,22 @@ class _OwnFeed(_Ability):
         return _ChangedFeed(make_feed(self.inner, split, plan, accumulate, workers), self.change)
 
 
+class _Rounds(_Ability):
+    @property
+    def round_updates(self) -> int:
+        return int(self.inner.round_updates)
+
+    def round_parts(self, number: int) -> int:
+        return int(self.inner.round_parts(number))
+
+    def make_part(self, model: nn.Module, number: int, part: int) -> Sequence[Any]:
+        found: Sequence[Any] = self.inner.make_part(model, number, part)
+        return found
+
+    def take_round(self, number: int, rows: Sequence[Any]) -> None:
+        self.inner.take_round(number, rows)
+
+
 class _Told(_Ability):
     def order(self, split: str, plan: BatchPlan, updates: int) -> Mapping[str, str]:
         found: Mapping[str, str] = self.inner.order(split, plan, updates)
@@ -137,6 +160,7 @@ class _Told(_Ability):
 
 
 _ABILITIES: tuple[tuple[type, str, type[_Ability]], ...] = (
+    (ExtendsModel, "extend", _Extending),
     (FollowsModel, "follow", _Following),
     (SavesAssets, "save_assets", _Assets),
     (ExplainsBatches, "explain", _Explained),
@@ -145,6 +169,7 @@ _ABILITIES: tuple[tuple[type, str, type[_Ability]], ...] = (
     (OrdersBatches, "batches", _Ordered),
     (MakesFeed, "feed", _OwnFeed),
     (SplitsBatches, "feed", _OwnFeed),
+    (MakesRounds, "take_round", _Rounds),
     (TellsOrder, "order", _Told),
 )
 

@@ -18,8 +18,10 @@ from omnitrain.api.protocols import (
     BatchPlan,
     DrawsExamples,
     ExplainsBatches,
+    ExtendsModel,
     Feed,
     FollowsModel,
+    MakesRounds,
     Prepares,
     SavesAssets,
     SplitsBatches,
@@ -51,6 +53,12 @@ class Mixture:
 
     def __init__(self, config: MixtureConfig, members: Sequence[Member]) -> None:
         self.config, self.members = config, members
+        made = [member.name for member in members if isinstance(member.data, MakesRounds)]
+        if made:
+            raise UsageError(
+                f"core/mixture: the model makes the rows of {', '.join(made)} in rounds, so that no plan of seed and step can "
+                "mix them with others; train on that data alone, or let it mix others in."
+            )
         self._fields = agreed_fields(members, config.drop, config.keep, config.group)
         has_rows = any("batch" in (parse_field(spec).dims or ()) for spec in self._fields.values())
         self._group = config.group if has_rows else None
@@ -243,8 +251,18 @@ class Mixture:
         return {"member": [Piece(member.name)], **shown}
 
 
+class ExtendingMixture(Mixture):
+    """A mixture some of whose members add to a model what they need."""
+
+    def extend(self, model: nn.Module) -> None:
+        """Let the members add it."""
+        for member in self.members:
+            if isinstance(member.data, ExtendsModel):
+                member.data.extend(model)
+
+
 class FollowingMixture(Mixture):
-    """A mixture some of whose members are made by the live model."""
+    """A mixture some of whose members need the model that training starts from."""
 
     def follow(self, model: nn.Module) -> None:
         """Hand the model to the members that follow it."""
@@ -292,6 +310,7 @@ class DrawnUnion(Mixture):
 
 
 _KINDS: tuple[tuple[type, type[Mixture]], ...] = (
+    (ExtendsModel, ExtendingMixture),
     (FollowsModel, FollowingMixture),
     (SavesAssets, SavingMixture),
     (DrawsExamples, DrawnUnion),

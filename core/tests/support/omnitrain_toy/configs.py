@@ -14,8 +14,10 @@ class Rows(Config):
     """How many."""
     noise: Literal["none", "global", "drawn"] = "none"
     """Where each draw of an example's noise comes from."""
-    form: Literal["map", "iterable", "stream", "gather"] = "map"
-    """How the examples are offered."""
+    form: Literal["map", "iterable", "stream", "gather", "rounds"] = "map"
+    """How the examples are offered; in rounds the model makes them."""
+    round_updates: int = Field(default=6, ge=0)
+    """Updates of a round."""
     nan_at: list[int] = Field(default_factory=list)
     """Rows whose target is not a number."""
     big_at: list[int] = Field(default_factory=list)

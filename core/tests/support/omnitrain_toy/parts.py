@@ -144,11 +144,43 @@ class _Streamed(_Gathered):
         return _Stream(self, split, plan)
 
 
+class _Rounds(_Mapped):
+    """Rows whose targets the model guesses, in two parts; the split "valid" stays."""
+
+    parts, rows_made = 2, 10
+
+    def __init__(self, config, context):
+        super().__init__(config, context)
+        self.round_updates = config.round_updates
+        self.made = []
+
+    def round_parts(self, number):
+        return self.parts
+
+    def make_part(self, model, number, part):
+        assert not model.training
+        x = torch.rand(self.rows_made, WIDTH) + number + part
+        y = model(x).squeeze(-1) + torch.rand(self.rows_made)
+        return [{"x": row, "y": target} for row, target in zip(x.tolist(), y.tolist(), strict=True)]
+
+    def take_round(self, number, rows):
+        self.made = rows
+
+    def examples(self, split):
+        return self.made if split == "train" else super().examples(split)
+
+    def collate(self, examples):
+        if not examples or not isinstance(examples[0], dict):
+            return super().collate(examples)
+        fields = {name: np.array([row[name] for row in examples], np.float32) for name in ("x", "y")}
+        return {**fields, "weight": np.ones(len(examples), np.float32)}
+
+
 def Rows(config, context):  # noqa: N802
     """Build the data in the form that the config asks for."""
     if config.noise == "drawn":
         return _Drawn(config, context)
-    forms = {"map": _Mapped, "iterable": _Iterable, "stream": _Streamed, "gather": _Gathered}
+    forms = {"map": _Mapped, "iterable": _Iterable, "stream": _Streamed, "gather": _Gathered, "rounds": _Rounds}
     return forms[config.form](config, context)
 
 

@@ -9,7 +9,7 @@ from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from omnitrain.api import Component, Config, Prepares, TellsFacts, Use, misfits
+from omnitrain.api import Component, Config, MakesRounds, Prepares, TellsFacts, Use, misfits
 from omnitrain.engine.building import ComponentBuilder
 from omnitrain.engine.settings import FitConfig
 from omnitrain.errors import OmnitrainError, UsageError
@@ -90,18 +90,20 @@ class Subject:
 
     def model(self, stream: str = "model") -> Any:
         """Build its model anew, on the CPU, without dropout. stream: name of the stream of its initial weights."""
-        from omnitrain.api import FollowsModel
-        from omnitrain.engine import isolated
+        import torch
+
+        from omnitrain.engine import Parts, isolated
 
         with isolated(self.run.seed(stream)):
             model = self.run.build(self.config.model, self.facts)
-        if isinstance(self.data, FollowsModel):
-            self.data.follow(model)
+        Parts(self.data, model, self.objective).ready(torch.device("cpu"))
         return model.to("cpu").eval()
 
     @cached_property
     def batches(self) -> list[dict[str, Any]]:
-        """Three batches as the data makes them."""
+        """Three batches as the data makes them, or as the model makes them for it."""
+        if isinstance(self.data, MakesRounds):
+            self.data.take_round(0, round_of(self.data, self.model(), 0))
         return take(self.data, self.config.train_split, min(ROWS, self.config.fit.batch_size), self.run.seed("data"), 3)
 
     @cached_property
@@ -145,6 +147,13 @@ def combination(name: str, examination: Examination, chosen: dict[str, Any], kin
     except OmnitrainError:
         return None
     return Subject(name, examination, recipe, "train", kinds)
+
+
+def round_of(data: Any, model: Any, number: int) -> list[Any]:
+    """Return the rows that a model makes in a round."""
+    from omnitrain.engine.rounds import make_part
+
+    return [row for part in range(data.round_parts(number)) for row in make_part(data, model, number, part, seed=0)]
 
 
 def take(data: Any, split: str, rows: int, seed: int, count: int) -> list[dict[str, Any]]:
@@ -277,10 +286,17 @@ class DataSubject:
         return str(found["use"]), dict(found["config"])
 
     def build(self, config: Config | None = None) -> Any:
-        """Build it anew and do its slow work. config: other settings."""
-        if config is None:
-            return prepared(self.run, self.use)
-        return prepared(self.run, use_of(self.described[0], config))
+        """Build it anew and do its slow work, also that of a model where it makes the rows. config: other settings."""
+        data = prepared(self.run, self.use if config is None else use_of(self.described[0], config))
+        if isinstance(data, MakesRounds) and (model := self.model()) is not None:
+            data.take_round(0, round_of(data, model, 0))
+        return data
+
+    def model(self) -> Any:
+        """Build the model of the training in which it is used anew, or return None where there is none."""
+        users = (subject for subject in subjects(self.examination) if subject.name == self.name)
+        user = next(users, None)
+        return None if user is None else user.model()
 
     def unprepared(self, config: Config) -> Any:
         """Build it with other settings, without its slow work."""

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from omnitrain.api import MakesRounds
 from omnitrain.api.fields import FieldSpec, parse_field
 from omnitrain.errors import OmnitrainError
 from omnitrain_testing.findings import Note
@@ -81,6 +82,35 @@ def read_twice(subject: DataSubject) -> Iterator[str]:
             "Built again from the same settings, the data gives other batches: take every draw from the seed that is "
             "handed in, and order nothing by sets, clocks or folders' listings."
         )
+    elif isinstance(data, MakesRounds):
+        yield from _over_rounds(subject, data)
+
+
+def _over_rounds(subject: DataSubject, data: Any) -> Iterator[str]:
+    """Yield what a further round of a model changes besides the rows that are trained on."""
+    from omnitrain.engine import weights_digest
+    from omnitrain_testing.losses import equal
+    from omnitrain_testing.subjects import round_of
+
+    model = subject.model()
+    if model is None:
+        yield Note("no training of tiny uses it, so there is no model that could make its rows")
+        return
+    weights, digits, fixed = weights_digest(model), data.fingerprint, _first_of_splits(subject, data)
+    data.take_round(1, round_of(data, model, 1))
+    if weights_digest(model) != weights:
+        yield "Making a round changes the model: keep its weights and buffers as they are in 'make_part'."
+    if data.fingerprint != digits:
+        yield "The fingerprint changes with the round: hash settings and content, not what the model made."
+    moved = [name for name, batch in _first_of_splits(subject, data).items() if not equal(batch, fixed[name])]
+    if len(moved) > 1 or "valid" in moved:
+        yield f"With another round the splits {', '.join(moved)} change: only the one that is trained on may."
+
+
+def _first_of_splits(subject: DataSubject, data: Any) -> dict[str, Any]:
+    from omnitrain.engine import in_order
+
+    return {split: next(in_order(data, split, subject.rows, most=1)) for split in data.splits()}
 
 
 def fingerprint(subject: DataSubject) -> Iterator[str]:

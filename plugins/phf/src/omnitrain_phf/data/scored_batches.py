@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from omnitrain.api import Batch, Context, Data, Fields, FollowsModel, Piece, misfits, parse_field
+from omnitrain.api import Batch, Context, Data, ExtendsModel, Fields, Piece, misfits, parse_field
 from omnitrain.engine import DataWrapper
 from omnitrain.errors import UsageError
 from omnitrain_language.detokenising import Detokeniser
@@ -81,11 +81,11 @@ class ScoredBatches(DataWrapper):
         """Write the tokenizer into the model's folder."""
         save_tokenizer(self.tokenizer, directory, "decoder-only")
 
-    def follow(self, model: torch.nn.Module) -> None:
+    def extend(self, model: torch.nn.Module) -> None:
         """Give a model from an earlier stage rows for control tokens that it does not have yet."""
+        if isinstance(self.inner, ExtendsModel):
+            self.inner.extend(model)
         grow(model, self._added, self._seed)
-        if isinstance(self.inner, FollowsModel):
-            self.inner.follow(model)
 
     def change(self, batch: Batch) -> Batch:
         """Return a batch with `token_scores`, float32[batch, length]: of each label that has loss, 0 elsewhere."""

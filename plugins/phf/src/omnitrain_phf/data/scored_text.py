@@ -74,7 +74,7 @@ def control_facts(tokenizer: PreTrainedTokenizerFast, control: ControlConfig | N
         return {}
     tokens = {"aligned": control.aligned, "misaligned": control.misaligned}
     ids = {side: int(tokenizer.convert_tokens_to_ids(token)) for side, token in tokens.items()}
-    # Data with control tokens gives a model of an earlier stage their rows itself: `follow`.
+    # Data with control tokens gives a model of an earlier stage their rows itself: `extend`.
     return {"control_tokens": tokens, "control_ids": ids, "added_control_ids": added, "makes_rows": True}
 
 
@@ -162,7 +162,7 @@ class ScoredTextData:
         """Write the tokenizer into the model's folder."""
         save_tokenizer(self.tokenizer, directory, "decoder-only")
 
-    def follow(self, model: torch.nn.Module) -> None:
+    def extend(self, model: torch.nn.Module) -> None:
         """Give a model from an earlier stage rows for control tokens that it does not have yet."""
         grow(model, self._added, self._seed)
 
