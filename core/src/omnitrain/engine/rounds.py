@@ -10,9 +10,9 @@ from typing import Any
 from torch import nn
 
 from omnitrain.api.data import Batch, Data
-from omnitrain.api.protocols import BatchPlan, MakesRounds
+from omnitrain.api.protocols import BatchPlan, Feed, MakesRounds
 from omnitrain.api.run import Ledger, Run
-from omnitrain.engine.batches import Feed, make_feed
+from omnitrain.engine.batches import make_feed
 from omnitrain.engine.engine import Engine, evaluating
 from omnitrain.engine.models import weights_digest
 from omnitrain.engine.parts import Parts
