@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -41,7 +42,11 @@ class Encoded:
 
     def behind(self, character: int) -> int:
         """Return the number of the first token that reaches behind a character."""
-        return next((number for number, (_, end) in enumerate(self.offsets) if end > character), len(self.ids))
+        return bisect_right(self.offsets, character, key=lambda place: place[1])
+
+    def beginning_at(self, character: int) -> int:
+        """Return the number of the first token that begins at a character or behind it."""
+        return bisect_left(self.offsets, character, key=lambda place: place[0])
 
 
 def encode_with_specials(tokenizer: PreTrainedTokenizerFast, text: str) -> Encoded:

@@ -194,6 +194,10 @@ def _unlike(template: str, asked: str) -> DataError:
 def _parts(encoded: Encoded, first: int, behind: int, reply: _Reply) -> Iterator[int]:
     """Yield the part of each of some tokens: that in which it ends; what begins behind the reply's text is the end."""
     ends = reply.part_ends
+    if len(ends) == 1:
+        text = min(max(encoded.beginning_at(reply.stop), first), behind)
+        yield from [0] * (text - first) + [1] * (behind - text)
+        return
     for begin, stop in encoded.offsets[first:behind]:
         if begin >= reply.stop:
             yield len(ends)

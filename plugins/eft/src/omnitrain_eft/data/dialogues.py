@@ -12,24 +12,16 @@ from omnitrain.api import Batch, Context, Data, Fields, Piece
 from omnitrain_eft.configs.data import DialoguesConfig
 from omnitrain_eft.data.prompted import AboutFacts, dialogue_of
 from omnitrain_eft.data.world import Fact, Reply, reply_to
+from omnitrain_language.dialogues.batches import PADDED
 from omnitrain_language.dialogues.records import read_dialogues
 from omnitrain_language.dialogues.rows import Dialogue, Row
 from omnitrain_language.explain import explain_decoder_only
-
-FIELDS: Fields = {
-    "input_ids": "int64[batch, length]",
-    "attention_mask": "bool[batch, length]",
-    "labels": "int64[batch, length]",
-    "loss_weights": "float32[batch, length]",
-    "part_ids": "int64[batch, length]",
-    "example_ids": "int64[batch]",
-}
 
 
 class DialoguesData(AboutFacts[Dialogue]):
     """Rows [eos, prompt, reply, eos] with the loss on the reply."""
 
-    batch: Fields = FIELDS
+    batch: Fields = PADDED
     address, noun = "eft/dialogues", "dialogue"
 
     def __init__(self, config: DialoguesConfig, text: Data, workspace: Path) -> None:
