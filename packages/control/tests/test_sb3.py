@@ -285,3 +285,34 @@ def test_an_expert_is_trained_recorded_imitated_and_played(tmp_path):
     again = stable_baselines3.TD3.load(tmp_path / "train/model/sb3.zip")
     assert again.num_timesteps == 12
     assert again.train_freq == TrainFreq(1, again.train_freq.unit)
+
+
+@pytest.mark.parametrize(("name", "read"), [("SAC", {"actions": "classes", "bins": 4}), ("DQN", {})])
+def test_the_replay_is_left_as_trajectories(tmp_path, name, read):
+    game, own = ALGORITHMS[name]
+    world = {"id": game, "count": 2}
+    train = {"name": "train", "use": "control/sb3", "algorithm": name, "environment": world, "settings": own, "steps": 20}
+    clone = {
+        "name": "clone",
+        "use": "core/fit",
+        "data": {"from": "train/replay", **read},
+        "model": {"use": "control/mlp", "width": 4, "layers": 1},
+        "objective": {"use": "control/cloning"},
+        "fit": {"steps": 2, "batch_size": 4, "learning_rate": 1e-2, "evaluate_batches": 0},
+    }
+    recipe = {"summary": "a replay", "seed": 0, "stages": [{**train, "keep_replay": True, "episodes": 0}, clone]}
+    run_recipe(recipe, tmp_path)
+    with np.load(tmp_path / "train/replay/replay.npz") as arrays:
+        assert int(arrays["pos"]) == 10
+        assert arrays["dones"][:10].sum(0).tolist() == [2, 2]
+        assert np.abs(arrays["actions"]).max() <= (1 if name == "SAC" else 2)
+
+
+def test_a_replay_that_is_not_there_or_holds_no_vectors_is_refused():
+    with pytest.raises(ValueError, match="keep_replay: PPO forgets each rollout"):
+        config("PPO", keep_replay=True)
+    stage = {"name": "train", "use": "control/sb3", "algorithm": "DQN", "keep_replay": True, "settings": {"buffer_size": 10}}
+    world = {"environment": {"id": "toy_games:Large-v0", "count": 1}, "policy": "CnnPolicy"}
+    error = dry_run({"summary": "s", "seed": 0, "stages": [{**stage, **world}]}).error
+    assert isinstance(error, UsageError)
+    assert "keep_replay: control/trajectories reads vectors" in str(error)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from omnitrain.api import Config, UseData, UseModel
 from omnitrain_control.configs.environments import EnvironmentConfig
@@ -54,10 +54,27 @@ class Sb3Config(Config):
     """Steps between checkpoints, which hold the replay too; 0 saves only at a stop and at the end."""
     skip_nonfinite: int = Field(default=10, ge=0)
     """Updates in a row that may be left out for a NaN or infinite gradient before the stage ends."""
+    keep_replay: bool = False
+    """Leave the replay of SAC, TD3 or DQN as data for control/trajectories, {from: stage/replay}; continuous actions are scaled
+    to -1 to 1 in it."""
     device: str = "auto"
     """"auto" takes the first GPU where there is one, else the CPU; or a torch device name."""
 
-    def artifacts(self) -> dict[str, str | UseModel]:
+    @model_validator(mode="after")
+    def _has_replay(self) -> Sb3Config:
+        if self.keep_replay and self.algorithm == "PPO":
+            raise ValueError(
+                "keep_replay: PPO forgets each rollout after learning from it; record its policy with control/record"
+            )
+        return self
+
+    def artifacts(self) -> dict[str, UseModel | UseData]:
         """Return what the stage leaves; see omnitrain.api.TellsArtifacts."""
-        told = {"use": "control/sb3", "algorithm": self.algorithm, "policy": self.policy}
-        return {"model": UseModel.model_validate(told)}
+        model = UseModel.model_validate({"use": "control/sb3", "algorithm": self.algorithm, "policy": self.policy})
+        if not self.keep_replay:
+            return {"model": model}
+        return {"model": model, "replay": UseData.model_validate({"use": "control/trajectories", **self.replay_settings()})}
+
+    def replay_settings(self) -> dict[str, Any]:
+        """Return how control/trajectories reads the replay: DQN's actions are whole numbers, the others' from -1 to 1."""
+        return {} if self.algorithm == "DQN" else {"actions": "numbers", "action_range": [-1.0, 1.0]}

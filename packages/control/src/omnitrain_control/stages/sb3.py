@@ -8,7 +8,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.buffers import ReplayBuffer
 
 from omnitrain.api import Evaluation, Run, mean_metric
 from omnitrain.engine import Journal, choose_device
@@ -57,6 +59,9 @@ class Sb3:
         with tempfile.TemporaryDirectory(prefix="omnitrain-") as folder:
             write_policy(algorithm, Path(folder) / ARCHIVE)
             run.save_model(model, _component(config), facts=facts, assets=Path(folder))
+        if config.keep_replay:
+            replay: Any = algorithm
+            _leave_replay(config, run, replay.replay_buffer)
         _measure(config, run, model)
 
     def plan(self, config: Sb3Config, run: Run) -> Sequence[str]:
@@ -70,6 +75,11 @@ class Sb3:
         size = made.observation_space.shape
         made.close()
         view = view_of(source, actions, config.policy)
+        if config.keep_replay and not is_vector(view.observation_space):
+            raise UsageError(
+                f"keep_replay: control/trajectories reads vectors, and the observations are {source}; leave it out, or wrap "
+                "the environment so that it gives vectors."
+            )
         spaces = SpacesOnly(environment.count, view.observation_space, view.action_space)
         algorithm, warned = tried_algorithm(config.algorithm, config.policy, spaces, config.settings)
         count = count_parameters(algorithm.policy)
@@ -152,6 +162,13 @@ def _component(config: Sb3Config) -> dict[str, Any]:
         "use_sde": bool(settings.get("use_sde", False)),
     }
     return {"use": "control/sb3", "config": chosen}
+
+
+def _leave_replay(config: Sb3Config, run: Run, replay: ReplayBuffer) -> None:
+    """Leave the replay's arrays [row, environment, ...] as the artifact "replay"."""
+    details = {"use": "control/trajectories", "config": config.replay_settings()}
+    with run.artifact("replay", "data", folder=True, **details) as path:
+        np.savez(path / "replay.npz", pos=replay.pos, full=replay.full, **dict(arrays_of(replay)))
 
 
 def _measure(config: Sb3Config, run: Run, model: Sb3Policy) -> None:
