@@ -12,10 +12,11 @@ from torch.nn import functional as F
 
 from omnitrain.errors import UsageError
 from omnitrain_tuning.blocks import Block
-from omnitrain_tuning.methods import Detach, Sites, scale_parameter
+from omnitrain_tuning.methods import Detach, SelectingSites, entries_of, scale_parameter
 
 NAME = "omnitrain_prefix"
 Modules = Callable[[], Sequence[nn.Module]]
+Chosen = Callable[[int], Sequence[Tensor | None]]
 
 
 class PrefixAttention(Protocol):
@@ -83,11 +84,12 @@ def causal_mask(queries: int, device: torch.device) -> Tensor:
 
 
 class Scaled(nn.Module):
-    """Tokens float[length, width] drawn from U(0, 0.01), times a scalar s."""
+    """Tokens float[length, width], or of several entries float[entries, length, width], from U(0, 0.01), times a scalar s."""
 
-    def __init__(self, length: int, width: int, scale: float | None) -> None:
+    def __init__(self, length: int, width: int, scale: float | None, entries: int = 1) -> None:
         super().__init__()
-        self.tokens = nn.Parameter(torch.empty(length, width).uniform_(0.0, 0.01))
+        shape = (length, width) if entries == 1 else (entries, length, width)
+        self.tokens = nn.Parameter(torch.empty(shape).uniform_(0.0, 0.01))
         self.scale = scale_parameter(scale)
 
     def forward(self) -> Tensor:
@@ -96,22 +98,32 @@ class Scaled(nn.Module):
 
 
 class PrefixTokens(nn.Module):
-    """The prefix of one block: keys and values before the split into heads, the same for every input."""
+    """The prefix of one block: keys and values before the split into heads, the same for every input or of several entries."""
 
-    def __init__(self, length: int, width: int, scale: float | None = None) -> None:
+    def __init__(self, length: int, width: int, scale: float | None = None, entries: int = 1) -> None:
         super().__init__()
-        self.key = Scaled(length, width, scale)
-        self.value = Scaled(length, width, scale)
+        self.key = Scaled(length, width, scale, entries)
+        self.value = Scaled(length, width, scale, entries)
 
-    def split(self, heads: int) -> tuple[Tensor, Tensor]:
-        """Return keys and values float[1, heads, length, head width]."""
-        key, value = (t.unflatten(-1, (heads, -1)).transpose(0, 1)[None] for t in (self.key(), self.value()))
+    def split(self, heads: int, chosen: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Return keys and values float[1 or batch, heads, length, head width].
+
+        chosen: int64[batch], or int64[batch, several] for prefixes behind each other; None where there is one entry.
+        """
+        key, value = (self._heads(t, heads, chosen) for t in (self.key(), self.value()))
         return key, value
 
+    def _heads(self, tokens: Any, heads: int, chosen: Tensor | None) -> Tensor:
+        if tokens.ndim == 3:
+            several = chosen is not None and chosen.ndim == 2
+            tokens = tokens[chosen].flatten(1, 2) if several else entries_of(tokens, chosen)
+        found: Tensor = tokens.unflatten(-1, (heads, -1)).transpose(-3, -2)
+        return found if found.ndim == 4 else found[None]
 
-def _prefixes(modules: Sequence[nn.Module], heads: int, batch: int) -> tuple[Tensor, Tensor]:
-    """Return the prefix of every row: one for all, or each expert's for its part of the batch."""
-    pairs = [module.split(heads) for module in modules if isinstance(module, PrefixTokens)]
+
+def _prefixes(modules: Sequence[nn.Module], heads: int, batch: int, chosen: Sequence[Tensor | None]) -> tuple[Tensor, Tensor]:
+    """Return the prefix of every row: one for all, its own, or each expert's for its part of the batch."""
+    pairs = [m.split(heads, rows) for m, rows in zip(modules, chosen, strict=True) if isinstance(m, PrefixTokens)]
     if len(pairs) == 1:
         return pairs[0]
     rows = batch // len(pairs)
@@ -138,7 +150,8 @@ def _attend(
     if attention_mask is None and causal and query.shape[2] > 1:
         attention_mask = causal_mask(query.shape[2], query.device)
     place: _Place = module.__dict__["_prefix_place"]
-    prefix = _prefixes(place.modules(), query.shape[1], query.shape[0])
+    active = place.modules()
+    prefix = _prefixes(active, query.shape[1], query.shape[0], place.chosen(len(active)))
     output = place.attention(
         query,
         key,
@@ -155,11 +168,11 @@ def _attend(
 class _Place:
     """What the attention function finds on an adapted module."""
 
-    def __init__(self, modules: Modules, attention: PrefixAttention, explicit: bool) -> None:
-        self.modules, self.attention, self.explicit = modules, attention, explicit
+    def __init__(self, modules: Modules, attention: PrefixAttention, explicit: bool, chosen: Chosen) -> None:
+        self.modules, self.attention, self.explicit, self.chosen = modules, attention, explicit, chosen
 
 
-def install(projecting: nn.Module, modules: Modules, attention: PrefixAttention) -> Detach:
+def install(projecting: nn.Module, modules: Modules, attention: PrefixAttention, chosen: Chosen) -> Detach:
     """Let one attention module call our function, through a copy of the model's config that only it holds.
 
     While no expert is in use the module has its own config back, and so computes bitwise what it did before.
@@ -175,7 +188,7 @@ def install(projecting: nn.Module, modules: Modules, attention: PrefixAttention)
     AttentionInterface.register(NAME, _attend)
     own = copy.copy(original)
     own._attn_implementation_internal = NAME  # the public setter would change configs that the copy shares
-    projecting.__dict__["_prefix_place"] = _Place(modules, attention, original._attn_implementation == "eager")
+    projecting.__dict__["_prefix_place"] = _Place(modules, attention, original._attn_implementation == "eager", chosen)
 
     def switch(module: nn.Module, args: Any) -> None:
         module.config = own if modules() else original
@@ -194,7 +207,7 @@ class PrefixPet:
     """Prefix keys and values in the attention of blocks.
 
     length: tokens of the prefix. scale: a fixed scalar of keys and of values, or None for learnable ones. attention: how
-    blocks attend to it.
+    blocks attend to it. entries: prefixes, of which `select` of what `attach` returns gives each example one or several.
     """
 
     def __init__(
@@ -203,14 +216,17 @@ class PrefixPet:
         blocks: Sequence[int],
         scale: float | None = None,
         attention: PrefixAttention = prefix_attention,
+        entries: int = 1,
     ) -> None:
         self.length, self.blocks, self.scale, self.attention = length, blocks, scale, attention
+        self.entries = entries
 
-    def attach(self, backbone: nn.Module, blocks: Sequence[Block]) -> Sites:
+    def attach(self, backbone: nn.Module, blocks: Sequence[Block]) -> SelectingSites:
         """Hand the attention of the blocks over. Raises UsageError where there is none."""
         places = {block.name: block.attention_for("a prefix").projecting for block in blocks}
-        return Sites(
+        sites = SelectingSites(
             blocks,
-            lambda block: PrefixTokens(self.length, block.width, self.scale),
-            lambda block, modules: install(places[block.name], modules, self.attention),
+            lambda block: PrefixTokens(self.length, block.width, self.scale, self.entries),
+            lambda block, modules: install(places[block.name], modules, self.attention, lambda count: sites.chosen(count)),
         )
+        return sites
