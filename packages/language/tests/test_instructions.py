@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from omnitrain.api import BatchPlan
-from omnitrain.errors import DataError, UsageError
+from omnitrain.errors import DataError, Unreachable, UsageError
 from omnitrain_language.dialogues.batches import packed_batch, padded_batch
 from omnitrain_language.dialogues.rows import Row
 from omnitrain_language.dialogues.stored import StoredRows, write_rows
@@ -350,3 +350,14 @@ def test_a_validation_file_of_its_own_is_read_and_counts(context: FakeContext, t
     assert made(context, tmp_path, valid_path=valid).fingerprint != data.fingerprint
     with pytest.raises(DataError, match="no split 'test'"):
         data.examples("test")
+
+
+def test_files_of_another_machine_are_told_and_otherwise_missed(context: FakeContext, tmp_path: Path) -> None:
+    away = str(tmp_path / "away.jsonl")
+    with pytest.raises(Unreachable, match=r"away\.jsonl is not on this machine"):
+        made(context, tmp_path, path=away, elsewhere=True)
+    with pytest.raises(DataError, match="no such file") as missed:
+        made(context, tmp_path, path=away)
+    assert not isinstance(missed.value, Unreachable)
+    there = made(context, tmp_path)
+    assert made(context, tmp_path, elsewhere=True).fingerprint == there.fingerprint

@@ -16,6 +16,8 @@ class PromptedConfig(Config):
 
     path: InputPath
     """A file of records, or a folder or glob pattern of files."""
+    elsewhere: bool = False
+    """The files lie on another machine: a dry run here says so and goes on."""
     template: str = "chat"
     """How a dialogue is written: `chat` (the tokenizer's own chat template), a template by name (`chatml`, `llama-3`, `orca`,
     `vicuna`, `alpaca`, or of `templates`), `plain`, or a text with {prompt}."""

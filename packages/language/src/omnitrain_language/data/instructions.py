@@ -65,7 +65,7 @@ class InstructionsData(Prompted[DialogueRecord]):
     @cached_property
     def _content(self) -> str:
         """Hash of what decides about the rows of a tokenizer, however they are laid out."""
-        paths = {"path", "templates", "tokenizer_text", *self.more_paths}
+        paths = {"path", "elsewhere", "templates", "tokenizer_text", *self.more_paths}
         settings = self.config.model_dump_json(exclude={"layout", "packing", *paths})
         files = [part.hex() for split in self.splits() for part in content_of(self._path(split), self.suffixes)]
         return self._digest([settings, *list(self._settings())[1:], *files])

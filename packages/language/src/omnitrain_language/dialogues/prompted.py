@@ -17,13 +17,13 @@ import torch
 from torch import Tensor
 
 from omnitrain.api import Batch, Context, Data, Prepares
-from omnitrain.errors import DataError
+from omnitrain.errors import DataError, Unreachable
 from omnitrain_language.configs.dialogues import PromptedConfig
 from omnitrain_language.dialogues.messages import Prompt, messages_of
 from omnitrain_language.dialogues.presets import presets, written_in
 from omnitrain_language.dialogues.rows import Dialogue, Row, RowEncoder, Turns
 from omnitrain_language.dialogues.templates import check_template, prompt_ids
-from omnitrain_language.folders import tell_files
+from omnitrain_language.folders import named_by, tell_files
 from omnitrain_language.records import RECORDS
 from omnitrain_language.splitting import split_of
 from omnitrain_language.tokenizers import pad_id, prepare_tokenizer, save_tokenizer, starts_once_saved, tokenizer_facts
@@ -139,7 +139,7 @@ class Prompted(ABC, Generic[Item]):
 
     def _settings(self) -> Iterator[str]:
         """Yield what decides about the rows besides the items."""
-        paths = {"path", "templates", "tokenizer_text", *self.more_paths}
+        paths = {"path", "elsewhere", "templates", "tokenizer_text", *self.more_paths}
         yield self.config.model_dump_json(exclude=paths)
         yield "" if self._preset is None else str(self._preset)
         yield "" if self.text is None else self.text.fingerprint
@@ -243,7 +243,9 @@ class Prompted(ABC, Generic[Item]):
         }
 
     def prepare(self, workspace: Path, context: Context) -> None:
-        """Train the tokenizer unless it is there already."""
+        """Train the tokenizer unless it is there already. Raises Unreachable for files that lie `elsewhere`."""
+        if self.reads_files and self.config.elsewhere and not named_by(self.config.path, self.suffixes).files:
+            raise Unreachable(f"{self.config.path} is not on this machine.")
         if isinstance(self.text, Prepares):
             self.text.prepare(workspace, context)
         if self.reads_files:
