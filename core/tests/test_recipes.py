@@ -156,7 +156,7 @@ FAULTS = {
     "zero": (change("1e-2", "0.0"), r"expected greater than 0; found 0\.0"),
     "not one of the choices": (
         change("rows: 20", "form: maps"),
-        r"r\.yaml:6: .*form: expected 'map', 'iterable', 'stream' or 'gather'; found 'maps'",
+        r"r\.yaml:6: .*form: expected 'map', 'iterable', 'stream', 'gather' or 'rounds'; found 'maps'",
     ),
     "negative seed": (change("seed: 3", "seed: -1"), r"r\.yaml:2: seed: expected a whole number from 0 to 2\^63 - 1; found -1"),
     "seed too large": (change("seed: 3", f"seed: {2**63}"), r"r\.yaml:2: seed: expected a whole number"),
