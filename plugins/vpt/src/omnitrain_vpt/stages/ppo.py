@@ -18,7 +18,6 @@ from omnitrain.api import Batch, BatchPlan, Evaluation, Loss, Run, mean_metric
 from omnitrain.engine import FitSettings, Journal, OptimiserConfig, Parts, choose_device, make_feed, train
 from omnitrain.errors import UsageError
 from omnitrain_control.environments import Fleet
-from omnitrain_control.sb3.archives import write_policy
 from omnitrain_control.sb3.guarding import guard_outputs
 from omnitrain_control.sb3.settings import made_algorithm
 from omnitrain_control.sb3.training import OnPolicyTraining
@@ -203,4 +202,3 @@ def _finish(run: Run, loop: Baseline) -> None:
         weights = {name: value.detach().cpu().contiguous() for name, value in loop.policy.state_dict().items()}
         # The three feature extractors of the policy are one module under three names.
         save_file({n: v.clone() for n, v in weights.items()}, path / "policy.safetensors")
-        write_policy(loop.ppo, path / "sb3.zip", ActorCriticCnnPolicy)
