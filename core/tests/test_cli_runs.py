@@ -2,6 +2,7 @@
 
 import io
 import json
+import shutil
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -47,6 +48,22 @@ def test_run_prints_plain_text_where_there_is_no_terminal(finished: Path, capsys
     assert "\x1b" not in shown.out + shown.err
     assert f"report: {finished / 'report.html'}" in shown.out
     assert "finished before" in shown.err
+
+
+def test_product_of_a_finished_run_that_was_damaged_since_is_told(
+    finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "copied"
+    shutil.copytree(finished, out)
+    assert run(["run", str(out)]) == 0
+    assert "damaged" not in capsys.readouterr().err
+    weights = out / "train/model/model.safetensors"
+    weights.write_bytes(bytes(byte ^ 1 for byte in weights.read_bytes()))
+    assert run(["run", str(out)]) == 0
+    assert f"train: {weights} is damaged: its content is not what was written" in capsys.readouterr().err
+    weights.unlink()
+    assert run(["run", str(out)]) == 0
+    assert f"train: {weights} can't be read" in capsys.readouterr().err
 
 
 def test_overrides_of_a_run_that_goes_on_are_refused(finished: Path, capsys: pytest.CaptureFixture[str]) -> None:

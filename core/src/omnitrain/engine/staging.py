@@ -11,7 +11,7 @@ from typing import Any
 from omnitrain.api.run import Run
 from omnitrain.engine.building import ComponentBuilder
 from omnitrain.engine.identity import Basis, changed_inputs, explain, product, read_inputs, stage_basis, stage_code
-from omnitrain.errors import DataError, OmnitrainError, UsageError
+from omnitrain.errors import DataError, EnvironmentFault, OmnitrainError, UsageError
 from omnitrain.plugins import Registry
 from omnitrain.recipes import ResolvedRecipe, Stage, uses
 from omnitrain.runs import Display, RunDirectory, StageRecord, StageRun, StopRequest, with_model_source
@@ -57,9 +57,18 @@ class StageRuns:
             record = None
         if record is not None and record.status == "finished":
             self._say(stage, "finished before, not run again")
+            self._tell_damage(stage, record)
         else:
             self._carry_out(stage, basis, record)
         self._digits[stage.name] = basis.digits
+
+    def _tell_damage(self, stage: Stage, record: StageRecord) -> None:
+        """Name products of a finished stage that are not as it left them; a stage that takes one is refused."""
+        for name in record.artifacts:
+            try:
+                self._folder.artifact(stage.name, name)
+            except EnvironmentFault as error:
+                self._say(stage, str(error))
 
     def _check_sources(self, stage: Stage) -> None:
         """Refuse to take from a stage whose inputs have changed since it ran, also in this run."""
