@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from omnitrain.errors import DataError, UsageError
-from omnitrain_control.environments import Fleet, make_environment
+from omnitrain_control.environments import make_environment
 from omnitrain_control.episodes import EpisodeStore, EpisodeWriter
+from omnitrain_control.fleets import Fleet
 from omnitrain_control.rollouts import Collector, Decision, play_episodes
 
 MAKER = partial(make_environment, "CartPole-v1")

@@ -11,8 +11,9 @@ from gymnasium import spaces
 from omnitrain.api import numpy_generator
 from omnitrain.errors import DataError, EnvironmentFault, OmnitrainError, Stopped, UsageError
 from omnitrain_control.codecs import BinnedCodec, codec_of
-from omnitrain_control.environments import Fleet, make_environment, make_game
+from omnitrain_control.environments import make_environment, make_game
 from omnitrain_control.episodes import EpisodeStore, EpisodeWriter
+from omnitrain_control.fleets import Fleet
 from omnitrain_control.observations import flat, flat_size
 from omnitrain_control.players import RandomActor
 from omnitrain_control.rollouts import play_episodes

@@ -15,7 +15,7 @@ from omnitrain.engine import scratch_run
 from omnitrain.errors import NumericalError, Stopped, UsageError
 from omnitrain_control.configs.environments import EnvironmentConfig
 from omnitrain_control.configs.stages import Sb3Config
-from omnitrain_control.environments import make_fleet
+from omnitrain_control.fleets import make_fleet
 from omnitrain_control.sb3.settings import made_algorithm, tried_algorithm
 from omnitrain_control.sb3.training import training_of
 from omnitrain_control.sb3.vecenv import FleetVecEnv, SpacesOnly

@@ -19,7 +19,7 @@ from omnitrain.engine import scratch_run
 from omnitrain.errors import DataError, UsageError
 from omnitrain_control.configs.environments import EnvironmentConfig
 from omnitrain_control.configs.models import Sb3Config
-from omnitrain_control.environments import make_fleet
+from omnitrain_control.fleets import make_fleet
 from omnitrain_control.models.sb3 import build
 from omnitrain_control.observations import flat, unflat
 from omnitrain_control.sb3.archives import read_policy

@@ -8,7 +8,8 @@ from crafter.engine import ItemView, LocalView
 from gymnasium import spaces
 
 from omnitrain.errors import UsageError
-from omnitrain_control.environments import Fleet, episode_seed
+from omnitrain_control.environments import episode_seed
+from omnitrain_control.fleets import Fleet
 from omnitrain_vpt.configs.data import PlayConfig, WorldConfig
 from omnitrain_vpt.configs.stages import RecordConfig
 from omnitrain_vpt.paper.minecraft import SequenceRules

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from omnitrain.api import Context, Evaluation, Run, mean_metric, numpy_generator
+from omnitrain.api import Context, Evaluation, Run, numpy_generator
 from omnitrain_control.configs.evaluators import RolloutsConfig
 from omnitrain_control.games import Game, chosen_game, open_game
 from omnitrain_control.players import playing
-from omnitrain_control.rollouts import play_episodes, shown_play
+from omnitrain_control.rollouts import episode_metrics, play_episodes, shown_play
 
 
 class Rollouts:
@@ -32,11 +32,7 @@ class Rollouts:
             generator = None if self.config.greedy else numpy_generator(run.seed("actions"))
             actor = player.player(fleet, game.id, generator)
             episodes = play_episodes(fleet, actor, self.config.episodes, advance)
-        found = {
-            "return": mean_metric([e["return"] for e in episodes], "higher"),
-            "length": mean_metric([e["length"] for e in episodes], unit="steps"),
-        }
-        return Evaluation(found)
+        return Evaluation(episode_metrics(episodes))
 
 
 def build_rollouts(config: RolloutsConfig, context: Context) -> Rollouts:

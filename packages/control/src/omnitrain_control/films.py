@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from omnitrain.api import Picture
 from omnitrain.errors import OmnitrainError
 from omnitrain_control.configs.environments import EnvironmentConfig
-from omnitrain_control.environments import Fleet, make_game, named_words
-from omnitrain_control.rollouts import Actor
+from omnitrain_control.environments import make_game, named_words
+from omnitrain_control.fleets import Fleet
+from omnitrain_control.rollouts import Actor, played_step
 from omnitrain_control.video import write_video
 
 MOST_FRAMES = 600
@@ -43,7 +44,7 @@ def film(config: EnvironmentConfig, seed: int, player: Callable[[Fleet], Actor],
             if frame.dtype != np.uint8 or frame.ndim != 3 or frame.shape[2] != 3:
                 return f"the environment {config.id} draws no picture: expected uint8 [height, width, 3]"
             frames.append(frame)
-            stepped = fleet.step(actor.act(observations, first).actions)
+            _, stepped = played_step(fleet, actor, observations, first)
             observations, first = stepped.observations, stepped.ended
             total += float(stepped.rewards[0])
             if stepped.ended[0] or len(frames) == MOST_FRAMES:

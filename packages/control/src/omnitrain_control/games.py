@@ -9,7 +9,7 @@ from omnitrain.api import Run
 from omnitrain.errors import UsageError
 from omnitrain_control.codecs import described_actions
 from omnitrain_control.configs.environments import EnvironmentConfig
-from omnitrain_control.environments import Fleet, make_fleet
+from omnitrain_control.fleets import Fleet, make_fleet
 from omnitrain_control.observations import is_vector
 
 Game = Mapping[str, Any]
@@ -49,7 +49,7 @@ def open_game(config: EnvironmentConfig, run: Run) -> Fleet:
     """
     fleet = make_fleet(config, run.seed("environments"))
     try:
-        for name, note in _notes(fleet):
+        for name, note in _notes(fleet).items():
             run.event(name, environment=config.id, note=note)
     except BaseException:
         fleet.close()
@@ -57,19 +57,28 @@ def open_game(config: EnvironmentConfig, run: Run) -> Fleet:
     return fleet
 
 
-def _notes(fleet: Fleet) -> list[tuple[str, str]]:
-    """Return (name, text) of what is told of a fleet before it plays."""
-    found = []
+def _notes(fleet: Fleet) -> dict[str, str]:
+    """Return by name what is told of a fleet before it plays."""
+    found = {}
     if not is_vector(fleet.source_space):
         size = fleet.observation_space.shape[0]
-        found.append(("flattened", f"its observations, {fleet.source_space}, are read as vectors of {size} numbers"))
+        found["flattened"] = f"its observations, {fleet.source_space}, are read as vectors of {size} numbers"
     if fleet.limit is None:
-        found.append(
-            ("no limit", "it has no limit of steps, so an episode lasts as long as it wants; environment.steps sets one")
-        )
-    if not fleet.repeats():
-        found.append(("not repeatable", "reset(seed) does not decide its episodes, so the same run plays others each time"))
+        found["no limit"] = "it has no limit of steps, so an episode lasts as long as it wants; environment.steps sets one"
+    if fleet.unrepeatable():
+        found["not repeatable"] = "reset(seed) does not decide its episodes, so the same run plays others each time"
     return found
+
+
+def planned_game(config: EnvironmentConfig) -> tuple[Fleet, dict[str, str]]:
+    """Make one environment of a config for a dry run and close it; return the fleet, for its spaces, and what is told of it:
+    "flattened", "no limit" and "not repeatable", where they hold.
+
+    It is reset and takes a few steps, so that what fails fails before anything is trained.
+    Raises UsageError for observations that can't be vectors, EnvironmentFault for an environment that fails.
+    """
+    with make_fleet(config.model_copy(update={"count": 1, "processes": 0}), 0) as fleet:
+        return fleet, _notes(fleet)
 
 
 def check_game(made_for: Game | None, fleet: Fleet, name: str | None) -> None:

@@ -45,6 +45,19 @@ def _is_picture(space: spaces.Box) -> bool:
     return space.dtype == np.uint8 and len(space.shape) > 1 and int(space.low.min()) == 0 and int(space.high.max()) == 255
 
 
+def check_type(space: gymnasium.Space[Any], observation: Any, who: str) -> None:
+    """Refuse fractions where a Box has whole numbers: pixels from 0 to 1 would be read as nearly black.
+
+    Raises EnvironmentFault.
+    """
+    dtype = np.asarray(observation).dtype
+    if isinstance(space, spaces.Box) and dtype.kind == "f" and np.dtype(space.dtype).kind in "iu":
+        raise EnvironmentFault(
+            f"{who} gives observations of the type {dtype}, and their space is {space}: give whole numbers, or declare a space "
+            "of that type."
+        )
+
+
 def flat(space: gymnasium.Space[Any], value: Any) -> NDArray[np.float32]:
     """Return an observation as float32[flat_size]: numbers in their order, a choice as 0 and 1, pixels from 0 to 1.
 
@@ -58,6 +71,7 @@ def flat(space: gymnasium.Space[Any], value: Any) -> NDArray[np.float32]:
         numbers = np.asarray(value)
         if numbers.shape != space.shape:
             raise EnvironmentFault(f"An environment gives an observation of the shape {numbers.shape}; its space is {space}.")
+        check_type(space, numbers, "An environment")
         return (numbers.reshape(-1) / (255.0 if _is_picture(space) else 1.0)).astype(np.float32)
     if not space.contains(value):
         raise EnvironmentFault(f"An environment gives the observation {value!r}, which is none of its space {space}.")

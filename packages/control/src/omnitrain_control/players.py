@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 
 from omnitrain.errors import UsageError
 from omnitrain_control.codecs import ActionCodec
-from omnitrain_control.environments import Fleet
+from omnitrain_control.fleets import Fleet, Stepped
 from omnitrain_control.games import Game
-from omnitrain_control.rollouts import Actor, Decision
+from omnitrain_control.rollouts import Actor, Decision, Watches
 
 
 @runtime_checkable
@@ -72,3 +72,8 @@ class NoisyActor:
         replaced = self.random.generator.random(len(first)) < self.noise
         classes = np.where(replaced[:, None], drawn.kept["actions"], chosen.kept["actions"])
         return Decision(list(self.random.codec.decode({"action": classes})), {"actions": classes})
+
+    def took(self, decision: Decision, stepped: Stepped) -> None:
+        """Show the other actor what was really played."""
+        if isinstance(self.actor, Watches):
+            self.actor.took(decision, stepped)

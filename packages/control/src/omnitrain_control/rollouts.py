@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
-from omnitrain.api import Run
-from omnitrain_control.environments import Fleet
+from omnitrain.api import Metric, Run, mean_metric, share_metric
+from omnitrain_control.fleets import Fleet, Stepped
 
 
 @dataclass(frozen=True)
@@ -27,6 +27,26 @@ class Actor(Protocol):
 
     def act(self, observations: NDArray[Any], first: NDArray[np.bool_]) -> Decision:
         """Decide for observations [n, ...]; first bool[n] is True where an episode begins."""
+
+
+@runtime_checkable
+class Watches(Protocol):
+    """Ability of an actor: it sees what came of each step, as one needs that reckons with rewards (a return to go) or ends."""
+
+    def took(self, decision: Decision, stepped: Stepped) -> None:
+        """Look at a step of all environments. decision: what was played, which another player may have changed.
+
+        It is called after every step, before the next `act`; `stepped` holds the next episode's observation where one ended.
+        """
+
+
+def played_step(fleet: Fleet, actor: Actor, observations: NDArray[Any], first: NDArray[np.bool_]) -> tuple[Decision, Stepped]:
+    """Let an actor decide for a fleet, step it, and show the actor what came of it; see `Watches`."""
+    decision = actor.act(observations, first)
+    stepped = fleet.step(decision.actions)
+    if isinstance(actor, Watches):
+        actor.took(decision, stepped)
+    return decision, stepped
 
 
 @dataclass(frozen=True)
@@ -60,18 +80,15 @@ class Collector:
         """Play so many steps in every environment."""
         observations, rewards, first, kept, finished, ends = [], [], [self.first], [], [], []
         for _ in range(steps):
-            decision = actor.act(self.observations, self.first)
+            decision, stepped = played_step(self.fleet, actor, self.observations, self.first)
             observations.append(self.observations)
             kept.append(decision.kept)
-            stepped = self.fleet.step(decision.actions)
             rewards.append(stepped.rewards)
             self._returns += stepped.rewards
             self._lengths += 1
-            for row in np.flatnonzero(stepped.ended):
-                info = {**stepped.infos[row]["final"], "environment": int(row), "terminated": bool(stepped.terminated[row])}
+            for row in map(int, np.flatnonzero(stepped.ended)):
                 ends.append(stepped.infos[row]["last"])
-                finished.append({**info, "return": float(self._returns[row]), "length": int(self._lengths[row])})
-                self._returns[row], self._lengths[row] = 0.0, 0
+                finished.append(self._finish(row, stepped.infos[row]["final"], bool(stepped.terminated[row])))
             self.observations, self.first = stepped.observations, stepped.ended
             first.append(self.first)
         return Rollout(
@@ -83,6 +100,28 @@ class Collector:
             finished,
             ends,
         )
+
+    def _finish(self, row: int, info: Mapping[str, Any], terminated: bool) -> dict[str, Any]:
+        """Return what is told of an ended episode, and count from 0 again."""
+        told = {"return": float(self._returns[row]), "length": int(self._lengths[row])}
+        self._returns[row], self._lengths[row] = 0.0, 0
+        return {**info, "environment": row, "terminated": terminated, **told}
+
+    def end(self, rows: Sequence[int], reset: bool = False) -> list[dict[str, Any]]:
+        """End the episodes of some rows, by the learner's own decision; return what is told of each, as in `Rollout.finished`.
+
+        The environments go on where they are: the next step is the first of an episode that begins there. reset: they begin
+        their next episode instead. Both are saved and restored as everything else; environments that are not to end by
+        themselves are made without a limit.
+        """
+        told = [self._finish(row, {}, False) for row in rows]
+        self.first = self.first.copy()
+        self.first[list(rows)] = True
+        if reset:
+            fresh, _ = self.fleet.reset(rows)
+            self.observations = self.observations.copy()
+            self.observations[list(rows)] = fresh
+        return told
 
     def state_dict(self) -> dict[str, Any]:
         """Return where the episodes stand."""
@@ -161,3 +200,21 @@ def shown_play(run: Run, episodes: int) -> Iterator[Advance]:
     """Show how many episodes and steps were played; the play stops at its next step when the run is asked to stop."""
     with run.progress("episodes", episodes) as bar:
         yield lambda ended, steps: bar.advance(ended, steps=steps)
+
+
+def episode_metrics(episodes: Sequence[Mapping[str, Any]]) -> dict[str, Metric]:
+    """Return means over episodes, from the last info of each: "return", "length", and shares of success where they tell it.
+
+    "success" is told as `success` (Meta-World) or `is_success` (gymnasium-robotics, Stable-Baselines3) of the last step,
+    "success once" as `success_once`.
+    """
+    found = {
+        "return": mean_metric([e["return"] for e in episodes], "higher"),
+        "length": mean_metric([e["length"] for e in episodes], unit="steps"),
+    }
+    for name, keys in (("success", ("success", "is_success")), ("success once", ("success_once",))):
+        for key in keys:
+            if all(key in e and np.asarray(e[key]).dtype.kind in "biuf" and np.size(e[key]) == 1 for e in episodes):
+                found[name] = share_metric(sum(bool(e[key]) for e in episodes), len(episodes))
+                break
+    return found

@@ -17,8 +17,9 @@ from omnitrain_control import __version__
 from omnitrain_control.cache import digest
 from omnitrain_control.configs.data import EpisodesConfig
 from omnitrain_control.configs.environments import EnvironmentConfig
-from omnitrain_control.environments import make_environment, make_fleet
+from omnitrain_control.environments import make_environment
 from omnitrain_control.episodes import EpisodeStore, EpisodeWriter
+from omnitrain_control.fleets import make_fleet
 from omnitrain_control.games import described_game
 from omnitrain_control.listing import INDEX
 

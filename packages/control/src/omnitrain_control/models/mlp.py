@@ -14,7 +14,7 @@ from omnitrain.api import Context
 from omnitrain.errors import UsageError
 from omnitrain_control.codecs import ActionCodec, codec_of
 from omnitrain_control.configs.models import MlpConfig
-from omnitrain_control.environments import Fleet
+from omnitrain_control.fleets import Fleet
 from omnitrain_control.games import Game, check_game
 from omnitrain_control.rollouts import Decision
 

@@ -15,7 +15,7 @@ from omnitrain.api import Context, user_path
 from omnitrain.errors import DataError, UsageError
 from omnitrain_control.configs.environments import EnvironmentConfig
 from omnitrain_control.configs.models import Sb3Config
-from omnitrain_control.environments import Fleet, make_fleet
+from omnitrain_control.fleets import Fleet, make_fleet
 from omnitrain_control.games import Game, check_game, described_game
 from omnitrain_control.sb3.archives import SavedPolicy, read_policy
 from omnitrain_control.sb3.policies import PolicyActor, made_policy

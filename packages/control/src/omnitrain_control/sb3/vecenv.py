@@ -9,7 +9,7 @@ import gymnasium
 import numpy as np
 from stable_baselines3.common.vec_env import VecEnv
 
-from omnitrain_control.environments import Fleet
+from omnitrain_control.fleets import Fleet
 
 Observe = Callable[[Any], Any]
 Act = Callable[[Any], Sequence[Any]]

@@ -9,10 +9,8 @@ import numpy as np
 from omnitrain.api import Run, numpy_generator
 from omnitrain_control.codecs import codec_of
 from omnitrain_control.configs.stages import RecordConfig
-from omnitrain_control.environments import make_game
 from omnitrain_control.episodes import EpisodeWriter
-from omnitrain_control.games import chosen_game, described_game, open_game
-from omnitrain_control.observations import is_vector, source_space
+from omnitrain_control.games import chosen_game, described_game, open_game, planned_game
 from omnitrain_control.players import NoisyActor, RandomActor, playing
 from omnitrain_control.rollouts import Actor, shown_play, whole_episodes
 
@@ -65,14 +63,9 @@ class Record:
             if config.player is None:
                 chosen_game(environment, None, "no player")
             return ["plays the game that its player was made for"]
-        made = make_game(environment.id, environment.settings, environment.steps)
-        codec_of(made.action_space)
-        space, size = source_space(made), made.observation_space.shape
-        made.close()
-        lines = [f"plays {environment.id}"]
-        if not is_vector(space) and size is not None:
-            lines.append(f"its observations, {space}, are read as vectors of {size[0]} numbers")
-        return lines
+        fleet, notes = planned_game(environment)
+        codec_of(fleet.action_space)
+        return [f"plays {environment.id}", *notes.values()]
 
 
 record = Record()

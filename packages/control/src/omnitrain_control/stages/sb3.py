@@ -12,16 +12,16 @@ import numpy as np
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.buffers import ReplayBuffer
 
-from omnitrain.api import Evaluation, Run, mean_metric
+from omnitrain.api import Evaluation, Run
 from omnitrain.engine import Journal, choose_device
 from omnitrain.errors import Stopped, UsageError
 from omnitrain_control.configs.stages import Sb3Config
-from omnitrain_control.environments import make_fleet, make_game
 from omnitrain_control.films import film
-from omnitrain_control.games import described_game, open_game
+from omnitrain_control.fleets import make_fleet
+from omnitrain_control.games import described_game, open_game, planned_game
 from omnitrain_control.models.sb3 import Sb3Policy, policy_facts
-from omnitrain_control.observations import is_vector, source_space
-from omnitrain_control.rollouts import play_episodes, shown_play
+from omnitrain_control.observations import is_vector
+from omnitrain_control.rollouts import episode_metrics, play_episodes, shown_play
 from omnitrain_control.sb3.archives import write_policy
 from omnitrain_control.sb3.guarding import guard_outputs
 from omnitrain_control.sb3.policies import count_parameters
@@ -70,22 +70,18 @@ class Sb3:
         Raises UsageError for settings that the algorithm does not take, EnvironmentFault for an environment that fails.
         """
         environment = _named(config).environment
-        made = make_game(str(environment.id), environment.settings, environment.steps)
-        source, actions = source_space(made), made.action_space
-        size = made.observation_space.shape
-        made.close()
-        view = view_of(source, actions, config.policy)
+        fleet, notes = planned_game(environment)
+        view = view_of(fleet.source_space, fleet.action_space, config.policy)
         if config.keep_replay and not is_vector(view.observation_space):
             raise UsageError(
-                f"keep_replay: control/trajectories reads vectors, and the observations are {source}; leave it out, or wrap "
-                "the environment so that it gives vectors."
+                f"keep_replay: control/trajectories reads vectors, and the observations are {fleet.source_space}; "
+                "leave it out, or wrap the environment so that it gives vectors."
             )
         spaces = SpacesOnly(environment.count, view.observation_space, view.action_space)
         algorithm, warned = tried_algorithm(config.algorithm, config.policy, spaces, config.settings)
         count = count_parameters(algorithm.policy)
         lines = [f"{config.algorithm} of Stable-Baselines3 with {count} parameters plays {environment.id}", *warned]
-        if not is_vector(source) and view.source is None and size is not None:
-            lines.append(f"its observations, {source}, are read as vectors of {size[0]} numbers")
+        lines += [note for name, note in notes.items() if name != "flattened" or view.source is None]
         replay = getattr(algorithm, "replay_buffer", None)
         if replay is not None:
             rows = min(config.steps, replay.buffer_size * environment.count)
@@ -180,10 +176,6 @@ def _measure(config: Sb3Config, run: Run, model: Sb3Policy) -> None:
     chosen = environment.model_copy(update={"count": count})
     with make_fleet(chosen, seed) as fleet, shown_play(run, config.episodes) as advance:
         played = play_episodes(fleet, model.player(fleet, environment.id, None), config.episodes, advance)
-    found = {
-        "return": mean_metric([e["return"] for e in played], "higher"),
-        "length": mean_metric([e["length"] for e in played], unit="steps"),
-    }
     figures = {}
     if config.film:
         shown = film(environment, seed, lambda fleet: model.player(fleet, environment.id, None), run.stop_if_asked)
@@ -191,4 +183,4 @@ def _measure(config: Sb3Config, run: Run, model: Sb3Policy) -> None:
             run.event("no film", reason=shown)
         else:
             figures["episode"] = shown
-    run.report("control/sb3", Evaluation(found, figures=figures))
+    run.report("control/sb3", Evaluation(episode_metrics(played), figures=figures))

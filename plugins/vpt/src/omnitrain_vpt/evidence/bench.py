@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from omnitrain.api import Bar, BatchPlan, Bench
-from omnitrain_control.environments import Fleet
+from omnitrain_control.fleets import Fleet
 from omnitrain_control.video import read_frames
 from omnitrain_vpt.configs.data import RecordingsConfig, WorldConfig
 from omnitrain_vpt.configs.models import PolicyConfig

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from omnitrain.api import Batch, BatchPlan, Evaluation, Loss, Run, mean_metric
 from omnitrain.engine import FitSettings, Journal, OptimiserConfig, Parts, choose_device, make_feed, train
 from omnitrain.errors import UsageError
-from omnitrain_control.environments import Fleet
+from omnitrain_control.fleets import Fleet
 from omnitrain_control.sb3.guarding import guard_outputs
 from omnitrain_control.sb3.settings import made_algorithm
 from omnitrain_control.sb3.training import OnPolicyTraining

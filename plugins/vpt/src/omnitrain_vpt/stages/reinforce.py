@@ -14,7 +14,7 @@ from torch import Tensor
 from omnitrain.api import Run
 from omnitrain.engine import Engine, Journal, OptimiserConfig, Streams, Updater, UpdaterConfig, evaluating
 from omnitrain.errors import UsageError
-from omnitrain_control.environments import Fleet
+from omnitrain_control.fleets import Fleet
 from omnitrain_control.returns import generalised_advantages, normalised
 from omnitrain_control.rollouts import Collector, Rollout
 from omnitrain_vpt.configs.stages import ReinforceConfig

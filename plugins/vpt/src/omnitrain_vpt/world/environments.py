@@ -11,7 +11,8 @@ import gymnasium
 import numpy as np
 
 from omnitrain.errors import EnvironmentFault, UsageError
-from omnitrain_control.environments import Fleet, make_environment
+from omnitrain_control.environments import make_environment
+from omnitrain_control.fleets import Fleet
 from omnitrain_vpt.configs.data import WorldConfig
 from omnitrain_vpt.configs.stages import RewardConfig
 from omnitrain_vpt.paper.rewards import DIAMOND_PICKAXE, ItemRewards
