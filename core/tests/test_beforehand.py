@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from omnitrain.cli.failures import guarded
-from omnitrain.errors import EnvironmentFault, Unreachable
+from omnitrain.errors import EnvironmentFault, Unreachable, UsageError
 
 FIT = {"steps": 3, "batch_size": 4, "evaluate_batches": 0}
 
@@ -184,3 +184,20 @@ def test_library_of_an_optimiser_is_asked_for_before_the_first_stage(tmp_path, c
     assert (
         "again.fit.optimiser needs transformers, which is not installed: pip install 'transformers'" in capsys.readouterr().err
     )
+
+
+@pytest.mark.parametrize("measured", ["in training", "by a later stage"])
+def test_an_evaluator_that_the_model_does_not_suit_refuses_it_before_training(tmp_path, capsys, monkeypatch, measured):
+    from omnitrain_toy import parts
+
+    def check_model(self, model, run):
+        raise UsageError(f"a {type(model).__name__} has no game.")
+
+    monkeypatch.setattr(parts.Error, "check_model", check_model, raising=False)
+    recipe = written(tmp_path, [stage(evaluators=["toy/error"])] if measured == "in training" else [stage(), measure()])
+    name = "train" if measured == "in training" else "measure"
+    for words in (["--dry-run"], ["--out", str(tmp_path / "run")]):
+        assert guarded(["run", recipe, *words, "--quiet"]) == 2
+        told = capsys.readouterr()
+        assert f"{name}: the evaluator toy/error: a Sequential has no game." in told.out + told.err
+    assert trained(tmp_path / "run") == []

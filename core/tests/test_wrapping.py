@@ -29,7 +29,7 @@ DATA = {
 OTHERS = {
     "stages and configs": {"PlansStage", "TellsArtifacts", "TellsNeeds"},
     "objectives": {"CarriesState", "TrainsOnly", "Weighs"},
-    "evaluators": {"ChecksData"},
+    "evaluators": {"ChecksData", "ChecksModel"},
     "models and predictors": {
         "FitsData",
         "Generates",

@@ -191,8 +191,20 @@ def test_sizes_come_from_the_data_and_wrong_ones_are_refused_before_training(tmp
     for name in ("observation_size", "classes", "choices"):
         with pytest.raises(UsageError, match=rf"{name} is 2, but the data has [13]; leave it out"):
             run_recipe(recipe(cloned(data, **{name: 2})), tmp_path / name)
-    with pytest.raises(UsageError, match=r"set environment\.id"):
-        run_recipe(recipe(cloned(data), played()), tmp_path / "played")
+
+
+@pytest.mark.parametrize("measured", ["by a stage", "in training"])
+def test_a_game_that_nobody_names_is_refused_before_training(tmp_path, measured):
+    data = steps(tmp_path / "data", observations=np.zeros((6, 3)), actions=np.arange(6)[:, None] % 3)
+    fit = cloned(data)
+    stages = [fit, played()] if measured == "by a stage" else [{**fit, "evaluators": ["control/rollouts"]}]
+    checked = dry_run(recipe(*stages))
+    assert isinstance(checked.error, UsageError)
+    with pytest.raises(UsageError, match=r"control/rollouts: No game is named.*set environment\.id"):
+        run_recipe(recipe(*stages), tmp_path / "run")
+    assert not list((tmp_path / "run").rglob("checkpoints"))
+    named = [{**fit, "evaluators": [{"use": "control/rollouts", "environment": {"id": "toy_games:Base-v0"}, "episodes": 1}]}]
+    assert dry_run(recipe(*named)).error is None
 
 
 def test_a_model_that_goes_on_with_other_data_is_refused(tmp_path):

@@ -11,9 +11,14 @@ import pytest
 
 from omnitrain.errors import EnvironmentFault, UsageError
 from omnitrain_control import metaworld
+from omnitrain_control.configs.environments import EnvironmentConfig
+from omnitrain_control.configs.models import ScriptedConfig
 from omnitrain_control.environments import make_environment
-from omnitrain_control.fleets import Fleet
+from omnitrain_control.fleets import Fleet, make_fleet
+from omnitrain_control.games import chosen_game
 from omnitrain_control.metaworld import ID, MetaWorld, ScriptedActor, make_task
+from omnitrain_control.models.scripted import build
+from omnitrain_control.players import Plays
 from omnitrain_control.rollouts import Collector, episode_metrics, play_episodes
 
 needs_simulator = pytest.mark.skipif(
@@ -84,6 +89,20 @@ def test_a_recipe_names_a_task_and_noise_moves_the_policies():
     assert np.abs(noisy.kept["controls"]).max() <= 1
     with pytest.raises(UsageError, match="no task 'drawer-opens'; the nearest are drawer-open-v3"):
         MetaWorld("drawer-opens")
+
+
+@needs_simulator
+def test_a_scripted_model_plays_its_task_and_refuses_another_game():
+    model = build(ScriptedConfig(task="drawer-close-v3", deviation=0.1), None)
+    assert isinstance(model, Plays)
+    game = chosen_game(EnvironmentConfig(), model.game, "nobody")
+    with make_fleet(game.model_copy(update={"count": 2}), 1) as fleet:
+        assert fleet.names == ["drawer-close-v3"] * 2
+        assert fleet.limit == 200
+        found = Collector(fleet).collect(model.player(fleet, game.id, np.random.default_rng(0)), 3)
+    assert found.kept["actions"].shape == (2, 3, 4)
+    with Fleet(partial(make_environment, "CartPole-v1"), 1, 0) as fleet, pytest.raises(UsageError, match="plays Meta-World's"):
+        model.player(fleet, "CartPole-v1", None)
 
 
 DRAWS = """

@@ -229,6 +229,20 @@ class ChecksData(Protocol):
 
 
 @runtime_checkable
+class ChecksModel(Protocol):
+    """An evaluator that knows without measuring whether it can measure a model: what the model says of itself.
+
+    It is asked before anything is trained, by `run` and by `run --dry-run`, of a model that a stage core/fit builds.
+    """
+
+    def check_model(self, model: Any, run: Run, /) -> None:
+        """Look at the model as its component built it, without weights worth reading: it may lie on the meta device.
+
+        Raises UsageError that names the setting to change.
+        """
+
+
+@runtime_checkable
 class TellsNeeds(Protocol):
     """Settings that need a library which is not installed with the plugin; asked before the run."""
 

@@ -15,6 +15,7 @@ from omnitrain.api.data import Data
 from omnitrain.api.protocols import (
     BatchPlan,
     ChecksData,
+    ChecksModel,
     Evaluator,
     MakesFeed,
     PlansStage,
@@ -118,6 +119,17 @@ def check_evaluators(evaluators: Sequence[UseEvaluator], data: Data | None, fact
                 raise type(error)(f"{run.name}: the evaluator {use.label}: {error}") from error
 
 
+def check_model(evaluators: Sequence[UseEvaluator], model: Any, facts: Mapping[str, Any], run: Run) -> None:
+    """Ask evaluators whether they can measure a model as it was built. Raises UsageError with the evaluator."""
+    for use in evaluators:
+        evaluator: Evaluator = run.build(use, facts)
+        if isinstance(evaluator, ChecksModel):
+            try:
+                evaluator.check_model(model, run)
+            except OmnitrainError as error:
+                raise type(error)(f"{run.name}: the evaluator {use.label}: {error}") from error
+
+
 def check_watched(config: FitConfig, data: Data) -> None:
     """Refuse an early stop on what is never measured. Raises UsageError that lists what is, as far as it is known."""
     stop = config.fit.early_stop
@@ -145,7 +157,7 @@ def check_evaluation(
         return [f"not checked here: its evaluators, until stage {waits} has run"]
     if use is None:
         check_evaluators(config.evaluators, None, {}, run)
-    elif any(isinstance(run.build(evaluator, {}), ChecksData) for evaluator in config.evaluators):
+    elif any(isinstance(run.build(evaluator, {}), (ChecksData, ChecksModel)) for evaluator in config.evaluators):
         try:
             data, facts = run.data(use)
         except Unreachable as error:
@@ -153,7 +165,26 @@ def check_evaluation(
                 raise
             return [f"data: not checked here: {error}"]
         check_evaluators(config.evaluators, data, facts, run)
+        asks = config.data is None and any(isinstance(run.build(e, facts), ChecksModel) for e in config.evaluators)
+        model = _promised_model(config.model, run, recipe, facts) if asks else None
+        if model is not None:
+            check_model(config.evaluators, model, facts, run)
     return []
+
+
+def _promised_model(use: Use, run: StageRun, recipe: ResolvedRecipe, facts: Mapping[str, Any]) -> nn.Module | None:
+    """Return what an earlier stage core/fit trains, without memory; None where that is not known beforehand."""
+    import torch
+
+    config = None if use.source is None else recipe.stage(str(use.stage)).config
+    if not isinstance(config, FitConfig) or config.model.source is not None:
+        return None
+    try:
+        with torch.device("meta"):
+            model: nn.Module = run.build(config.model, facts)
+    except OmnitrainError:  # the stage's own check tells it, where it has all that the model is built with
+        return None
+    return model
 
 
 @dataclass
@@ -224,6 +255,8 @@ def check_training(
             if found.data is not None:
                 raise
             found.notes.append(f"not checked here: the model, before its data is there ({error})")
+    if found.model is not None and found.data is not None:
+        check_model(there, found.model, found.facts, run)
     return found
 
 

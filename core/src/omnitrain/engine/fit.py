@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from omnitrain.api import Run, SavesAssets
-from omnitrain.engine.beforehand import check_evaluators, check_watched
+from omnitrain.engine.beforehand import check_evaluators, check_model, check_watched
 from omnitrain.engine.engine import Engine
 from omnitrain.engine.loop import Extras, Loop, plan_batches
 from omnitrain.engine.memory import explained_shortage
@@ -27,6 +27,7 @@ def fit(config: FitConfig, run: Run) -> None:
     parts = build_parts(config, run)
     parts.ready(engine.device)
     check_evaluators(config.evaluators, parts.data, parts.facts, run)
+    check_model(config.evaluators, parts.model, parts.facts, run)
     check_watched(config, parts.data)
     assets = run.directory / ASSETS
     assets.mkdir(parents=True, exist_ok=True)

@@ -7,7 +7,7 @@ from typing import Any
 from omnitrain.api import Context, Evaluation, Run, numpy_generator
 from omnitrain_control.configs.evaluators import RolloutsConfig
 from omnitrain_control.games import Game, chosen_game, open_game
-from omnitrain_control.players import playing
+from omnitrain_control.players import Plays, playing
 from omnitrain_control.rollouts import episode_metrics, play_episodes, shown_play
 
 
@@ -33,6 +33,11 @@ class Rollouts:
             actor = player.player(fleet, game.id, generator)
             episodes = play_episodes(fleet, actor, self.config.episodes, advance)
         return Evaluation(episode_metrics(episodes))
+
+    def check_model(self, model: Any, run: Run, /) -> None:
+        """See `omnitrain.api.ChecksModel`: a game that neither settings nor data nor model name is refused before training."""
+        if isinstance(model, Plays):
+            chosen_game(self.config.environment, self.game or model.game, "neither the data nor the model")
 
 
 def build_rollouts(config: RolloutsConfig, context: Context) -> Rollouts:

@@ -27,6 +27,7 @@ from omnitrain_control.rollouts import Decision
 
 ID = "omnitrain_control.metaworld:MetaWorld-v0"
 HORIZON = 200
+ACTIONS = gymnasium.spaces.Box(-1.0, 1.0, (4,), np.float32)
 SHOWN_GROUPS = (0, 4)
 """Groups of a scene's shapes that are drawn: what is touched. The others are fine meshes of the same, ten times dearer."""
 
@@ -195,7 +196,7 @@ class ScriptedActor:
         self._makers = [_class_of(task, policies) for task in tasks]
         self._policies: list[Any] = [make() for make in self._makers]
         self.deviation, self.generator = deviation, generator
-        self._codec = codec_of(gymnasium.spaces.Box(-1.0, 1.0, (4,), np.float32))
+        self._codec = codec_of(ACTIONS)
 
     def act(self, observations: NDArray[Any], first: NDArray[np.bool_]) -> Decision:
         """Decide for observations float64[n, 39]."""

@@ -13,6 +13,7 @@ PLUGIN = Plugin(
         Component("data", "trajectories", "Steps or windows of trajectories in npz, HDF5, Minari, pickles of arrays."),
         Component("model", "mlp", "A perceptron that gives logits for every choice."),
         Component("model", "sb3", "A policy of Stable-Baselines3, also from its zip file."),
+        Component("model", "scripted", "Meta-World's scripted policies, as players and experts."),
         Component("objective", "cloning", "Likelihood of recorded actions.", build=".objectives:build_cloning"),
         Component("evaluator", "rollouts", "Returns of played episodes.", build=".evaluators:build_rollouts"),
         Component("stage", "record", "Record episodes of a player."),

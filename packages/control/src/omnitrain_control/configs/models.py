@@ -42,3 +42,16 @@ class Sb3Config(Config):
     """Explore by noise that depends on the state; a file tells it itself."""
     environment: EnvironmentConfig = EnvironmentConfig()
     """The game that it was made for; a policy of a stage brings its own."""
+
+
+class ScriptedConfig(Config):
+    """A scripted policy of Meta-World, which solves its task."""
+
+    task: str = "reach-v3"
+    """The task that is played where no environment is named."""
+    deviation: float = Field(default=0.0, ge=0)
+    """Of normal noise added to each of the four numbers of an action, which are from -1 to 1; none in play without draws."""
+
+    def needs(self) -> dict[str, str]:
+        """Return what installs the simulator; see omnitrain.api.TellsNeeds."""
+        return {"metaworld": "omnitrain-control[metaworld]"}
