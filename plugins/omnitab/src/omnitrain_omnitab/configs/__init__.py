@@ -1,0 +1,1 @@
+"""Settings: read to check a recipe, so they import nothing heavy."""

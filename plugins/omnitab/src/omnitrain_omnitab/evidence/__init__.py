@@ -1,0 +1,1 @@
+"""What holds the plugin to its paper."""

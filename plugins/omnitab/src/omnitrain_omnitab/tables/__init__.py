@@ -1,0 +1,1 @@
+"""Tables and questions about them: reading, made ones, their tokens."""
