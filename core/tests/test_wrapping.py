@@ -27,7 +27,7 @@ DATA = {
     "SplitsBatches",
 }
 OTHERS = {
-    "stages and configs": {"PlansStage", "TellsArtifacts", "TellsNeeds"},
+    "stages and configs": {"ChecksMachine", "PlansStage", "TellsArtifacts", "TellsNeeds"},
     "objectives": {"CarriesState", "TrainsOnly", "Weighs"},
     "evaluators": {"ChecksData", "ChecksModel"},
     "models and predictors": {

@@ -6,6 +6,7 @@ from omnitrain_language.evidence.bench import CAPACITY, benches, document_length
 from omnitrain_language.evidence.generation import generation_bench
 from omnitrain_language.evidence.instructions import instruction_bench
 from omnitrain_language.evidence.preferences import preference_bench
+from omnitrain_language.evidence.rate_limits import Counter, Kind, limit_bench, rate
 from omnitrain_language.packing import plan_best_fit
 
 
@@ -48,3 +49,28 @@ def test_generation_bench_gives_every_prompt_a_text_in_each_way(monkeypatch: pyt
 def test_every_bench_has_a_name_of_its_own() -> None:
     names = [bench.name for bench in benches()]
     assert len(set(names)) == len(names)
+
+
+def test_rates_are_those_of_the_steady_state_whatever_the_bursts() -> None:
+    burst = [(60.0 * minute + 0.01 * place, 7) for minute in range(4) for place in range(10)]
+    assert rate(burst, 30, "requests") == pytest.approx(10.0)
+    assert rate(burst, 210, "tokens") == pytest.approx(70.0)
+    late = [(66.0 * minute, 7) for minute in range(4) for _ in range(10)]
+    assert rate(late, 30, "requests") == pytest.approx(10 * 60 / 66)
+
+
+def test_the_servers_account_refuses_what_is_above_either_limit() -> None:
+    counter = Counter(2, 100)
+    assert [counter.take(at, tokens) for at, tokens in ((0.0, 60), (1.0, 50), (2.0, 40), (3.0, 0))] == [0.0, 59.0, 0.0, 57.0]
+    assert counter.take(60.0, 60) == 0.0
+    assert counter.taken == [(0.0, 60), (2.0, 40), (60.0, 60)]
+
+
+@pytest.mark.parametrize("kind", ["requests", "tokens"])
+def test_limit_bench_asks_a_server_that_counts(monkeypatch: pytest.MonkeyPatch, kind: Kind) -> None:
+    limits = {"requests": (12, 100_000), "tokens": (100, 5_000)}
+    for name, value in {"SPEED": 600.0, "LIMITS": limits, "MINUTES": 1}.items():
+        monkeypatch.setattr(f"omnitrain_language.evidence.rate_limits.{name}", value)
+    bench = limit_bench(kind)
+    assert all(variant() > 0 for variant in bench.variants.values())
+    assert {bar.peer for bar in bench.bars} < set(bench.variants)

@@ -187,6 +187,5 @@ def test_a_dry_run_says_requests_tokens_money_and_time_and_asks_nothing(chat_ser
         "about 11,700 tokens of prompts, at most 10,000 of answers",
         "costs about 0.0117 for prompts, at most 0.0200 for answers; budget 5",
         "takes at least 10.0 min, at most about 10.0 min at 50 tokens a second",
-        "the environment variable A_KEY holds no key here; the run needs one",
     ]
     assert chat_server.received == []

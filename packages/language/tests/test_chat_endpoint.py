@@ -194,7 +194,7 @@ def test_the_key_is_sent_and_written_nowhere(tmp_path, monkeypatch):
 @pytest.mark.parametrize(("value", "fault"), [("", "no key"), ("two\nlines", "no usable key"), ("schlüssel", "no usable key")])
 def test_a_key_that_is_none_is_named_before_anything_is_sent(chat_server, tmp_path, monkeypatch, value, fault):
     monkeypatch.setenv("A_KEY", value)
-    with pytest.raises(UsageError, match=f"environment variable A_KEY holds {fault}"):
+    with pytest.raises(EnvironmentFault, match=f"environment variable A_KEY holds {fault}"):
         Made(chat_server, tmp_path, key_variable="A_KEY").ask("p")
     assert chat_server.received == []
 
@@ -332,3 +332,29 @@ def test_a_proxy_without_a_port_of_a_server_is_named(monkeypatch):
     monkeypatch.setenv("no_proxy", "")
     with pytest.raises(EnvironmentFault, match=r"^the environment variable http_proxy names no port .* from 1 to 65535$"):
         Wire("http://a.org/v1", 1.0).post("/chat/completions", b"{}", {})
+
+
+class Counts:
+    """A server's account of tokens a minute. each: what it counts for a request, which may be the longest that is allowed."""
+
+    def __init__(self, clock, limit, each):
+        self.clock, self.limit, self.each = clock, limit, each
+        self.taken = []
+
+    def __call__(self, messages):
+        now = self.clock.now()
+        recent = [at for at in self.taken if now - at < 60.0]
+        if (len(recent) + 1) * self.each > self.limit:
+            return fake.status(429, retry_after=str(recent[0] + 60.0 - now))
+        self.taken.append(now)
+        return fake.completion("x", tokens=(10, 10))
+
+
+@pytest.mark.parametrize(("each", "prompts", "minutes"), [(20, 400, 2), (1000, 40, 10)])
+def test_a_limit_of_tokens_is_kept_full_although_answers_are_far_below_the_longest(tmp_path, each, prompts, minutes):
+    with ChatServer() as server:
+        made = Made(server, tmp_path, max_tokens=980, limits={"concurrency": 1, "tokens_per_minute": 4000, "retries": 6})
+        server.answer = Counts(made.clock, 4000, each)
+        texts = made.ask(*(f"p{number}" for number in range(prompts)))
+    assert set(texts) == {"x"}
+    assert made.clock.time <= minutes * 60.5 / 0.95

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from omnitrain_language.chat.backoff import backoff, retry_after
-from omnitrain_language.chat.limits import MINUTE_S, Limiter
+from omnitrain_language.chat.limits import MINUTE_S, Expected, Limiter
 
 
 def sent(limiter, sizes, until):
@@ -89,3 +89,26 @@ NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 )
 def test_retry_after_is_read_as_seconds_and_as_a_date_of_the_servers_clock(headers, expected):
     assert retry_after(headers) == expected
+
+
+def test_answers_are_taken_to_be_as_long_as_the_longest_so_far_until_a_server_refuses():
+    expected = Expected(1000, after=2)
+    expected.saw(5)
+    assert expected.tokens == 1000
+    expected.saw(9)
+    expected.saw(7)
+    assert expected.tokens == 9
+    expected.refused()
+    expected.refused()
+    found = []
+    for _ in range(4):
+        expected.saw(6)
+        found.append(expected.tokens)
+    assert found == [1000, 1000, 1000, 9]
+
+
+def test_spare_time_is_waited_behind_each_minute():
+    limiter = Limiter(requests=1, spare_s=0.5)
+    limiter.take(0.0, 1)
+    assert limiter.wait(60.0, 1) == pytest.approx(0.5)
+    assert limiter.wait(60.5, 1) == 0.0

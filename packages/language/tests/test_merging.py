@@ -10,6 +10,7 @@ import torch
 import yaml
 
 from omnitrain.engine import Options, installed, load_recipe, read_component, run_recipe
+from omnitrain.engine.dryrun import dry_run
 from omnitrain.engine.opening import load_saved_model
 from omnitrain.engine.scratch import scratch_run
 from omnitrain.errors import DataError, UsageError
@@ -123,3 +124,18 @@ def test_what_is_no_model_with_adapters_is_refused(tmp_path: Path) -> None:
     fresh = {"use": "language/causal", "lora": {"rank": 2}}
     with pytest.raises(UsageError, match="fresh adapters change nothing"):
         run([{"name": "merge", "use": "language/merge", "model": fresh}], tmp_path)
+
+
+@pytest.mark.parametrize("lora", [None, {"rank": 2}])
+def test_the_dry_run_says_that_there_will_be_no_adapters_to_merge(
+    base: Path, tmp_path: Path, lora: dict[str, Any] | None
+) -> None:
+    stages = [
+        fit("tune", base / "texts.jsonl", use="language/causal", path=str(base / "model"), lora=lora),
+        {"name": "merge", "use": "language/merge", "model": {"from": "tune"}},
+    ]
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text(yaml.safe_dump({"summary": "Adapters.", "seed": 0, "stages": stages}), "utf-8")
+    notes = dry_run(load_recipe(str(recipe)), installed()).stages[1].notes
+    said = [note for note in notes if note.startswith("nothing to merge: the model of stage tune has no adapters")]
+    assert len(said) == (lora is None)

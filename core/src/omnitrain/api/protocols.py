@@ -251,6 +251,17 @@ class TellsNeeds(Protocol):
 
 
 @runtime_checkable
+class ChecksMachine(Protocol):
+    """Settings that need more of the machine than a library, such as an environment variable with a key.
+
+    They are asked before the first stage of a recipe begins, by `run` and by `run --dry-run`.
+    """
+
+    def check_machine(self) -> None:
+        """Look whether it is there. Raises EnvironmentFault that names the setting and what to do."""
+
+
+@runtime_checkable
 class TellsArtifacts(Protocol):
     """The config of a stage that tells what the stage will leave, so that a wrong `from:` is refused before the run starts.
 

@@ -15,6 +15,7 @@ from omnitrain.api.data import Data
 from omnitrain.api.protocols import (
     BatchPlan,
     ChecksData,
+    ChecksMachine,
     ChecksModel,
     Evaluator,
     MakesFeed,
@@ -66,6 +67,19 @@ def check_needs(stage: Stage) -> None:
             if find_spec(module) is None:
                 key = ".".join(map(str, (stage.name, *path)))
                 raise EnvironmentFault(f"{key} needs {module}, which is not installed: pip install '{install}'.")
+
+
+def check_machine(stage: Stage) -> None:
+    """Ask the settings whether the machine has what they need. Raises EnvironmentFault with the setting.
+
+    It comes behind the stage's own plan, which a dry run shows all the same.
+    """
+    for path, config in configs(stage.config):
+        if isinstance(config, ChecksMachine):
+            try:
+                config.check_machine()
+            except OmnitrainError as error:
+                raise type(error)(f"{'.'.join(map(str, (stage.name, *path)))}.{error}") from error
 
 
 def check_devices(stage: Stage) -> None:
@@ -271,6 +285,7 @@ def check_recipe(recipe: ResolvedRecipe, registry: Registry, folder: RunDirector
     for stage, run in zip(left, runs, strict=True):
         run.model_source = builder.stage_model_source(stage)
         check_stage(stage, run, registry)
+        check_machine(stage)
     for stage, run in zip(left, runs, strict=True):
         stop.raise_if_asked()
         if isinstance(stage.config, EvaluateConfig):

@@ -12,7 +12,7 @@ from typing import Any
 
 from omnitrain.api.fields import parse_field
 from omnitrain.api.figures import Piece
-from omnitrain.engine.beforehand import check_evaluation, check_stage, check_training
+from omnitrain.engine.beforehand import check_evaluation, check_machine, check_stage, check_training
 from omnitrain.engine.building import ComponentBuilder
 from omnitrain.engine.settings import EvaluateConfig, FitConfig
 from omnitrain.errors import DataError, EnvironmentFault, OmnitrainError, PluginError, Stopped
@@ -125,6 +125,7 @@ def _check_stage(
     lack = None
     try:
         check.notes += check_stage(stage, run, registry)
+        check_machine(stage)
     except EnvironmentFault as error:
         if not isinstance(stage.config, FitConfig):
             raise

@@ -20,13 +20,15 @@ from typing import Any
 from omnitrain.errors import EnvironmentFault, OmnitrainError, UsageError
 from omnitrain_language.chat.backoff import backoff
 from omnitrain_language.chat.budget import Budget
-from omnitrain_language.chat.limits import Entry, Limiter
+from omnitrain_language.chat.keys import read_key
+from omnitrain_language.chat.limits import Entry, Expected, Limiter
 from omnitrain_language.chat.messages import Completion, Completions, Request
 from omnitrain_language.chat.replies import Again, Fault, Outcome, outcome_of
 from omnitrain_language.chat.wire import Wire
 from omnitrain_language.configs.chat import ChatConfig
 
 POLL_S = 0.2  # how soon a request to stop is noticed
+SPARE_S = 0.5  # by which requests may arrive unevenly at a server that counts them by the minute
 _MESSAGE_TOKENS = 16  # most that a template puts around a message
 
 
@@ -55,21 +57,6 @@ class _Sent:
     most: float
 
 
-def read_key(config: ChatConfig) -> str | None:
-    """Return the key from the environment, None for a server without one.
-
-    Raises UsageError where the variable is named and holds none.
-    """
-    if config.key_variable is None:
-        return None
-    key = os.environ.get(config.key_variable, "").strip()
-    if not key:
-        raise UsageError(f"key_variable: the environment variable {config.key_variable} holds no key; set it")
-    if not key.isascii() or not key.isprintable() or " " in key:
-        raise UsageError(f"key_variable: the environment variable {config.key_variable} holds no usable key, but other text")
-    return key
-
-
 def most_tokens(request: Request) -> int:
     """Return a bound of the tokens of a prompt: no tokenizer of bytes makes more."""
     return request.bytes + _MESSAGE_TOKENS * (len(request.messages) + 1)
@@ -91,7 +78,8 @@ class Endpoint:
         clock: Clock | None = None,
     ) -> None:
         self.config, self._check, self._say, self._clock = config, check, say, clock or Clock()
-        self._limiter = Limiter(config.limits.requests_per_minute, config.limits.tokens_per_minute)
+        self._limiter = Limiter(config.limits.requests_per_minute, config.limits.tokens_per_minute, SPARE_S)
+        self._expected = Expected(config.max_tokens)
         # Other processes shall not try again at the same moment; no result depends on these draws.
         self._draws = random.Random(os.getpid())
         self._said: set[str] = set()
@@ -104,12 +92,12 @@ class Endpoint:
     def complete(self, requests: Sequence[Request], keys: Sequence[str], budget: Budget) -> Completions:
         """Yield completions as they come; an error or a stop is raised when those under way have come.
 
-        Raises UsageError without a key and where the budget would be exceeded, EnvironmentFault when the server gives no
+        Raises UsageError where the budget would be exceeded, EnvironmentFault without a key and when the server gives no
         answer after all tries.
         """
         if not requests:
             return
-        key = read_key(self.config)
+        key = read_key(self.config.key_variable)
         headers = {} if key is None else {"Authorization": f"Bearer {key}"}
         wire = Wire(str(self.config.url), self.config.limits.timeout_s)
         with ThreadPoolExecutor(self.config.limits.concurrency, thread_name_prefix="chat") as pool:
@@ -170,6 +158,7 @@ class _Job:
     ) -> None:
         self._endpoint, self._requests, self._budget, self._send = endpoint, requests, budget, send
         self._config, self._clock, self._limiter = endpoint.config, endpoint._clock, endpoint._limiter
+        self._expected = endpoint._expected
         self._waiting = deque((place, 0) for place in range(len(requests)))
         self._again: list[tuple[float, int, int]] = []
         self._running: dict[Future[Outcome], _Sent] = {}
@@ -212,7 +201,7 @@ class _Job:
             return self._paused_until - now
         place, tries = self._waiting[0]
         request = self._requests[place]
-        tokens = likely_tokens(request) + self._config.max_tokens
+        tokens = likely_tokens(request) + self._expected.tokens
         try:
             pause = self._limiter.wait(now, tokens)
         except ValueError as error:
@@ -237,6 +226,8 @@ class _Job:
             return
         self._budget.settle(sent.most, 0.0)
         self._limiter.settle(sent.entry, 0)
+        if isinstance(outcome, Again) and outcome.limited:
+            self._expected.refused()
         if isinstance(outcome, Fault):
             self._ending = self._ending or self._endpoint.fault(outcome.reason)
             return
@@ -267,6 +258,7 @@ class _Job:
         )
         if prompt is not None and written is not None:
             self._limiter.settle(sent.entry, prompt + written)
+            self._expected.saw(written)
         self._budget.settle(sent.most, cost)
         self._ending = self._ending or self._endpoint.note_model(found.model)
         return replace(found, cost=cost)

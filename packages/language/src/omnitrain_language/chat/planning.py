@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 
 from omnitrain.api import Run
@@ -35,8 +34,6 @@ def plan_lines(config: ChatConfig, requests: Sequence[Request], run: Run, total:
         lines.append(f"costs about {prompts:.4f} for prompts, at most {answers:.4f} for answers; {limit}")
     least, longest = (_minutes(config, count - kept, prompt + written, written) for written in (0, most))
     lines.append(f"takes at least {least:.1f} min, at most about {longest:.1f} min at {TOKENS_A_SECOND} tokens a second")
-    if config.key_variable is not None and not os.environ.get(config.key_variable):
-        lines.append(f"the environment variable {config.key_variable} holds no key here; the run needs one")
     return lines
 
 

@@ -18,11 +18,13 @@ _ENDED["context_length_exceeded"] = "context_length"
 
 @dataclass(frozen=True)
 class Again:
-    """Try again. after_s: what the server asks to wait. all: whether other requests shall wait too."""
+    """Try again. after_s: what the server asks to wait. all: whether other requests shall wait too. limited: whether the
+    server found it above a limit."""
 
     reason: str
     after_s: float | None = None
     all: bool = False
+    limited: bool = False
 
 
 @dataclass(frozen=True)
@@ -52,7 +54,7 @@ def outcome_of(response: Response) -> Outcome:
     if 300 <= response.status < 400:
         return Fault(f"{said}, it sends on to {shown(response.headers.get('location', 'nowhere'))}")
     if response.status in _BUSY and code != "insufficient_quota":
-        return Again(said, retry_after(response.headers), response.status in (429, 503, 529))
+        return Again(said, retry_after(response.headers), response.status in (429, 503, 529), response.status == 429)
     return Fault(said)
 
 

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 from pydantic import Field, model_validator
 
 from omnitrain.api import Config, InputModule, InputPath, UseModel
+from omnitrain_language.chat.keys import read_key
 from omnitrain_language.configs.limits import NonNegative, Positive
 
 Price = Annotated[float, Field(ge=0)]
@@ -98,6 +99,11 @@ class ChatConfig(Config):
                 f"extra may not hold {', '.join(sorted(taken))}, which settings of their own say or which can't be"
             )
         return self
+
+    def check_machine(self) -> None:
+        """Raise EnvironmentFault without the key that an endpoint is asked with; see omnitrain.api.ChecksMachine."""
+        if self.kind == "endpoint":
+            read_key(self.key_variable)
 
     def _check_url(self, url: str) -> None:
         parts = urlsplit(url)

@@ -13,6 +13,7 @@ from omnitrain.api import Bar, Bench
 from omnitrain_language.evidence.generation import generation_bench
 from omnitrain_language.evidence.instructions import instruction_bench
 from omnitrain_language.evidence.preferences import preference_bench
+from omnitrain_language.evidence.rate_limits import limit_bench
 from omnitrain_language.packing import gather_rows, plan_best_fit
 
 DOCUMENTS, CAPACITY = 20_000, 1024
@@ -26,7 +27,8 @@ def document_lengths() -> NDArray[np.int64]:
 
 def benches() -> list[Bench]:
     """Return all benches."""
-    return [packing_bench(), instruction_bench(document_lengths(), CAPACITY), preference_bench(), generation_bench()]
+    trained = [packing_bench(), instruction_bench(document_lengths(), CAPACITY), preference_bench(), generation_bench()]
+    return [*trained, limit_bench("requests"), limit_bench("tokens")]
 
 
 def packing_bench() -> Bench:

@@ -30,7 +30,7 @@ class _Beside:
 
 
 class Merge:
-    """Called as a stage; its ability `PlansStage` looks for the folder of `path` before the run."""
+    """Called as a stage; its ability `PlansStage` looks before the run for the folder of `path`, and for adapters."""
 
     def __call__(self, config: MergeConfig, run: Run) -> None:
         """Leave the model without adapters as the artifact "model"; one that has none goes on as it is, and that is told.
@@ -53,10 +53,17 @@ class Merge:
         run.save_model(merged, component, data=data, facts=facts, assets=_Beside(folder))
 
     def plan(self, config: MergeConfig, run: Run) -> Sequence[str]:
-        """Return nothing to show. Raises DataError for a `path` without a saved model."""
-        if config.path is not None:
-            _folder(config)
-        return ()
+        """Say when the model has no adapters, as far as its settings tell. Raises DataError for a `path` without a saved
+        model.
+        """
+        if config.model is None:
+            described, where = read_component(_folder(config)), str(config.path)
+        else:
+            described, where = run.describe_model(config.model), f"of stage {config.model.source}"
+        if "lora" not in described["config"] or described["config"]["lora"] is not None:
+            return ()
+        what = f"the model {where} has no adapters and is left as it is"
+        return (f"nothing to merge: {what}; set lora on it, or leave this stage out",)
 
 
 merge = Merge()
