@@ -1,0 +1,1 @@
+"""Exams: their files as questions, and how they are asked and scored."""

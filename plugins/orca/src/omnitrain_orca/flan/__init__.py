@@ -1,0 +1,1 @@
+"""FLAN-shaped queries: records of files, and generated ones with two teachers."""
