@@ -120,7 +120,7 @@ def test_retry_after_is_obeyed_in_seconds_and_as_a_date_and_stops_all_requests(c
 
 def test_a_wait_that_is_too_long_ends_the_job_with_advice(chat_server, tmp_path):
     chat_server.script.append(fake.status(429, retry_after="86400"))
-    with pytest.raises(EnvironmentFault, match=r"it asks to wait 86400 s\); check .* answers so far are kept"):
+    with pytest.raises(EnvironmentFault, match=r"wait 86400 s\); raise limits.longest_wait_s, .* answers so far are kept"):
         Made(chat_server, tmp_path).ask("p")
 
 
@@ -150,6 +150,34 @@ def test_what_no_further_try_mends_ends_the_job_at_once(chat_server, tmp_path, r
         Made(chat_server, tmp_path).ask("p")
     assert said in str(raised.value)
     assert len(chat_server.received) == 1
+
+
+PAGE = b"<html><head><title>403</title><style>b {}</style></head><body><h1>Forbidden</h1>\n<p>blocked here</p></body></html>"
+
+
+@pytest.mark.parametrize(
+    ("reply", "said"),
+    [
+        (fake.Reply(403, PAGE), "(HTTP 403: Forbidden blocked here); set the variable that key_variable names"),
+        (fake.Reply(401, b'{"detail": "no key"}'), "(HTTP 401: no key); set the variable that key_variable names"),
+        (fake.Reply(404, b'{"detail": "Not Found"}'), "(HTTP 404: Not Found); check that url ends where the API begins"),
+        (fake.Reply(404, b'{"error": "no model x"}'), "(HTTP 404: no model x); check that url ends where the API begins"),
+        (fake.Reply(400, b'[{"error": {"message": "top_k"}}]'), "(HTTP 400: top_k); change the setting that it does not take"),
+        (fake.Reply(400, b'{"message": {"a": 1}}'), "(HTTP 400); change the setting that it does not take"),
+        (fake.status(301, Location="https://b.org/v1"), "sends on to https://b.org/v1); write the address that it sends on to"),
+        (fake.status(429, error="insufficient_quota"), "raise the quota of the account"),
+        (fake.malformed(PAGE), "HTTP 200 without a completion in OpenAI's form, tried 1 times); check that url ends"),
+        (fake.status(500), "wait until the server is well again, or raise limits.retries"),
+        (fake.hung(), "(no answer in time, tried 1 times); raise limits.timeout_s"),
+        (fake.dropped(), "(the connection failed: RemoteDisconnected, tried 1 times); check url and the network"),
+    ],
+)
+def test_a_job_that_ends_says_what_the_server_said_and_what_to_do(chat_server, tmp_path, reply, said):
+    chat_server.script.append(reply)
+    with pytest.raises(EnvironmentFault) as raised:
+        Made(chat_server, tmp_path, limits={"retries": 0, "timeout_s": 2.0}).ask("p")
+    assert said in str(raised.value)
+    assert str(raised.value).endswith(", and run again: answers so far are kept.")
 
 
 def test_cut_and_filtered_texts_are_counted_and_kept_and_are_no_answers(chat_server, tmp_path):

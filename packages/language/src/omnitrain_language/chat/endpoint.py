@@ -18,6 +18,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from omnitrain.errors import EnvironmentFault, OmnitrainError, UsageError
+from omnitrain_language.chat.advice import by_error
 from omnitrain_language.chat.backoff import backoff
 from omnitrain_language.chat.budget import Budget
 from omnitrain_language.chat.keys import read_key
@@ -119,7 +120,7 @@ class Endpoint:
         try:
             found = outcome_of(wire.post("/chat/completions", json.dumps(body).encode(), headers))
         except (OSError, http.client.HTTPException) as error:
-            found = Again("no answer in time" if isinstance(error, TimeoutError) else type(error).__name__)
+            found = Again(*by_error(error))
         key = headers.get("Authorization", "").removeprefix("Bearer ")
         if key and isinstance(found, Again | Fault):
             return replace(found, reason=found.reason.replace(key, "***"))
@@ -142,11 +143,11 @@ class Endpoint:
             self._said.add(text)
             self._say(text)
 
-    def fault(self, reason: str) -> EnvironmentFault:
-        """Return the error that ends the job."""
+    def fault(self, reason: str, advice: str) -> EnvironmentFault:
+        """Return the error that ends the job. advice: what to do before it is run again."""
         return EnvironmentFault(
-            f"{self.config.url} gave no answer of {self.config.name!r} ({reason.rstrip('.')}); check url, name and "
-            "key_variable, and run again: answers so far are kept."
+            f"{self.config.url} gave no answer of {self.config.name!r} ({reason.rstrip('.')}); {advice}, and "
+            "run again: answers so far are kept."
         )
 
 
@@ -229,16 +230,19 @@ class _Job:
         if isinstance(outcome, Again) and outcome.limited:
             self._expected.refused()
         if isinstance(outcome, Fault):
-            self._ending = self._ending or self._endpoint.fault(outcome.reason)
+            self._ending = self._ending or self._endpoint.fault(outcome.reason, outcome.advice)
             return
         limits = self._config.limits
         pause = backoff(sent.tries, limits.first_wait_s, limits.longest_wait_s, self._endpoint._draws)
         if outcome.after_s is not None:
             pause = outcome.after_s
         if sent.tries >= limits.retries:
-            self._ending = self._ending or self._endpoint.fault(f"{outcome.reason}, tried {sent.tries + 1} times")
+            self._ending = self._ending or self._endpoint.fault(
+                f"{outcome.reason}, tried {sent.tries + 1} times", outcome.advice
+            )
         elif pause > limits.longest_wait_s:
-            self._ending = self._ending or self._endpoint.fault(f"{outcome.reason}, it asks to wait {pause:.0f} s")
+            advice = "raise limits.longest_wait_s, or wait as long"
+            self._ending = self._ending or self._endpoint.fault(f"{outcome.reason}, it asks to wait {pause:.0f} s", advice)
         else:
             ready = self._clock.now() + pause
             heapq.heappush(self._again, (ready, sent.place, sent.tries + 1))

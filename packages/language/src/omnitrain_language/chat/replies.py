@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from omnitrain.api import shown
+from omnitrain_language.chat.advice import by_status, words
 from omnitrain_language.chat.backoff import retry_after
 from omnitrain_language.chat.messages import UNKNOWN, Completion
 from omnitrain_language.chat.wire import Response
@@ -19,9 +20,10 @@ _ENDED["context_length_exceeded"] = "context_length"
 @dataclass(frozen=True)
 class Again:
     """Try again. after_s: what the server asks to wait. all: whether other requests shall wait too. limited: whether the
-    server found it above a limit."""
+    server found it above a limit. advice: what a user can do when no further try is left."""
 
     reason: str
+    advice: str
     after_s: float | None = None
     all: bool = False
     limited: bool = False
@@ -29,9 +31,10 @@ class Again:
 
 @dataclass(frozen=True)
 class Fault:
-    """No further try helps."""
+    """No further try helps. advice: what a user can do."""
 
     reason: str
+    advice: str
 
 
 Outcome = Completion | Again | Fault
@@ -42,20 +45,21 @@ def outcome_of(response: Response) -> Outcome:
     content = _json(response.body)
     if response.status == 200:
         found = _completion(content)
-        return found if found is not None else Again("HTTP 200 without a completion in OpenAI's form")
+        return found if found is not None else Again("HTTP 200 without a completion in OpenAI's form", by_status(200))
     error = content.get("error") if isinstance(content, dict) else None
     error = error if isinstance(error, dict) else {}
     code = next((str(error[name]) for name in ("code", "type") if isinstance(error.get(name), str)), "")
     if response.status in (400, 413, 422) and code in _ENDED:
         return Completion("", _ENDED[code])
     said = f"HTTP {response.status}{f' {code}' if code else ''}"
-    if error.get("message"):
-        said += f": {shown(str(error['message']), 200)}"
+    if text := words(content, response.body):
+        said += f": {text}"
+    advice = by_status(response.status, code)
     if 300 <= response.status < 400:
-        return Fault(f"{said}, it sends on to {shown(response.headers.get('location', 'nowhere'))}")
+        return Fault(f"{said}, it sends on to {shown(response.headers.get('location', 'nowhere'))}", advice)
     if response.status in _BUSY and code != "insufficient_quota":
-        return Again(said, retry_after(response.headers), response.status in (429, 503, 529), response.status == 429)
-    return Fault(said)
+        return Again(said, advice, retry_after(response.headers), response.status in (429, 503, 529), response.status == 429)
+    return Fault(said, advice)
 
 
 def _completion(content: Any) -> Completion | None:
