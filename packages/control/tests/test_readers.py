@@ -314,3 +314,20 @@ def test_damaged_and_missing_files_are_named(tmp_path):
     (tmp_path / "b.hdf5").write_bytes(b"no hdf5")
     with pytest.raises(DataError, match=r"b\.hdf5"):
         imported(tmp_path / "b.hdf5", tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "words"),
+    [
+        ("observations", np.ones((5, 2), complex), "observations holds values of the type complex128"),
+        ("observations", np.full((5, 2), "x"), "observations holds values of the type <U1"),
+        ("dones", np.array([0, 0, 0.5, 0, 1]), "dones holds 0.5; expected marks of 0 and 1"),
+        ("dones", np.array([0, 0, 2, 0, 1]), "dones holds 2; expected marks of 0 and 1"),
+        ("dones", np.array([0, 0, np.nan, 0, 1]), "dones holds nan; expected marks of 0 and 1"),
+    ],
+)
+@pytest.mark.parametrize("layout", ["flat", "episodes"])
+def test_values_that_would_become_others_are_refused(tmp_path, name, values, words, layout):
+    path = saved(tmp_path / "a.npz", flat(following=False, **{name: values}))
+    with pytest.raises(DataError, match=words):
+        imported(path, tmp_path / "out", layout=layout)

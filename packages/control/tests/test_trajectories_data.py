@@ -2,6 +2,7 @@
 
 import logging
 import sys
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -11,11 +12,12 @@ from test_readers import flat, saved
 
 from omnitrain.api import BatchPlan
 from omnitrain.errors import DataError, EnvironmentFault, UsageError
-from omnitrain_control.configs.data import TrajectoriesConfig
+from omnitrain_control.configs.data import ArrayName, TrajectoriesConfig
 from omnitrain_control.data.trajectories import binned, build
 from omnitrain_control.environments import make_environment
 from omnitrain_control.episodes import EpisodeWriter
 from omnitrain_control.objectives import Cloning
+from omnitrain_control.readers.rules import NAMES
 from omnitrain_testing.contexts import FakeContext
 from omnitrain_testing.running import run_recipe
 
@@ -128,6 +130,12 @@ def test_settings_that_do_not_fit_the_file_are_refused(tmp_path, settings, words
 def test_settings_that_contradict_each_other_are_refused(settings):
     with pytest.raises(ValidationError, match=r"action_range|context"):
         TrajectoriesConfig(**settings)
+
+
+def test_fields_name_what_is_known_only():
+    assert set(get_args(ArrayName)) == set(NAMES)
+    with pytest.raises(ValidationError, match="obs"):
+        TrajectoriesConfig(fields={"obs": "positions"})
 
 
 def test_cloning_counts_real_steps_and_real_choices_only():

@@ -25,6 +25,13 @@ def test_dialogue_files_hold_messages_or_prompts(tmp_path):
     assert [r.reply for r in read_dialogues(path, refuse=True, needs_reply=False)] == ["Hello.", "So.", ""]
 
 
+def test_contents_of_text_parts_are_one_text(tmp_path):
+    parts = [{"type": "text", "text": "Hello"}, {"type": "text", "text": " you."}]
+    talk = [{"role": "user", "content": parts[:1]}, {"role": "assistant", "content": parts}]
+    (found,) = read_dialogues(write(tmp_path / "a.jsonl", {"messages": talk}), refuse=True)
+    assert (found.prompt, found.reply) == ([{"role": "user", "content": "Hello"}], "Hello you.")
+
+
 @pytest.mark.parametrize(
     ("record", "fault"),
     [
@@ -33,6 +40,11 @@ def test_dialogue_files_hold_messages_or_prompts(tmp_path):
         ({"messages": []}, "no list"),
         ({"messages": [{"content": "x"}]}, "no 'role'"),
         ({"messages": [{"role": "user", "content": ""}]}, "empty text"),
+        (
+            {"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": "x"}]}]},
+            "a list of parts that are not all",
+        ),
+        ({"messages": [{"role": "user", "content": [{"type": "text", "text": " "}]}]}, "empty text"),
         ({"text": "x"}, "neither 'messages' nor 'prompt'"),
         ({"messages": [{"role": "assistant", "content": "x"}]}, "a reply only"),
     ],

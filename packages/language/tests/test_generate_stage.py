@@ -117,3 +117,17 @@ def test_inputs_of_pairs_are_prompts_and_their_targets_are_kept(tmp_path, prompt
     records = [json.loads(line) for line in written(tmp_path / "run").splitlines()]
     assert [record["targets"] for record in records] == WORDS
     assert records[0]["prompt"] == f"a {WORDS[0]}"
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"num_beams": 3, "temperature": 1.0}, "num_beams 3 searches and temperature 1 draws"),
+        ({"num_beams": 2, "samples": 3}, "samples 3 of a prompt would be equal"),
+        ({"temperature": 0, "samples": 2}, "samples 2 of a prompt would be equal"),
+        ({"min_new_tokens": 6}, "min_new_tokens 6 is above max_new_tokens 5"),
+    ],
+)
+def test_settings_that_contradict_each_other_are_refused_before_any_stage(tmp_path, prompts, settings, words):
+    with pytest.raises(UsageError, match=words):
+        dry_run(recipe(prompts, tmp_path / "never-made", **settings))

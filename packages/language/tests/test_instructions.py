@@ -220,8 +220,11 @@ def test_long_dialogues_are_refused_dropped_or_cut_and_named(
 ) -> None:
     path = write(tmp_path / "long.jsonl", long_records())
     fixed: dict[str, Any] = {"path": path, "length": 64, "valid_fraction": 0, "layout": "padded"}
-    with pytest.raises(DataError, match=r"3 longer than length 64; .*long\.jsonl:2 \(\d+ tokens\).*too_long to drop"):
+    with pytest.raises(
+        DataError, match=r"3 longer than length 64; .*long\.jsonl:2 \(\d+ tokens\).*too_long to drop"
+    ) as refused:
         made(context, tmp_path, **fixed)
+    assert "special tokens" not in str(refused.value)
     dropped = made(context, tmp_path, too_long="drop", **fixed)
     assert len(dropped.examples("train")) == 1
     assert "3 left out, longer than length 64" in caplog.messages[-1]
@@ -239,6 +242,8 @@ def test_long_dialogues_are_refused_dropped_or_cut_and_named(
     assert all(eos not in batch["labels"][row][batch["loss_weights"][row] > 0] for row in (1, 2))
     with pytest.raises(DataError, match="no dialogue is left that fits"):
         made(context, tmp_path, long_records()[2:3], length=64, valid_fraction=0, too_long="cut")
+    with pytest.raises(DataError, match=r"split valid holds no dialogue; .*valid_fraction"):
+        made(context, tmp_path, long_records()[:1], length=64, valid_fraction=0.01)
 
 
 TALK = [
@@ -333,8 +338,11 @@ def test_dialogues_that_spell_out_special_tokens_are_named(
     context: FakeContext, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     records = [*counting(3), {"inputs": "say </s> now", "targets": "no"}]
-    with pytest.raises(DataError, match=r"rows\.jsonl:4 \(</s>\).*malformed: skip"):
+    with pytest.raises(
+        DataError, match=r"1 spell out a special token; .*rows\.jsonl:4 \(</s>\); set malformed: skip"
+    ) as refused:
         made(context, tmp_path, records, valid_fraction=0)
+    assert "too_long" not in str(refused.value)
     data = made(context, tmp_path, records, valid_fraction=0, malformed="skip")
     assert "1 left out since they spell out a special token" in caplog.messages[-1]
     assert len(data.stored("train")) == 3

@@ -55,6 +55,17 @@ def test_every_form_gives_prompt_and_both_responses(tmp_path: Path, record: Any,
     assert found.place.endswith("a.jsonl:1")
 
 
+def test_contents_of_text_parts_are_one_text(tmp_path: Path) -> None:
+    def talk(reply: str) -> list[Any]:
+        turns = (("user", "Hi"), ("assistant", reply))
+        return [{"role": role, "content": [{"type": "text", "text": text}]} for role, text in turns]
+
+    path = tmp_path / "parts.jsonl"
+    path.write_text(json.dumps({"chosen": talk("Yes."), "rejected": talk("No.")}) + "\n", "utf-8")
+    (found,) = read_preferences(str(path), refuse=True)
+    assert (found.prompt, found.chosen, found.rejected) == ([{"role": "user", "content": "Hi"}], "Yes.", "No.")
+
+
 def test_pairs_of_one_prompt_have_one_key_whatever_their_form(tmp_path: Path) -> None:
     other = {"chosen": [USER, said("Sure.")], "rejected": [USER, said("Never.")]}
     first, second = read(tmp_path / "a.jsonl", {"prompt": [USER], "chosen": "So.", "rejected": "No."}, other)

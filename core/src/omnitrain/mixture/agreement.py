@@ -51,8 +51,8 @@ def _difference(offered: Fields, needed: Fields) -> str | None:
     missing = next((name for name in needed if name not in offered), None)
     if missing is not None:
         return (
-            f"the first carries no field {missing!r} ({needed[missing]}); drop: [{missing}] leaves it out of the mixture, "
-            f"keep: [{missing}] leaves it in the batches of those that carry it"
+            f"the first carries no field {missing!r} ({needed[missing]}); keep: [{missing}] leaves it in the batches of "
+            f"those that carry it, drop: [{missing}] leaves it out of the mixture where rows mean the same without it"
         )
     for name, spec in needed.items():
         one, other = parse_field(offered[name]).dims or (), parse_field(spec).dims or ()

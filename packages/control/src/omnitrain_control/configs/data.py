@@ -9,6 +9,11 @@ from pydantic import Field, model_validator
 from omnitrain.api import Config, InputPath, UseData
 from omnitrain_control.listing import needed_libraries
 
+ArrayName = Literal[
+    "observations", "actions", "rewards", "next_observations", "terminals", "timeouts", "dones", "episodes", "success"
+]
+"""What arrays of trajectories are called here; readers.rules.NAMES has the usual names of each."""
+
 
 class EpisodesConfig(Config):
     """Recorded episodes as examples of observation and action."""
@@ -33,7 +38,7 @@ class TrajectoriesConfig(Config):
     layout: Literal["auto", "flat", "episodes"] = "auto"
     """flat: rows of all trajectories behind each other, with marks of ends. episodes: a file is one trajectory. auto: episodes
     where groups of HDF5, lists, a Minari dataset or a table of lengths say so, else flat."""
-    fields: dict[str, str | list[str]] = Field(default_factory=dict)
+    fields: dict[ArrayName, str | list[str]] = Field(default_factory=dict)
     """Names of arrays that are not the usual ones, {observations: positions}; a list is joined to one vector."""
     horizon: int | None = Field(default=None, ge=1)
     """Steps after which a trajectory ends in flat arrays, for those without marks of ends."""

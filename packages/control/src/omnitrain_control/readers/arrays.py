@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from omnitrain.errors import DataError
 from omnitrain_control.problems import Problems
-from omnitrain_control.readers.rules import MARKS, Found, Raw, ReadingRules, named, stored
+from omnitrain_control.readers.rules import MARKS, Found, Raw, ReadingRules, flags, named, stored
 
 UNFINISHED = "flat files whose last trajectory has no end"
 MISLED = "trajectories whose next observation is not the next row: an end is not marked"
@@ -25,7 +25,7 @@ class TrajectoryProblems(Problems):
 
 def _terminals(arrays: dict[str, Any], rules: ReadingRules) -> NDArray[np.bool_] | None:
     """Return which steps are terminal, None where nobody tells."""
-    given = {name: np.asarray(arrays[name]).astype(bool) for name in MARKS[:3] if name in arrays}
+    given: dict[str, NDArray[np.bool_]] = {name: arrays[name] for name in MARKS[:3] if name in arrays}
     if "terminals" in given:
         return given["terminals"]
     if "dones" in given and "timeouts" in given:
@@ -33,6 +33,12 @@ def _terminals(arrays: dict[str, Any], rules: ReadingRules) -> NDArray[np.bool_]
     if "dones" in given and rules.dones is not None:
         return given["dones"] if rules.dones == "terminal" else np.zeros_like(given["dones"])
     return None
+
+
+def _marks(arrays: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """Return what marks ends as one value a step, as booleans but for ids of episodes."""
+    single = {name: values.reshape(-1) for name, values in arrays.items()}
+    return {name: values if name == "episodes" else flags(values, f"{where}: {name}") for name, values in single.items()}
 
 
 def _one_environment(arrays: dict[str, Any]) -> bool:
@@ -90,12 +96,12 @@ def _cut(
         chosen = rows[begin:end]
         together = len(chosen) and chosen[-1] - chosen[0] == len(chosen) - 1
         values = arrays[name][int(chosen[0]) : int(chosen[-1]) + 1] if together else np.asarray(arrays[name])[chosen]
-        return stored(values if environment is None else np.asarray(values)[:, environment])
+        return stored(values if environment is None else np.asarray(values)[:, environment], f"{where}: {name}")
 
-    marks = {name: part(name, 0, len(rows)).reshape(len(rows)) for name in MARKS if name in arrays}
+    marks = _marks({name: part(name, 0, len(rows)) for name in MARKS if name in arrays}, where)
     ends = np.zeros(len(rows), bool)
     for name, values in marks.items():
-        ends |= np.append(values[1:] != values[:-1], False) if name == "episodes" else values.astype(bool)
+        ends |= np.append(values[1:] != values[:-1], False) if name == "episodes" else values
     if rules.horizon is not None:
         begins = np.maximum.accumulate(np.where(np.append(True, ends[:-1]), np.arange(len(rows)), 0))
         ends |= (np.arange(len(rows)) - begins) % rules.horizon == rules.horizon - 1
@@ -142,10 +148,11 @@ def single_episode(raw: Raw, rules: ReadingRules, where: str) -> Found:
 
     Raises DataError for arrays that are not known.
     """
-    found = Found(where, {name: stored(values) for name, values in named(raw, rules, where).items() if np.ndim(values)})
+    given = {name: values for name, values in named(raw, rules, where).items() if np.ndim(values)}
+    found = Found(where, {name: stored(values, f"{where}: {name}") for name, values in given.items()})
     found.label = plain_label({name: np.asarray(values)[()] for name, values in raw.items() if not np.ndim(values)})
     arrays = found.episode
-    marks = {name: arrays.pop(name).reshape(-1) for name in MARKS if name in arrays}
+    marks = _marks({name: arrays.pop(name) for name in MARKS if name in arrays}, where)
     terminals, following = _terminals(marks, rules), arrays.pop("next_observations", None)
     if terminals is not None:
         arrays["terminals"] = terminals

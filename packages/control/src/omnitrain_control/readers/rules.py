@@ -99,12 +99,29 @@ def _joined(arrays: Sequence[Any]) -> NDArray[Any]:
     return np.concatenate([np.asarray(a).reshape(len(a), -1) for a in arrays], 1)
 
 
-def stored(values: Any) -> NDArray[Any]:
-    """Return values in the type that they are kept in: float32, int64, bool, and bytes of pictures as they are."""
+def stored(values: Any, where: str) -> NDArray[Any]:
+    """Return values in the type that they are kept in: float32, int64, bool, and bytes of pictures as they are.
+
+    where: file and array, for messages. Raises DataError for what is no real number.
+    """
     array = np.asarray(values)
+    if array.dtype.kind not in "fiub":
+        raise DataError(
+            f"{where} holds values of the type {array.dtype}; expected real numbers: convert them, or name others by fields."
+        )
     if array.dtype.kind == "f":
         return array.astype(np.float32)
     return array if array.dtype in (np.uint8, np.bool_) else array.astype(np.int64)
+
+
+def flags(values: Any, where: str) -> NDArray[np.bool_]:
+    """Return marks as booleans. where: file and array, for messages. Raises DataError for marks other than 0 and 1."""
+    array = np.asarray(values)
+    unclear = np.flatnonzero(((array != 0) & (array != 1)).ravel())
+    if len(unclear):
+        found = array.ravel()[unclear[0]]
+        raise DataError(f"{where} holds {found:g}; expected marks of 0 and 1: convert them, or name other ones by fields.")
+    return array.astype(bool)
 
 
 def faults(episode: Episode, rules: ReadingRules) -> list[tuple[str, str]]:

@@ -50,6 +50,16 @@ class GenerateConfig(DecodingConfig):
         taken = {self.field, "text", "sample"} & set(self.keep)
         if taken:
             raise ValueError(f"keep may not name {', '.join(sorted(taken))}, which is written anyway")
+        beams = self.num_beams or 1
+        if beams > 1 and self.temperature:
+            raise ValueError(f"num_beams {beams} searches and temperature {self.temperature:g} draws: leave one of them out")
+        if self.samples > beams and (beams > 1 or self.temperature == 0):
+            raise ValueError(
+                f"samples {self.samples} of a prompt would be equal: set temperature above 0 without num_beams, or num_beams "
+                f"to at least {self.samples}"
+            )
+        if self.min_new_tokens and self.max_new_tokens and self.min_new_tokens > self.max_new_tokens:
+            raise ValueError(f"min_new_tokens {self.min_new_tokens} is above max_new_tokens {self.max_new_tokens}")
         return self
 
     def artifacts(self) -> dict[str, UseData]:

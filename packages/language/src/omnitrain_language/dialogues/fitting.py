@@ -44,11 +44,19 @@ class Fitting:
     refuses_specials: bool
     noted: Noted = field(default_factory=Noted)
     refused: Noted = field(default_factory=Noted)
+    remedies: dict[str, None] = field(default_factory=dict)
 
     def spells(self, place: str, token: str) -> None:
         """Take note of a dialogue that spells out a special token where it would be taken for the token itself."""
-        noted = self.refused if self.refuses_specials else self.noted
-        noted.add(place, "left out since they spell out a special token", token)
+        spelled = "spell out a special token"
+        if self.refuses_specials:
+            self._refuse(place, spelled, token, "malformed: skip to leave out those that spell out special tokens")
+        else:
+            self.noted.add(place, f"left out since they {spelled}", token)
+
+    def _refuse(self, place: str, reason: str, detail: str, remedy: str) -> None:
+        self.refused.add(place, reason, detail)
+        self.remedies[remedy] = None
 
     def fitted(self, row: Row, place: str) -> Iterator[Row]:
         """Yield the row, or what is kept of it."""
@@ -56,7 +64,7 @@ class Fitting:
         if len(row) <= self.length:
             yield row
         elif self.too_long == "refuse":
-            self.refused.add(place, over, f"{len(row)} tokens")
+            self._refuse(place, over, f"{len(row)} tokens", "too_long to drop or cut (or raise length)")
         elif self.too_long == "drop":
             self.noted.add(place, f"left out, {over}", f"{len(row)} tokens")
         elif any(part >= 0 for part in row.every_part[1 : self.length]):
@@ -68,11 +76,12 @@ class Fitting:
     def ended(self, kept: int) -> None:
         """Tell what was noted. Raises DataError for what is refused, and where nothing is left."""
         if self.refused.counts:
-            raise DataError(
-                f"{self.name}: dialogues {self.refused}; raise length, set too_long to drop or cut, and malformed: skip to "
-                "leave out dialogues that spell out special tokens"
-            )
+            raise DataError(f"{self.name}: dialogues {self.refused}; set {', and '.join(self.remedies)}")
         if self.noted.counts:
             _log.warning("%s: dialogues %s", self.name, self.noted)
+        if not kept and self.noted.counts:
+            raise DataError(f"{self.name}: no dialogue is left that fits; it needs other records, or a larger length")
         if not kept:
-            raise DataError(f"{self.name}: no dialogue is left that fits; it needs more records, or a larger length")
+            raise DataError(
+                f"{self.name} holds no dialogue; give it records, or set what decides about its share, valid_fraction"
+            )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from omnitrain.errors import UsageError
 from omnitrain_language.chat_templates import Message
@@ -22,3 +23,21 @@ def messages_of(prompt: Prompt) -> list[dict[str, str]]:
         if not isinstance(message.get("content"), str) or not isinstance(message.get("role"), str):
             raise UsageError(f"a message needs the texts 'role' and 'content'; found {sorted(message)}")
     return found
+
+
+def joined_parts(messages: Any) -> Any:
+    """Return messages whose content is a list of parts {type: text, text} with these as one text, as chat templates join them.
+
+    Anything else is returned as it is, for `records.message_fault` to name.
+    """
+    if not isinstance(messages, list):
+        return messages
+    return [{**m, "content": _joined(m["content"])} if isinstance(m, dict) and "content" in m else m for m in messages]
+
+
+def _joined(content: Any) -> Any:
+    if not isinstance(content, list) or not content:
+        return content
+    texts = [part["text"] for part in content if isinstance(part, dict) and part.get("type") == "text" and "text" in part]
+    whole = len(texts) == len(content) and all(isinstance(text, str) for text in texts)
+    return "".join(texts) if whole else content

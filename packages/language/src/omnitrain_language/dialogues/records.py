@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from omnitrain_language.dialogues.messages import Prompt
+from omnitrain_language.dialogues.messages import Prompt, joined_parts
 from omnitrain_language.folders import find_files
 from omnitrain_language.records import RECORDS, Problems, file_records, text_fault
 
@@ -50,6 +50,8 @@ def message_fault(messages: Any) -> str | None:
     for message in messages:
         if not isinstance(message, dict) or not isinstance(message.get("role"), str):
             return "a message has no 'role'"
+        if isinstance(message.get("content"), list):
+            return "a message's content: a list of parts that are not all {type: text, text}"
         fault = text_fault(message.get("content"))
         if fault:
             return f"a message's content: {fault}"
@@ -60,7 +62,7 @@ def _asked(record: Mapping[str, Any], columns: Columns) -> tuple[Prompt, Any, st
     """Return (prompt, reply or None, key) of a record, or what is wrong with it."""
     reply = record.get(columns.reply)
     if record.get(MESSAGES) is not None:
-        messages = record[MESSAGES]
+        messages = joined_parts(record[MESSAGES])
         fault = message_fault(messages)
         if fault:
             return fault

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from omnitrain_language.chat_templates import Message
-from omnitrain_language.dialogues.messages import Prompt
+from omnitrain_language.dialogues.messages import Prompt, joined_parts
 from omnitrain_language.dialogues.records import message_fault
 from omnitrain_language.folders import find_files
 from omnitrain_language.records import RECORDS, Problems, file_records, text_fault
@@ -100,6 +100,7 @@ def _preference(record: Mapping[str, Any], stored: bool, place: str) -> Preferen
 
 
 def _side(value: Any, name: str) -> str | list[Message]:
+    value = joined_parts(value)
     fault = message_fault(value) if isinstance(value, list) else text_fault(value)
     if fault:
         raise _Malformed(f"{name}: {fault}")
@@ -112,6 +113,7 @@ def _prompt(record: Mapping[str, Any]) -> Prompt | None:
     value = record.get(name)
     if value is None or value in (record["chosen"], record["rejected"]):
         return None
+    value = joined_parts(value)
     fault = message_fault(value) if isinstance(value, list) else text_fault(value)
     if fault:
         raise _Malformed(f"{name}: {fault}")

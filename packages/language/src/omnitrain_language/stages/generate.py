@@ -89,7 +89,8 @@ class Generate:
         if config.data is not None and config.data.source is not None:
             lines = ["prompts are those of an earlier stage"]
         else:
-            lines = [f"{len(read_prompts(config, run)):,} prompts, {config.samples} of texts each"]
+            texts = "1 text" if config.samples == 1 else f"{config.samples} texts"
+            lines = [f"{len(read_prompts(config, run)):,} prompts, {texts} each"]
         source = run.model_source
         file = None if source is None else Path(source) / "generation_config.json"
         if file is not None and file.is_file():
