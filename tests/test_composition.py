@@ -85,6 +85,9 @@ DATA: dict[str, dict[str, dict[str, Any]]] = {
     },
     "control/episodes": {"": {}},
     "control/trajectories": {"steps": {}, "windows": {"context": 4}},
+    "l2m/tasks": {
+        "": {"tasks": [{"name": "plane-straight"}, {"name": "rail-straight"}], "episodes": 6, "valid_fraction": 0.34},
+    },
     "vpt/recordings": {
         "windows": {**RECORDINGS, "layout": "windows", "steps": 16},
         "streams": {**RECORDINGS, "layout": "streams", "steps": 8},
@@ -105,6 +108,7 @@ MODELS: dict[str, dict[str, Any]] = {
     "w2pgnn/masking": {**GIN, "head": "masking"},
     "decoder_input_ids": {"use": "language/t5", "size": "tiny"},
     "edge_index": GIN,
+    "l2m/actions": {"use": "l2m/mddt", "size": "tiny", "width": 16, "steps": 40},
     "vpt/cloning": {"use": "vpt/policy", "size": "tiny"},
     "vpt/inverse": {"use": "vpt/idm", "size": "tiny", "head_gain": 0.01},
     "observations": {"use": "control/mlp", "width": 16, "layers": 1},

@@ -1,0 +1,1 @@
+"""Small worlds with experts that need no simulator."""
