@@ -16,6 +16,7 @@ PLUGIN = Plugin(
         Component("evaluator", "agieval", "AGIEval's English multiple choice."),
         Component("evaluator", "bbh", "BIG-Bench Hard's 23 tasks."),
         Component("evaluator", "truthfulqa", "TruthfulQA's multiple choice."),
+        Component("evaluator", "judged", "Responses graded beside references."),
         Component("evaluator", "reasoning", "Generated tasks kept from sampling."),
     ),
     recipes=(

@@ -7,7 +7,8 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from omnitrain.api import Config, InputPath
-from omnitrain_language.configs.limits import Positive
+from omnitrain_language.configs.chat import ChatConfig
+from omnitrain_language.configs.limits import NonNegative, Positive
 
 BUILTIN = "builtin"
 Samples = Annotated[int, Field(ge=0)]
@@ -81,3 +82,14 @@ class ReasoningConfig(WritesConfig):
         if self.steps[0] > self.steps[1]:
             raise ValueError(f"steps {list(self.steps)}: write the least first")
         return self
+
+
+class JudgedConfig(WritesConfig):
+    """Responses graded by a judge beside reference answers, in both orders."""
+
+    path: InputPath = BUILTIN
+    """Records with the fields question and reference; `builtin`: a few of ours."""
+    judge: ChatConfig
+    """Who grades. The paper's is GPT-4 at temperature 0.2 with at most 1,024 tokens."""
+    again: NonNegative = 2
+    """How often the judge is asked again where its scores can't be read; what still can't be is left out and counted."""

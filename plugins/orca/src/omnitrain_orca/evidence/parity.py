@@ -16,6 +16,7 @@ from omnitrain_orca.evidence.agieval_protocol import is_equivalent, is_right, pa
 from omnitrain_orca.exams.bbh import PARSERS
 from omnitrain_orca.exams.questions import Question
 from omnitrain_orca.paper.bbh import INVALID, matches
+from omnitrain_orca.paper.judging import judged_scores
 from omnitrain_orca.paper.sampling import draw_tasks, drawn_places
 from omnitrain_orca.paper.truthfulqa import mc1, mc2
 
@@ -74,6 +75,11 @@ def _truthfulqa_mc(case: Case, shared: Case) -> dict[str, float]:
     return {"mc2": mc2(scores, labels), "mc1": mc1(scores, labels)}
 
 
+def _judge_score(case: Any, shared: Case) -> list[float]:
+    """What can't be read is [-1, -1] there."""
+    return list(judged_scores(case) or (-1, -1))
+
+
 class _Fixed(nn.Module):
     """A model that gives the logits of a case, whatever it reads."""
 
@@ -105,6 +111,7 @@ ADAPTERS: dict[str, Callable[[Any, Case], Any]] = {
     "bbh_parse": _bbh_parse,
     "truthfulqa_mc": _truthfulqa_mc,
     "causal_loss": _causal_loss,
+    "judge_score": _judge_score,
 }
 
 TOLERANCES: dict[str, dict[str, float]] = {
@@ -114,5 +121,6 @@ TOLERANCES: dict[str, dict[str, float]] = {
     "agieval_eval": {"relative": 0.0, "absolute": 0.0},
     "bbh_parse": {"relative": 0.0, "absolute": 0.0},
     "truthfulqa_mc": {"relative": 1e-12, "absolute": 1e-12},
+    "judge_score": {"relative": 0.0, "absolute": 0.0},
     "causal_loss": {"relative": 1e-6, "absolute": 1e-7},
 }

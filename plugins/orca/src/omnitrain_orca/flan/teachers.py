@@ -33,3 +33,10 @@ def _answer(messages: Sequence[Mapping[str, str]], last_only: bool) -> str:
     system = messages[0]["content"] if messages[0]["role"] == "system" else ""
     first = {read_systems()[number] for number in ANSWER_FIRST}
     return f"{told} {steps}" if system in first else f"{steps} {told}"
+
+
+def likes_length(messages: Sequence[Mapping[str, str]]) -> str:
+    """Judge two answers by their words alone, up to ten: a judge of style that knows nothing of what is right."""
+    _, _, both = messages[-1]["content"].rpartition("[Assistant 1]\n")
+    first, _, second = both.partition("\n\n[Assistant 2]\n")
+    return f"{min(10, 1 + len(first.split()))} {min(10, 1 + len(second.split()))}"

@@ -10,6 +10,7 @@ Section 4, exams, zero-shot:
     AGIEval                                              agieval:prompt, agieval:first_letter
     BIG-Bench Hard                                       bbh:extracted, bbh:matches
     TruthfulQA, multiple choice                          truthfulqa:mc1, truthfulqa:mc2
+    open questions, two scores by a judge                judging:asked, judging:judged_scores
 
 Section 3.2, packed rows and the loss on responses alone, is `language/instructions`; progressive learning is two stages
 `core/fit` in the recipes.
