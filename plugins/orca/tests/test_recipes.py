@@ -39,7 +39,8 @@ def test_tiny_goes_from_queries_to_an_exam_with_the_same_messages_for_both_teach
 
 
 @pytest.mark.parametrize("name", ["mini", "paper"])
-def test_recipes_fit_together(name):
+def test_recipes_fit_together(name, monkeypatch):
+    monkeypatch.setenv("OPENAI_API_KEY", "key")
     found = dry_run(f"orca/{name}")
     assert found.error is None
     assert all(stage.exit_code == 0 for stage in found.stages), found.lines
