@@ -36,21 +36,14 @@ class WritesConfig(AsksConfig):
     """Longest response in tokens."""
 
 
-class FilesConfig(WritesConfig):
-    """An exam in files."""
-
-    elsewhere: bool = False
-    """The files lie on another machine: a dry run here goes on without them."""
-
-
-class AgievalConfig(FilesConfig):
+class AgievalConfig(WritesConfig):
     """AGIEval's eight English multiple-choice tasks, zero-shot."""
 
     path: InputPath = BUILTIN
     """A folder with a file for each task, such as lsat-ar.jsonl, in AGIEval's own form; `builtin`: a few questions of ours."""
 
 
-class BbhConfig(FilesConfig):
+class BbhConfig(WritesConfig):
     """BIG-Bench Hard's 23 multiple-choice tasks, zero-shot."""
 
     path: InputPath = BUILTIN

@@ -5,10 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from omnitrain.api import Context, Evaluation, Run
-from omnitrain.errors import Unreachable
 from omnitrain_orca.configs.evaluators import AgievalConfig
 from omnitrain_orca.exams.agieval import PARSERS, read_agieval
-from omnitrain_orca.exams.places import exam_path
 from omnitrain_orca.exams.sitting import sit
 
 
@@ -20,8 +18,6 @@ class Agieval:
 
     def check_data(self, data: Any, run: Run, /) -> None:
         """See `omnitrain.api.ChecksData`: the files are read."""
-        if self.config.elsewhere and not exam_path(self.config.path).is_dir():
-            raise Unreachable(f"{self.config.path} is not on this machine.")
         read_agieval(self.config.path)
 
     def __call__(self, predictor: Any, data: Any, run: Run, /) -> Evaluation:
