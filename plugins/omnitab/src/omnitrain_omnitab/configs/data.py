@@ -73,7 +73,8 @@ class PretrainingConfig(TextsConfig):
     """The paper's mix: sentences about tables, each masked at random and at its mentions; questions and SQL with answers."""
 
     natural: InputPath | None = "builtin"
-    """Sentences with tables and mentions: `builtin`, or a .jsonl file of {context, table: {header, rows}, mentions}."""
+    """Sentences with tables and mentions: `builtin`, or a .jsonl file of {context, table: {header, rows}, mentions}. Where a
+    record has no field mentions, they are found by string match (the paper's rule)."""
     synthetic: InputPath | None = None
     """Questions with tables and answers: `builtin`, or a .jsonl file of {context, table: {header, rows}, answers}."""
     sql: InputPath | None = None

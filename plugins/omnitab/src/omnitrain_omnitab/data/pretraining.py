@@ -23,6 +23,8 @@ from omnitrain_omnitab.paper.denoising import (
     with_blank,
 )
 from omnitrain_omnitab.paper.linearise import Cell, joined, linearise
+from omnitrain_omnitab.paper.masking import clean_spans
+from omnitrain_omnitab.paper.mentions import find_mentions
 from omnitrain_omnitab.tables.sources import files_of, read_lines
 from omnitrain_omnitab.tables.table import Question
 from omnitrain_omnitab.tables.templates import questions, sentences
@@ -67,7 +69,8 @@ class PretrainingData(TableRows):
 
     def _read(self, name: str, path: str) -> list[Question]:
         if path != BUILTIN:
-            return list(read_lines(Path(path)))
+            found = list(read_lines(Path(path)))
+            return [_with_mentions(text) for text in found] if name == "natural" else found
         if name == "sql":
             raise DataError("sql: there are no built-in queries; name a .jsonl file, or leave it out")
         made = self.config.embedded
@@ -157,7 +160,7 @@ class PretrainingData(TableRows):
     @staticmethod
     def _mentions(text: Question) -> list[tuple[int, int]]:
         shift = len(with_blank(text.text)) - len(text.text)
-        return [(start + shift, end + shift) for start, end in text.mentions]
+        return [(start + shift, end + shift) for start, end in text.mentions or ()]
 
     def draw(self, split: str, index: int, draws: Draws) -> tuple[int, Example]:
         """Return (number of the task, example)."""
@@ -175,6 +178,15 @@ def _cased(cell: Cell, lower: bool) -> Cell:
     # A few letters change their length with their case, which would move what stands behind them.
     changed = cell.lower() if lower and isinstance(cell, str) else cell
     return changed if isinstance(changed, str) and isinstance(cell, str) and len(changed) == len(cell) else cell
+
+
+def _with_mentions(text: Question) -> Question:
+    """Return a sentence with what it mentions of the names and cells of its table, where nobody has looked for that yet."""
+    # Places are those of the sentence in lower case, which a few letters make longer.
+    if text.mentions is not None or len(text.text.lower()) != len(text.text):
+        return text
+    found = find_mentions(text.text, [text.table.header, *text.table.rows])
+    return replace(text, mentions=tuple(clean_spans(found.spans)))
 
 
 def _shuffled(texts: Sequence[Question]) -> list[Question]:

@@ -12,6 +12,7 @@ from omnitrain_omnitab.paper import cutting, denoising, denotations, wikisql
 from omnitrain_omnitab.paper.collation import collate
 from omnitrain_omnitab.paper.linearise import joined, linearise, tapex_text
 from omnitrain_omnitab.paper.masking import clean_spans, mask_tokens, masked_spans, token_ranges
+from omnitrain_omnitab.paper.mentions import find_mentions
 from omnitrain_omnitab.tables.tokens import TableTokens
 
 Case = Mapping[str, Any]
@@ -149,6 +150,13 @@ def _tapex_row_drop(case: Case, shared: Case) -> dict[str, Any]:
     }
 
 
+def _mentions(case: Case, shared: Case) -> dict[str, Any]:
+    marked = case["highlighted"]
+    cells = None if marked is None else {(row, column) for row, column in marked}
+    found = find_mentions(case["context"], case["table"], cells, frozenset(shared["stopwords"]))
+    return {"locations": found.spans, "cells": found.cells}
+
+
 def _tapex_accuracy(case: Case, shared: Case) -> float:
     return denotations.string_accuracy(case["prediction"], case["reference"])
 
@@ -187,6 +195,7 @@ ADAPTERS: dict[str, Callable[[Any, Case], Any]] = {
     "table_query_mask": _table_query_mask,
     "pretrain_process": _pretrain_process,
     "collator": _collator,
+    "mentions": _mentions,
     "tapex_encode": _tapex_encode,
     "tapex_row_drop": _tapex_row_drop,
     "tapex_accuracy": _tapex_accuracy,

@@ -164,7 +164,7 @@ def read_lines(path: Path) -> Iterator[Question]:
             text,
             made_table(table.get("header"), table.get("rows"), place),
             tuple(str(a) for a in answers),
-            mentions=tuple((int(a), int(b)) for a, b in mentions),
+            mentions=tuple((int(a), int(b)) for a, b in mentions) if "mentions" in record else None,
             operation=str(record.get("operation", "")),
         )
 

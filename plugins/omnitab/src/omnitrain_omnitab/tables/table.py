@@ -20,7 +20,8 @@ class Table:
 class Question:
     """A text about a table: a question with its answers, or a sentence with what it mentions of the table.
 
-    canon: canonical forms of the answers where a data set has them. mentions: [start, end) in characters of the text.
+    canon: canonical forms of the answers where a data set has them. mentions: [start, end) in characters of the text, None
+    where nobody has looked for them.
     operation: what has to be done to answer, where that is known ("lookup", "count", ...).
     """
 
@@ -29,5 +30,5 @@ class Question:
     table: Table
     answers: tuple[str, ...] = ()
     canon: tuple[str | None, ...] | None = None
-    mentions: tuple[Span, ...] = ()
+    mentions: tuple[Span, ...] | None = None
     operation: str = ""
