@@ -78,7 +78,8 @@ class PretrainingConfig(TextsConfig):
     synthetic: InputPath | None = None
     """Questions with tables and answers: `builtin`, or a .jsonl file of {context, table: {header, rows}, answers}."""
     sql: InputPath | None = None
-    """Queries with tables and answers: a .jsonl file like that of `synthetic`."""
+    """Queries with tables and answers: `builtin`, sampled from templates and executed by SQLite, or a .jsonl file like that of
+    `synthetic`."""
     masking: list[Literal["random", "salient"]] = Field(default=["random", "salient"], min_length=1)
     """What becomes of a sentence: one example for each. random: names, cells and words; salient: its mentions."""
     table: Literal["own", "shuffled"] = "own"

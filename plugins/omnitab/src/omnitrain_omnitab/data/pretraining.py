@@ -25,6 +25,7 @@ from omnitrain_omnitab.paper.denoising import (
 from omnitrain_omnitab.paper.linearise import Cell, joined, linearise
 from omnitrain_omnitab.paper.masking import clean_spans
 from omnitrain_omnitab.paper.mentions import find_mentions
+from omnitrain_omnitab.tables.queries import queries
 from omnitrain_omnitab.tables.sources import files_of, read_lines
 from omnitrain_omnitab.tables.table import Question
 from omnitrain_omnitab.tables.templates import questions, sentences
@@ -71,10 +72,8 @@ class PretrainingData(TableRows):
         if path != BUILTIN:
             found = list(read_lines(Path(path)))
             return [_with_mentions(text) for text in found] if name == "natural" else found
-        if name == "sql":
-            raise DataError("sql: there are no built-in queries; name a .jsonl file, or leave it out")
         made = self.config.embedded
-        make = sentences if name == "natural" else questions
+        make = {"natural": sentences, "synthetic": questions, "sql": queries}[name]
         draw = index_draw()
         return [text for table in made_tables(made) for text in make(table, made.texts, draw)]
 
