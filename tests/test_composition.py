@@ -28,6 +28,7 @@ SCORED = {
 }
 PROMPTED = {"facts": 60, "train_facts": 24, "valid_facts": 8, "tokenizer": TOKENIZER, "tokenizer_text": {"use": "eft/facts"}}
 GRAPHS = {"graphs": {"use": "w2pgnn/graphs", "path": "karate", "positions": 8}, "positions": 8}
+MOLECULES = {"tasks": {"weight": {}, "forward": {}}, "most_rows": 12, "length": 120, "system": "Answer."}
 WORLD = {"area": 16, "worlds": 2, "cell": 4, "steps": 60}
 RECORDINGS = {"path": "builtin", "builtin": {"world": WORLD, "clips": 6, "steps": 48}, "image_size": 32, "valid_fraction": 0.3}
 IMAGES = {"size": 8, "channels": 1, "transform": "resize"}
@@ -83,6 +84,7 @@ DATA: dict[str, dict[str, dict[str, Any]]] = {
     "lae/class-incremental": {
         "": {"data": {"use": "lae/images", **IMAGES, "layout": "digits"}, "classes_per_task": 2, "tasks": 3},
     },
+    "omnimol/tasks": {"graphs": MOLECULES, "plain": {**MOLECULES, "graphs": False}},
     "control/episodes": {"": {}},
     "control/trajectories": {"steps": {}, "windows": {"context": 4}},
     "l2m/tasks": {
@@ -106,6 +108,11 @@ GIN = {"use": "w2pgnn/gin", "hidden": 16, "output": 16, "layers": 2}
 MODELS: dict[str, dict[str, Any]] = {
     "phf/awr": {"use": "phf/causal", "size": "tiny", "max_length": 128, "prefix_attention": True, "value_head": {}},
     "w2pgnn/masking": {**GIN, "head": "masking"},
+    "omnimol/answers": {
+        "use": "omnimol/model",
+        "language": {"use": "language/causal", "style": "llama", "size": "tiny", "max_length": 128},
+        "graph": {"layers": 2, "width": 16},
+    },
     "decoder_input_ids": {"use": "language/t5", "size": "tiny"},
     "edge_index": GIN,
     "l2m/actions": {"use": "l2m/mddt", "size": "tiny", "width": 16, "steps": 40},

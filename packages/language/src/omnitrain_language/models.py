@@ -131,7 +131,7 @@ def random_causal(config: CausalConfig, context: Context) -> PreTrainedModel:
         return _cast(GPT2LMHeadModel(gpt2), config)
     if config.dropout:
         raise UsageError("dropout: Llama-style models have none; set it to 0 or choose style: gpt2")
-    feed_forward = 8 * size.width // 3
+    feed_forward = size.feed_forward or 8 * size.width // 3
     llama = LlamaConfig(
         vocab_size=vocabulary,
         max_position_embeddings=config.max_length,
@@ -139,6 +139,7 @@ def random_causal(config: CausalConfig, context: Context) -> PreTrainedModel:
         intermediate_size=feed_forward + -feed_forward % 64,
         num_hidden_layers=size.layers,
         num_attention_heads=size.heads,
+        num_key_value_heads=size.key_value_heads,
         tie_word_embeddings=not config.untied,
         attn_implementation=config.attention,
         # A padding id would freeze that row of the embedding; where it equals eos, eos would never be learned.

@@ -51,11 +51,16 @@ BART_SIZES: Mapping[str, BartSize] = {
 
 @dataclass(frozen=True)
 class CausalSize:
-    """GPT-2's feed-forward is 4 x width, Llama's 8/3 x width rounded up to 64."""
+    """GPT-2's feed-forward is 4 x width, Llama's 8/3 x width rounded up to 64, unless it is given.
+
+    key_value_heads: of Llama's attention, None for as many as heads.
+    """
 
     width: int
     layers: int
     heads: int
+    feed_forward: int | None = None
+    key_value_heads: int | None = None
 
 
 CAUSAL_SIZES: Mapping[str, CausalSize] = {
@@ -66,4 +71,6 @@ CAUSAL_SIZES: Mapping[str, CausalSize] = {
     "small": CausalSize(768, 12, 12),
     "medium": CausalSize(1024, 24, 16),
     "large": CausalSize(1280, 36, 20),
+    # 1.24 B with its 128,256 ids.
+    "llama-3.2-1b": CausalSize(2048, 16, 32, 8192, 8),
 }

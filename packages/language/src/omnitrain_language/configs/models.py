@@ -72,8 +72,9 @@ class T5Config(PretrainedConfig):
 class CausalConfig(PretrainedConfig):
     """A decoder-only model."""
 
-    size: Literal["tiny", "mini-half", "mini", "small", "medium", "large"] = "mini"
-    """Preset of a model with random weights; `small` is GPT-2's 124 M, `mini-half` computes as much as T5's `mini`."""
+    size: Literal["tiny", "mini-half", "mini", "small", "medium", "large", "llama-3.2-1b"] = "mini"
+    """Preset of a model with random weights; `small` is GPT-2's 124 M, `mini-half` computes as much as T5's `mini`. The last
+    one is for style llama."""
     style: Literal["gpt2", "llama"] = "gpt2"
     """Learned positions and GELU, or rotary positions, RMSNorm and gated SiLU."""
     max_length: Positive = 1024
@@ -82,3 +83,9 @@ class CausalConfig(PretrainedConfig):
     """Give the head weights of its own; of a loaded model whose head is its embedding, they begin as a copy of it."""
     prefix_attention: bool = False
     """Positions flagged in `prefix_mask` see each other in both directions (a prefix language model)."""
+
+    @model_validator(mode="after")
+    def _of_its_style(self) -> CausalConfig:
+        if self.size == "llama-3.2-1b" and self.style != "llama" and self.path is None:
+            raise ValueError("size llama-3.2-1b is Llama's: set style: llama, or choose another size")
+        return self

@@ -1,0 +1,1 @@
+"""Settings of components, by kind; nothing here is heavier than pydantic."""

@@ -1,0 +1,1 @@
+"""Rows of molecular tasks as data: reading, encoding, batches."""

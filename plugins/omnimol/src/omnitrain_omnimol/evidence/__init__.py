@@ -1,0 +1,1 @@
+"""Claims, their measures, parity with the official code, and benches."""

@@ -1,0 +1,1 @@
+"""Molecules: their texts and graphs, those that are enumerated by rules, and labels that rdkit computes."""
