@@ -31,6 +31,11 @@ GRAPHS = {"graphs": {"use": "w2pgnn/graphs", "path": "karate", "positions": 8}, 
 MOLECULES = {"tasks": {"weight": {}, "forward": {}}, "most_rows": 12, "length": 120, "system": "Answer."}
 WORLD = {"area": 16, "worlds": 2, "cell": 4, "steps": 60}
 RECORDINGS = {"path": "builtin", "builtin": {"world": WORLD, "clips": 6, "steps": 48}, "image_size": 32, "valid_fraction": 0.3}
+TABLES = {
+    "embedded": {"tables": 60, "rows": 3, "texts": 2},
+    "inputs_length": 128,
+    "tokenizer": {"vocabulary_size": 400, "extra_tokens": ["<mask>"]},
+}
 IMAGES = {"size": 8, "channels": 1, "transform": "resize"}
 
 # The smallest settings of each data component that gives batches to train on, once for each kind of batch.
@@ -38,6 +43,7 @@ DATA: dict[str, dict[str, dict[str, Any]]] = {
     "language/blocks": {"wrapped": BLOCKS, "packed": {**BLOCKS, "packing": "packed"}},
     "language/pairs": {"encoder-decoder": PAIRS, "decoder-only": {**PAIRS, "layout": "decoder-only"}},
     "language/instructions": {"packed": ROWS, "padded": {**ROWS, "layout": "padded"}},
+    "language/preferences": {"": {"path": "preferred.jsonl", "template": "orca", "length": 128, "tokenizer": TOKENIZER}},
     "ul2/denoising": {"encoder-decoder": DENOISING, "decoder-only": {**DENOISING, "layout": "decoder-only"}},
     "phf/scored-text": {
         "plain": SCORED,
@@ -87,6 +93,8 @@ DATA: dict[str, dict[str, dict[str, Any]]] = {
     "omnimol/tasks": {"graphs": MOLECULES, "plain": {**MOLECULES, "graphs": False}},
     "control/episodes": {"": {}},
     "control/trajectories": {"steps": {}, "windows": {"context": 4}},
+    "omnitab/questions": {"": {**TABLES, "targets_length": 24}},
+    "omnitab/pretraining": {"": {**TABLES, "context_length": 48, "synthetic": "builtin", "sql": "builtin"}},
     "l2m/tasks": {
         "": {"tasks": [{"name": "plane-straight"}, {"name": "rail-straight"}], "episodes": 6, "valid_fraction": 0.34},
     },
@@ -120,7 +128,6 @@ MODELS: dict[str, dict[str, Any]] = {
     "vpt/inverse": {"use": "vpt/idm", "size": "tiny", "head_gain": 0.01},
     "observations": {"use": "control/mlp", "width": 16, "layers": 1},
     "pixel_values": {"use": "lae/vision", "size": "tiny"},
-    "chosen_ids": {"use": "language/causal", "size": "tiny", "max_length": 128},
     "input_ids": {"use": "language/causal", "size": "tiny", "max_length": 128, "prefix_attention": True},
 }
 
@@ -149,6 +156,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with the files that the settings above name."""
     lines = [{"inputs": f"add {i} and {i * 7 % 13}", "targets": str(i + i * 7 % 13)} for i in range(60)]
     (tmp_path / "pairs.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    pairs = [{"prompt": line["inputs"], "chosen": line["targets"], "rejected": f"about {i}"} for i, line in enumerate(lines)]
+    (tmp_path / "preferred.jsonl").write_text("".join(json.dumps(pair) + "\n" for pair in pairs))
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
