@@ -13,7 +13,7 @@ from omnitrain.api.results import Evaluation
 from omnitrain.api.run import Opened
 from omnitrain.errors import EnvironmentFault, NotMadeYet, UsageError
 from omnitrain.plugins import Registry
-from omnitrain.recipes import ResolvedRecipe, Stage, plain, resolve_component
+from omnitrain.recipes import ResolvedRecipe, Stage, plain, resolve_component, uses
 from omnitrain.recipes.sources import stage_data
 from omnitrain.runs import RunDirectory, StageRun, StoredArtifact, with_facts
 
@@ -42,9 +42,17 @@ class ComponentBuilder:
         return self._folder.artifact(str(use.stage), str(use.artifact))
 
     def describe_model(self, use: Use) -> dict[str, Any]:
-        """Return {"use", "config"} of a model field, through `from` to the component that made the model."""
+        """Return {"use", "config"} of a model field, through `from` to the component that made the model.
+
+        Models of earlier stages inside it are described, too, so that what is saved can be built where these stages are not.
+        """
         if use.source is None:
-            return {"use": use.use, "config": plain(use.config)}
+            config = plain(use.config)
+            for path, inner in uses(use.config):
+                if inner.kind == "model" and inner.source is not None:
+                    found = self.describe_model(inner)
+                    _put(config, path, {"use": found["use"], **found["config"]})
+            return {"use": use.use, "config": config}
         from omnitrain.engine.models import read_component
 
         stored = read_component(self._artifact(use).path)
@@ -137,3 +145,11 @@ class ComponentBuilder:
             raise UsageError(f"Stage {stage!r} has no data to take with 'from: {stage}'.")
         config = resolve_component(described["use"], "data", described["config"], self._registry, f"data of stage {stage}")
         return self._build(described["use"], "data", config, run)
+
+
+def _put(config: dict[str, Any], path: Sequence[int | str], value: Any) -> None:
+    *outer, last = path
+    place: Any = config
+    for key in outer:
+        place = place[key]
+    place[last] = value
