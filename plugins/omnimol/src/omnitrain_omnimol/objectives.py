@@ -13,13 +13,14 @@ from omnitrain_language.losses import parts_by_group
 from omnitrain_language.objectives import group_names
 from omnitrain_omnimol.configs.objectives import AnswersConfig
 
-_INPUTS = ("input_ids", "labels", "loss_weights", "attention_mask", "atoms", "bonds")
+_INPUTS = ("input_ids", "labels", "loss_weights", "attention_mask", "graph_mask", "atoms", "bonds")
 NEEDS: Fields = {
     "input_ids": "int64[batch, length]",
     "labels": "int64[batch, length]",
     "loss_weights": "float32[batch, length]",
     "attention_mask": "bool[batch, length]?",
     "task_ids": "int64[batch]",
+    "graph_mask": "bool[batch, length]?",
     "atoms": "int64[batch, atoms, 2]?",
     "bonds": "int64[batch, bonds, 4]?",
 }

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from omnitrain.api import Batch
 from omnitrain_omnimol.molecules.graphs import MoleculeGraph, Packed, pack
 from omnitrain_omnimol.paper.chat import training_row
-from omnitrain_omnimol.paper.fusion import IGNORED
+from omnitrain_omnimol.paper.fusion import GRAPH_TOKEN, IGNORED
 from omnitrain_omnimol.tasks.rows import Row
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ def store(rows: list[EncodedRow], graphs: list[MoleculeGraph | None]) -> Stored:
 
 def make_batch(stored: Stored, rows: Ints, pad: int, graphs: bool) -> Batch:
     """Return the batch of some rows: labels are what each position predicts, weighted at the answer; the last token of a row is
-    only predicted."""
+    only predicted. graphs: with the molecules, and `graph_mask` where they stand among the ids, which are padding there."""
     starts = stored.offsets[rows]
     lengths = stored.offsets[rows + 1] - starts - 1
     columns = np.arange(int(lengths.max(initial=1)))
@@ -91,6 +91,8 @@ def make_batch(stored: Stored, rows: Ints, pad: int, graphs: bool) -> Batch:
     if graphs:
         atoms, bonds = stored.graphs.gather(stored.graph_numbers[rows])
         batch |= {"atoms": torch.from_numpy(atoms), "bonds": torch.from_numpy(bonds)}
+        batch["graph_mask"] = batch["input_ids"] == GRAPH_TOKEN
+        batch["input_ids"] = batch["input_ids"].masked_fill(batch["graph_mask"], pad)
     # A label that no weight asks for may be the graph's token, which is no id.
     batch["labels"] = torch.where(batch["loss_weights"] > 0, batch["labels"], pad)
     return batch

@@ -21,7 +21,6 @@ from omnitrain_omnimol.data.encoding import EncodedRow, Stored, encode_row, make
 from omnitrain_omnimol.data.tokenizer import prepare_tokenizer
 from omnitrain_omnimol.molecules.graphs import MoleculeGraph, smiles_graph
 from omnitrain_omnimol.paper.chat import SYSTEM
-from omnitrain_omnimol.paper.fusion import GRAPH_TOKEN
 from omnitrain_omnimol.tasks.records import Refused
 from omnitrain_omnimol.tasks.rows import SPLITS, Row, embedded_name, rows_of, tasks_of
 
@@ -37,7 +36,12 @@ _TEXT: Fields = {
     "task_ids": "int64[batch]",
     "example_ids": "int64[batch]",
 }
-_GRAPHS: Fields = {**_TEXT, "atoms": "int64[batch, atoms, 2]", "bonds": "int64[batch, bonds, 4]"}
+_GRAPHS: Fields = {
+    **_TEXT,
+    "graph_mask": "bool[batch, length]",
+    "atoms": "int64[batch, atoms, 2]",
+    "bonds": "int64[batch, bonds, 4]",
+}
 
 
 class TasksData:
@@ -175,7 +179,8 @@ class TasksData:
         answer = [int(label) for label, weight in zip(batch["labels"][row], batch["loss_weights"][row], strict=True) if weight]
         atoms = int((batch["atoms"][row, :, 0] >= 0).sum()) if "atoms" in batch else 0
         asked = ids[: len(ids) + 1 - len(answer)]
-        place = asked.index(GRAPH_TOKEN) if GRAPH_TOKEN in asked else len(asked)
+        places = batch["graph_mask"][row].tolist() if "graph_mask" in batch else []
+        place = places.index(True) if True in places else len(asked)
         pieces = [Piece(self._text(asked[:place]))]
         if place < len(asked):
             pieces += [Piece(f"<{atoms} atoms>", "special"), Piece(self._text(asked[place + 1 :]))]

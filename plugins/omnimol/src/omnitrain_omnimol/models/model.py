@@ -74,6 +74,20 @@ class OmniMol(nn.Module):
         """The settings of the language model, of transformers."""
         return self.language.config
 
+    def get_input_embeddings(self) -> nn.Module:
+        """Return the embeddings of the language model's tokens, to which other data may add."""
+        found: nn.Module = self.language.get_input_embeddings()
+        return found
+
+    def get_output_embeddings(self) -> nn.Module:
+        """Return the head of the language model."""
+        found: nn.Module = self.language.get_output_embeddings()
+        return found
+
+    def resize_token_embeddings(self, rows: int, mean_resizing: bool = False) -> None:
+        """Give the language model rows for so many tokens."""
+        self.language.resize_token_embeddings(rows, mean_resizing=mean_resizing)
+
     def embedded(
         self, ids: Tensor, labels: Tensor, mask: Tensor, atoms: Tensor | None = None, bonds: Tensor | None = None
     ) -> Fused:
@@ -100,11 +114,15 @@ class OmniMol(nn.Module):
         attention_mask: Tensor | None = None,
         atoms: Tensor | None = None,
         bonds: Tensor | None = None,
+        graph_mask: Tensor | None = None,
     ) -> Answers:
         """Return the logits at the positions of answers, and nowhere else.
 
         labels: int64[batch, length], what each position predicts. loss_weights: float[batch, length], zero but at answers.
+        graph_mask: bool[batch, length], where a graph stands; its id there may be any.
         """
+        if graph_mask is not None:
+            input_ids = input_ids.masked_fill(graph_mask, GRAPH_TOKEN)
         mask = torch.ones_like(input_ids, dtype=torch.bool) if attention_mask is None else attention_mask.bool()
         wanted = labels.masked_fill((loss_weights == 0) | (input_ids == GRAPH_TOKEN), IGNORED)
         fused = self.embedded(input_ids, wanted, mask, atoms, bonds)
