@@ -177,6 +177,21 @@ def test_dry_run_of_a_measurement_on_data_that_cannot_be_reached_from_here_is_a_
     assert capsys.readouterr().out.count("not checked here: hub:owner/name") == 2
 
 
+def test_what_an_evaluator_reads_besides_may_lie_elsewhere_in_a_dry_run(tmp_path, capsys, monkeypatch):
+    from omnitrain_toy import parts
+
+    def check_data(self, data, run):
+        raise Unreachable("exams are not on this machine.")
+
+    monkeypatch.setattr(parts.Error, "check_data", check_data)
+    recipe = written(tmp_path, [stage(evaluators=["toy/error"]), measure()])
+    assert guarded(["run", recipe, "--dry-run", "--quiet"]) == 0
+    shown = capsys.readouterr().out
+    assert shown.count("not checked here: exams are not on this machine") == 2
+    assert guarded(["run", recipe, "--out", str(tmp_path / "run"), "--quiet"]) == 4
+    assert "train: the evaluator error: exams are not on this machine." in capsys.readouterr().err
+
+
 def test_library_of_an_optimiser_is_asked_for_before_the_first_stage(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr("omnitrain.engine.beforehand.find_spec", lambda name: None)
     recipe = written(tmp_path, [stage(), stage("again", fit={**FIT, "optimiser": {"name": "adafactor"}})])

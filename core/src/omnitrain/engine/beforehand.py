@@ -122,14 +122,27 @@ def is_finished(stage: str, folder: RunDirectory) -> bool:
     return record is not None and record.status == "finished"
 
 
-def check_evaluators(evaluators: Sequence[UseEvaluator], data: Data | None, facts: Mapping[str, Any], run: Run) -> None:
-    """Ask evaluators whether they can measure on data that is there. Raises UsageError or DataError with the evaluator."""
+def check_evaluators(
+    evaluators: Sequence[UseEvaluator],
+    data: Data | None,
+    facts: Mapping[str, Any],
+    run: Run,
+    unreached: list[str] | None = None,
+) -> None:
+    """Ask evaluators whether they can measure on data that is there.
+
+    unreached: of a dry run, takes what could not be reached from here; without it that is a fault.
+    Raises UsageError or DataError with the evaluator.
+    """
     for use in evaluators:
         evaluator: Evaluator = run.build(use, facts)
         if isinstance(evaluator, ChecksData):
             try:
                 evaluator.check_data(data, run)
             except OmnitrainError as error:
+                if unreached is not None and isinstance(error, Unreachable):
+                    unreached.append(f"the evaluator {use.label}: not checked here: {error}")
+                    continue
                 raise type(error)(f"{run.name}: the evaluator {use.label}: {error}") from error
 
 
@@ -169,8 +182,9 @@ def check_evaluation(
     waits = next((found for e in [use, *config.evaluators] if e is not None and (found := awaited(e, recipe, folder))), None)
     if waits is not None:
         return [f"not checked here: its evaluators, until stage {waits} has run"]
+    unreached: list[str] = []
     if use is None:
-        check_evaluators(config.evaluators, None, {}, run)
+        check_evaluators(config.evaluators, None, {}, run, unreached if dry else None)
     elif any(isinstance(run.build(evaluator, {}), (ChecksData, ChecksModel)) for evaluator in config.evaluators):
         try:
             data, facts = run.data(use)
@@ -178,12 +192,12 @@ def check_evaluation(
             if not dry:
                 raise
             return [f"data: not checked here: {error}"]
-        check_evaluators(config.evaluators, data, facts, run)
+        check_evaluators(config.evaluators, data, facts, run, unreached if dry else None)
         asks = config.data is None and any(isinstance(run.build(e, facts), ChecksModel) for e in config.evaluators)
         model = _promised_model(config.model, run, recipe, facts) if asks else None
         if model is not None:
             check_model(config.evaluators, model, facts, run)
-    return []
+    return unreached
 
 
 def _promised_model(use: Use, run: StageRun, recipe: ResolvedRecipe, facts: Mapping[str, Any]) -> nn.Module | None:
@@ -259,7 +273,7 @@ def check_training(
         elif config.fit.accumulate > 1:
             check_cuttable(found.data)
         there = [use for use in config.evaluators if awaited(use, recipe, folder) is None]
-        check_evaluators(there, found.data, found.facts, run)
+        check_evaluators(there, found.data, found.facts, run, found.notes if dry else None)
         check_watched(config, found.data)
     if (config.model.source is None or run.model_source is not None) and awaited(config.model, recipe, folder) is None:
         try:

@@ -21,12 +21,12 @@ from omnitrain.errors import EnvironmentFault, OmnitrainError, UsageError
 from omnitrain_language.chat.advice import by_error
 from omnitrain_language.chat.backoff import backoff
 from omnitrain_language.chat.budget import Budget
-from omnitrain_language.chat.keys import read_key
 from omnitrain_language.chat.limits import Entry, Expected, Limiter
 from omnitrain_language.chat.messages import Completion, Completions, Request
 from omnitrain_language.chat.replies import Again, Fault, Outcome, outcome_of
 from omnitrain_language.chat.wire import Wire
 from omnitrain_language.configs.chat import ChatConfig
+from omnitrain_language.configs.keys import read_key
 
 POLL_S = 0.2  # how soon a request to stop is noticed
 SPARE_S = 0.5  # by which requests may arrive unevenly at a server that counts them by the minute

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from pydantic import Field, model_validator
 
 from omnitrain.api import Config, InputModule, InputPath, UseModel
-from omnitrain_language.chat.keys import read_key
+from omnitrain_language.configs.keys import read_key
 from omnitrain_language.configs.limits import NonNegative, Positive
 
 Price = Annotated[float, Field(ge=0)]

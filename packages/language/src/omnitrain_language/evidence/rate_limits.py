@@ -10,6 +10,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from importlib import import_module
 from importlib.util import find_spec
 from threading import Lock
 from typing import Any, Literal
@@ -25,6 +26,8 @@ from omnitrain_language.chat.replies import Outcome
 from omnitrain_language.configs.chat import ChatConfig, LimitsConfig
 
 Kind = Literal["requests", "tokens"]
+
+SERVER = "omnitrain_testing.chat_server"  # where it is installed; packages import no other one beside the core
 
 SPEED = 10.0  # seconds of the fast clock in one of ours
 MINUTES = 2  # over which a rate is taken, behind the first
@@ -103,28 +106,27 @@ def limit_bench(kind: Kind) -> Bench:
 
 def asked(kind: Kind, concurrency: int) -> float:
     """Ask for MINUTES and one more minutes' worth (one by one: for a tenth of it); return percent of the limit."""
-    from omnitrain_testing.chat_server import ChatServer, Reply, completion, status
-
+    server = import_module(SERVER)
     requests, tokens = LIMITS[kind]
     binding, minutes = requests if kind == "requests" else tokens, MINUTES if concurrency > 1 else MINUTES / 20
     counter, clock = Counter(requests, tokens), FastClock()
 
-    def answer(messages: Sequence[Any]) -> Reply:
+    def answer(messages: Sequence[Any]) -> Any:
         prompt = len(messages[-1]["content"]) // 4
         written = ANSWERED // 2 + prompt % ANSWERED
         wait = counter.take(clock.now(), prompt + written)
         if wait:
-            return status(429, retry_after=f"{wait:.3f}")
+            return server.status(429, retry_after=f"{wait:.3f}")
         time.sleep(ANSWER_S / SPEED)
-        return completion("x", tokens=(prompt, written))
+        return server.completion("x", tokens=(prompt, written))
 
     sizes = 200 + 8 * np.random.default_rng(0).integers(0, 150, 4 * requests)
     worth = np.ones(len(sizes)) if kind == "requests" else sizes // 4 + ANSWERED
     count = int(np.searchsorted(np.cumsum(worth), minutes * (1 + 1 / MINUTES) * binding)) + 2
     prompts = [ask_for(f"{place:06d}".ljust(size, "x")) for place, size in enumerate(sizes[:count])]
     limits = LimitsConfig(concurrency=concurrency, requests_per_minute=requests, tokens_per_minute=tokens)
-    with ChatServer(answer) as server:
-        config = ChatConfig(kind="endpoint", url=server.url, name="teacher", max_tokens=MOST, limits=limits)
+    with server.ChatServer(answer) as started:
+        config = ChatConfig(kind="endpoint", url=started.url, name="teacher", max_tokens=MOST, limits=limits)
         for _ in Endpoint(config, clock=clock).complete(prompts, [""] * len(prompts), Budget()):
             pass
     return 100 * rate(counter.taken, minutes * binding, kind) / binding

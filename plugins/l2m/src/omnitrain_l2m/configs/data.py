@@ -8,6 +8,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from omnitrain.api import Config, InputPath, UseData
+from omnitrain_control.configs.data import ArrayName
 
 
 class DomainConfig(Config):
@@ -32,7 +33,7 @@ class TaskConfig(Config):
     """Files of trajectories as control/trajectories reads them."""
     data: UseData | None = None
     """Recorded episodes: {from: record}, control/episodes or other data of control."""
-    fields: dict[str, str | list[str]] = Field(default_factory=dict)
+    fields: dict[ArrayName, str | list[str]] = Field(default_factory=dict)
     """Names of arrays that are not the usual ones; see control/trajectories."""
     layout: Literal["auto", "flat", "episodes"] = "auto"
     """See control/trajectories."""
