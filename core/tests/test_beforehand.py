@@ -189,7 +189,7 @@ def test_what_an_evaluator_reads_besides_may_lie_elsewhere_in_a_dry_run(tmp_path
     shown = capsys.readouterr().out
     assert shown.count("not checked here: exams are not on this machine") == 2
     assert guarded(["run", recipe, "--out", str(tmp_path / "run"), "--quiet"]) == 4
-    assert "train: the evaluator error: exams are not on this machine." in capsys.readouterr().err
+    assert "the evaluator toy/error: exams are not on this machine." in capsys.readouterr().err
 
 
 def test_library_of_an_optimiser_is_asked_for_before_the_first_stage(tmp_path, capsys, monkeypatch):
