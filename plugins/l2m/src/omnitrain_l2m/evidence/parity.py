@@ -70,9 +70,9 @@ def _batch(case: Case) -> dict[str, Tensor]:
 
 
 def _weights() -> dict[str, Tensor]:
-    """The weights stand in the vectors of the plain model, which those of the others refer to."""
-    file = Path(__file__).parents[3] / "tests" / "golden" / "mddt_forward.json"
-    return {name: _t(values) for name, values in json.loads(file.read_text("utf-8"))["weights"].items()}
+    """The weights of the vectors of the plain model, which those of the others refer to."""
+    file = Path(__file__).parent / "mddt_weights.json"
+    return {name: _t(values) for name, values in json.loads(file.read_text("utf-8")).items()}
 
 
 def _mddt(weights: Mapping[str, Tensor]) -> Mddt:
