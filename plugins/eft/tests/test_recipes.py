@@ -135,6 +135,7 @@ def test_claims_read_what_the_recipe_leaves(run, tmp_path):
 @pytest.mark.parametrize("recipe", [r.name for r in PLUGIN.recipes if r.name != "tiny"])
 def test_other_recipes_fit_together(recipe, monkeypatch, tmp_path_factory):
     monkeypatch.setenv("OMNITRAIN_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
+    monkeypatch.setenv("OPENAI_API_KEY", "unused")
     resolved = load_recipe(f"eft/{recipe}", [])
     assert resolved.summary.endswith(".")
     found = dry_run(resolved, installed(), quiet=True)

@@ -78,8 +78,9 @@ class HasValues:
         return name != HEAD and super()._is_base(name)  # type: ignore[misc]
 
     def merge_and_unload(self, *args: Any, **kwargs: Any) -> Any:
-        """Return the model without adapters; it keeps the head."""
-        return _with_head(super().merge_and_unload(*args, **kwargs), self.value_head)  # type: ignore[misc]
+        """Return the model without adapters, itself where it has none; it keeps the head."""
+        merge = getattr(super(), "merge_and_unload", None)
+        return self if merge is None else _with_head(merge(*args, **kwargs), self.value_head)
 
     def restore(self, directory: Path) -> None:
         """Read a saved model; one without a value head keeps the fresh one.
